@@ -1,0 +1,1 @@
+"""From archives to a manifest: a row an image."""

@@ -1,0 +1,1 @@
+"""Arrays and axes in, axes out: nothing here reads or saves a file."""

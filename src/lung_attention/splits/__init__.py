@@ -1,0 +1,1 @@
+"""From a manifest to subsets: the published protocol and the grouped one."""
