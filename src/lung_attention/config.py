@@ -1,0 +1,167 @@
+"""params.yaml as one frozen, typed configuration.
+
+No field has a default: every parameter stands in params.yaml, where DVC sees it. Nothing is computed here, so
+the values a stage reads (its `params:` in dvc.yaml) say all that this module can do to its results.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lung_attention.errors import UserError
+
+DatasetId = Literal["iqoth", "lc25000", "lidc", "lidc_nodules"]
+Backbone = Literal["mobilenetv2", "densenet121"]
+Head = Literal["plain", "attention"]
+Split = Literal["published", "grouped"]
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Download(_Section):
+    """Where archives come from and what is verified about them."""
+
+    source: Literal["embedded", "folder", "public"]
+    check_counts: bool
+    pins: dict[DatasetId, Pin | None]
+
+
+class BackboneWeights(_Section):
+    """Where backbone weights come from."""
+
+    source: Literal["random", "folder", "public"]
+    seed: Seed
+    calibration_images: Annotated[int, Field(ge=0)]
+    calibration_size_px: Annotated[int, Field(ge=32)]
+    pins: dict[Backbone, Pin | None]
+
+
+class Splitting(_Section):
+    """The grouped protocol's folds, and the seed of every split that is drawn."""
+
+    folds: Annotated[int, Field(ge=2)]
+    seed: Seed
+
+
+class Preprocessing(_Section):
+    """From an image of any size to the backbone's input."""
+
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
+    antialias: bool
+    batch_size: Count
+    image_size_px: dict[DatasetId, Annotated[int, Field(ge=32)]]
+
+
+class Recipe(_Section):
+    """How a head is built and fitted; the same for every cell."""
+
+    epochs: Count
+    batch_size: Count
+    jit_compile: bool
+    hidden_units: Annotated[list[Count], Field(min_length=1)]
+    attention_maps: Count
+    attention_gamma: float
+    attention_activation: Literal["relu", "linear"]
+
+
+class Training(_Section):
+    """The recipe, and what the published notebooks set for each dataset."""
+
+    recipe: Recipe
+    seeds: dict[DatasetId, Annotated[list[Seed], Field(min_length=1)]]
+    learning_rate: dict[DatasetId, dict[Backbone, Annotated[float, Field(gt=0)]]]
+
+
+class Evaluation(_Section):
+    """Bootstrap intervals and calibration bins."""
+
+    resamples: Count
+    confidence: Fraction
+    calibration_bins: Count
+    seed: Seed
+
+
+class Profile(_Section):
+    """One complete set of parameters.
+
+    Attributes:
+        stand_ins: Sentences that name what is not the real thing, shown wherever the figures appear.
+        datasets: The datasets this profile has a source for.
+    """
+
+    stand_ins: list[str]
+    datasets: Annotated[list[DatasetId], Field(min_length=1)]
+    download: Download
+    backbone: BackboneWeights
+    split: Splitting
+    preprocess: Preprocessing
+    train: Training
+    evaluate: Evaluation
+
+
+class Config(_Section):
+    """The whole of params.yaml."""
+
+    profile: str
+    datasets: Annotated[list[DatasetId], Field(min_length=1)]
+    backbones: Annotated[list[Backbone], Field(min_length=1)]
+    heads: Annotated[list[Head], Field(min_length=1)]
+    splits: Annotated[list[Split], Field(min_length=1)]
+    profiles: dict[str, Profile]
+
+    @model_validator(mode="after")
+    def _profile_covers_datasets(self) -> Config:
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile: expected one of {sorted(self.profiles)}, received {self.profile!r}")
+        missing = [name for name in self.datasets if name not in self.active.datasets]
+        if missing:
+            raise ValueError(
+                f"datasets: profile {self.profile!r} has no source for {missing}; "
+                f"it covers {self.active.datasets}"
+            )
+        return self
+
+    @property
+    def active(self) -> Profile:
+        """The profile in use."""
+        return self.profiles[self.profile]
+
+
+def load_config(path: Path) -> Config:
+    """Reads and validates params.yaml.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: The file is missing, is no YAML, misses a key, holds an unknown one or a bad value.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}", remedy="run in the folder of params.yaml") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}", remedy=f"mend {path}") from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'params'}: {item['msg']}"
+            + ("" if isinstance(item["input"], dict) else f" (received {item['input']!r})")
+            for item in error.errors()
+        ]
+        raise UserError(f"{path}:\n  " + "\n  ".join(lines), remedy=f"mend these keys in {path}") from error
