@@ -1,0 +1,65 @@
+# Thin aliases. Each makes the environment first, where it is missing or out of date.
+#   PYTHON=python3.12   the interpreter of a new environment (3.11 to 3.13)
+#   EXTRAS=gpu          TensorFlow with CUDA
+.DEFAULT_GOAL := help
+.PHONY: help env repro up-to-date sample report test lint types pytest mlflow-ui lock
+SHELL := /bin/sh
+
+BIN := .venv/bin
+# Stages call `python`: it has to be that of the environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# No network but the package index.
+export MLFLOW_DISABLE_TELEMETRY := true
+export PYTHON EXTRAS
+unexport PYTHONHOME PYTHONPATH
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+env: ## make .venv from the locked versions
+	@sh scripts/environment.sh
+
+# SET holds overrides without blanks inside: SET="splits=[published] train.epochs=5".
+repro: env ## regenerate the results; PROFILE=local SET="key=value …" for another profile
+ifneq ($(strip $(PROFILE)),)
+	$(BIN)/lung-attention repro --profile '$(strip $(PROFILE))' $(foreach override,$(SET),--set '$(override)')
+else ifneq ($(strip $(SET)),)
+	@echo 'error: SET changes the default results; name a profile' >&2
+	@echo '  -> make repro PROFILE=sample SET="…"' >&2
+	@exit 1
+else
+	$(BIN)/dvc repro
+endif
+
+up-to-date: env ## fail unless `dvc repro` finds nothing to do
+	@said=$$($(BIN)/dvc repro) || { echo "$$said"; exit 1; }; \
+	echo "$$said"; \
+	case $$said in \
+	*'Data and pipelines are up to date.'*) ;; \
+	*) echo 'error: a second dvc repro ran stages again' >&2; exit 1 ;; \
+	esac
+
+sample: env ## draw the embedded sample anew
+	$(BIN)/lung-attention make-sample
+
+report: ## print the report, PROFILE=local for another profile's
+	@cat 'results/$(or $(strip $(PROFILE)),sample)/report.md'
+
+test: lint types pytest ## all checks
+
+lint: env ## ruff
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: env ## mypy
+	$(BIN)/mypy
+
+pytest: env ## the tests; ARGS="tests/models -k alpha" for some of them
+	$(BIN)/pytest $(ARGS)
+
+mlflow-ui: env ## look at the runs, on http://127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+lock: ## resolve requirements.lock (needs uv); ARGS=--upgrade for the newest versions
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+		--custom-compile-command 'make lock' $(ARGS) pyproject.toml --output-file requirements.lock
