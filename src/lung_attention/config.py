@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import UserError
 
-DatasetId = Literal["iqoth", "lc25000", "lidc", "lidc_nodules"]
-Backbone = Literal["mobilenetv2", "densenet121"]
+
+def _known_dataset(name: str) -> str:
+    if name not in DATASETS:
+        raise ValueError(f"expected one of {list(DATASETS)}")
+    return name
+
+
+DatasetId = Annotated[str, AfterValidator(_known_dataset)]
+Backbone = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
 Head = Literal["plain", "attention"]
 Split = Literal["published", "grouped"]
 
@@ -69,7 +77,10 @@ class Recipe(_Section):
     epochs: Count
     batch_size: Count
     jit_compile: bool
+    pooling: Literal["flatten", "average"]
     hidden_units: Annotated[list[Count], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    l2: Annotated[float, Field(ge=0)]
     attention_maps: Count
     attention_gamma: float
     attention_activation: Literal["relu", "linear"]
@@ -121,9 +132,18 @@ class Config(_Section):
     profiles: dict[str, Profile]
 
     @model_validator(mode="after")
-    def _profile_covers_datasets(self) -> Config:
+    def _profile_covers_the_matrix(self) -> Config:
         if self.profile not in self.profiles:
             raise ValueError(f"profile: expected one of {sorted(self.profiles)}, received {self.profile!r}")
+        for name, profile in self.profiles.items():
+            for dataset, rates in profile.train.learning_rate.items():
+                if unknown := set(rates) ^ set(profile.backbone.pins):
+                    raise ValueError(
+                        f"profiles.{name}: {sorted(unknown)} stand in only one of backbone.pins and "
+                        f"train.learning_rate.{dataset}"
+                    )
+        if unknown := set(self.backbones) - set(self.active.backbone.pins):
+            raise ValueError(f"backbones: profile {self.profile!r} has no settings for {sorted(unknown)}")
         missing = [name for name in self.datasets if name not in self.active.datasets]
         if missing:
             raise ValueError(

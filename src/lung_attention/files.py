@@ -43,18 +43,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text with `\\n` line ends."""
+    """Writes UTF-8 text; line ends are single line feeds on every system."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def write_json(path: Path, value: Any) -> None:
     """Writes indented JSON with sorted keys; NaN is refused, since JSON has none."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+def read_json(path: Path) -> Any:
     """Reads a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -77,10 +77,8 @@ def read_table(path: Path, *, text: tuple[str, ...] = ("image", "label", "group"
         The table.
     """
     columns = pd.read_csv(path, nrows=0).columns
-    numeric_na = {name: [""] for name in columns if name not in text}
-    return pd.read_csv(
-        path, dtype={name: "str" for name in text}, keep_default_na=False, na_values=numeric_na
-    )
+    numeric_na = {name: "" for name in columns if name not in text}
+    return pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=numeric_na)
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""The datasets: names, classes, layouts and counts of their public archives."""
+"""The datasets: names, classes, layouts and counts of their public archives.
+
+Trainings depend on this module; where the archives come from and how they are cited is in `provenance`.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,6 @@ class Dataset:
         root: The archive's top folder, which some copies nest twice and others leave out.
         suffixes: Lower-case endings of the image files.
         counts: Images of each class in the public release, in the order of `classes`.
-        positive: The class whose sensitivity a clinician asks for first.
-        licence: The licence of the images.
-        citation: How the dataset is cited.
         group: What a group is: the unit that must not stand on two sides of a split.
     """
 
@@ -30,9 +30,6 @@ class Dataset:
     root: str
     suffixes: tuple[str, ...]
     counts: tuple[int, ...]
-    positive: str
-    licence: str
-    citation: str
     group: str
     ignored: tuple[str, ...] = field(default=())
 
@@ -46,10 +43,6 @@ _DATASETS = (
         root="The IQ-OTHNCCD lung cancer dataset",
         suffixes=(".jpg", ".jpeg", ".png"),
         counts=(416, 561, 120),
-        positive="malignant",
-        licence="CC BY 4.0",
-        citation="Alyasriy H., Al-Huseiny M.: The IQ-OTH/NCCD lung cancer dataset. Mendeley Data. "
-        "https://doi.org/10.17632/bhmdr45bh2",
         group="pseudo-group of near-duplicate slices",
     ),
     Dataset(
@@ -60,10 +53,6 @@ _DATASETS = (
         root="lung_colon_image_set/lung_image_sets",
         suffixes=(".jpeg", ".jpg", ".png"),
         counts=(5000, 5000, 5000),
-        positive="adenocarcinoma",
-        licence="see the dataset's page (free for research)",
-        citation="Borkowski A. A. et al.: Lung and Colon Cancer Histopathological Image Dataset (LC25000). "
-        "arXiv:1912.12142, 2019",
         group="source tile (inferred)",
         ignored=("lung_colon_image_set/colon_image_sets",),
     ),
@@ -78,10 +67,6 @@ _DATASETS = (
         root="LIDC_IDRI_PNG_CONV",
         suffixes=(".png",),
         counts=(1051, 1015),
-        positive="malignant",
-        licence="CC BY 3.0",
-        citation="Armato S. G. III et al.: Data From LIDC-IDRI. The Cancer Imaging Archive, 2015. "
-        "https://doi.org/10.7937/K9/TCIA.2015.LO9QL9SX",
         group="patient",
     ),
     Dataset(
@@ -92,10 +77,6 @@ _DATASETS = (
         root="LIDC-IDRI-nodules",
         suffixes=(".png",),
         counts=(1051, 1015),
-        positive="malignant",
-        licence="CC BY 3.0",
-        citation="Armato S. G. III et al.: Data From LIDC-IDRI. The Cancer Imaging Archive, 2015. "
-        "https://doi.org/10.7937/K9/TCIA.2015.LO9QL9SX",
         group="patient",
     ),
 )

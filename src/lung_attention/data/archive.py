@@ -1,0 +1,144 @@
+"""Image archives, read in place: a zip file or an unpacked folder, members under the release's layout."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from natsort import natsort_keygen
+
+from lung_attention.data.catalog import Dataset
+from lung_attention.errors import UserError
+
+# Real members are far smaller; a larger one is an archive that was made to fill a disk.
+MAX_MEMBER_BYTES = 64 * 2**20
+
+_natural = natsort_keygen()
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image of an archive.
+
+    Attributes:
+        image: Its path below the release's top folder, the image's name everywhere in the project.
+        label: Its class.
+        source: Its name inside the archive or folder.
+    """
+
+    image: str
+    label: str
+    source: str
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
+    """Opens a zip file or folder.
+
+    Args:
+        path: The zip file, or a folder of files.
+
+    Yields:
+        The names of all files, with `/` between folders, and a function that reads one of them.
+
+    Raises:
+        UserError: The file is missing, truncated or no zip, or a member has an unsafe name, is encrypted,
+            stands twice or is oversized.
+    """
+    if path.is_dir():
+        names = sorted(str(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file())
+        yield names, lambda name: (path / name).read_bytes()
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such archive", remedy="put the archive there") from error
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(
+            f"{path} is no complete zip archive ({error})",
+            remedy="fetch the archive again, it may be cut short",
+        ) from error
+    with archive:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+        _refuse_unsafe(path, members)
+
+        def read(name: str) -> bytes:
+            try:
+                return archive.read(name)
+            except (zipfile.BadZipFile, EOFError, OSError) as error:
+                raise UserError(
+                    f"{path}: member {name!r} is damaged ({error})", remedy="fetch the archive again"
+                ) from error
+
+        yield [info.filename for info in members], read
+
+
+def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    seen: set[str] = set()
+    for info in members:
+        parts = PurePosixPath(info.filename).parts
+        problem = ""
+        if info.filename.startswith("/") or ".." in parts or "\\" in info.filename or ":" in parts[0]:
+            problem = "has a name that leaves its folder"
+        elif info.flag_bits & 1:
+            problem = "is encrypted"
+        elif (info.external_attr >> 16) & 0o170000 == 0o120000:
+            problem = "is a link"
+        elif info.filename in seen:
+            problem = "stands in the archive twice"
+        elif info.file_size > MAX_MEMBER_BYTES:
+            problem = f"unpacks to {info.file_size:,} bytes, more than {MAX_MEMBER_BYTES:,}"
+        if problem:
+            raise UserError(f"{path}: member {info.filename!r} {problem}", remedy="fetch the archive again")
+        seen.add(info.filename)
+
+
+def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Member]:
+    """Finds a dataset's images among the files of an archive.
+
+    The release's top folder may be nested in other folders, as in some public copies, or be missing.
+
+    Args:
+        names: The files of the archive.
+        dataset: What the archive should hold.
+        path: The archive, for messages.
+
+    Returns:
+        The images in class order, inside a class folder by folder in natural order (2 before 10).
+
+    Raises:
+        UserError: A class folder is missing or empty.
+    """
+    members: list[Member] = []
+    for label, folders in zip(dataset.classes, dataset.folders, strict=True):
+        for folder in folders:
+            found = []
+            for name in names:
+                head, marker, tail = f"/{name}".partition(f"/{folder}/")
+                if marker and "/" not in tail and tail.lower().endswith(dataset.suffixes):
+                    if head and not _is_below_root(head, dataset):
+                        continue
+                    found.append(Member(f"{folder}/{tail}", label, name))
+            if not found:
+                raise UserError(
+                    f"{path}: no images in class folder {folder!r}; expected {dataset.root}/{folder}/ "
+                    f"with files ending in {' or '.join(dataset.suffixes)}",
+                    remedy=f"check that this is the archive of {dataset.title}",
+                )
+            members += sorted(found, key=lambda member: _natural(member.image))
+    images = [member.image for member in members]
+    if len(set(images)) < len(images):
+        twice = next(image for image in images if images.count(image) > 1)
+        raise UserError(f"{path}: image {twice!r} stands in two folders", remedy="remove one of the copies")
+    return members
+
+
+def _is_below_root(head: str, dataset: Dataset) -> bool:
+    """Whether a class folder's parent is (the end of) the release's top folder, or a stranger's."""
+    if any(ignored in head for ignored in dataset.ignored):
+        return False
+    last = dataset.root.rsplit("/", 1)[-1]
+    return head.rsplit("/", 1)[-1] == last or "/" not in head.strip("/")

@@ -1,0 +1,1 @@
+"""Where archives and backbone weights come from."""

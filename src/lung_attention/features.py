@@ -1,0 +1,105 @@
+"""One pass of the frozen backbone over all images of a dataset, into a memory-mapped array."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from lung_attention.errors import UserError
+from lung_attention.files import read_json, replacing, sha256, write_json
+
+# Half precision keeps three digits, more than features of a frozen backbone mean, in half the space.
+DTYPE = np.float16
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def images_digest(images: Sequence[str]) -> str:
+    """SHA-256 of the images' names in order: says which row of an array is which image."""
+    return hashlib.sha256("\n".join(images).encode()).hexdigest()
+
+
+def extract_features(
+    pixels: Iterable[Pixels],
+    images: Sequence[str],
+    *,
+    preprocessing: keras.Model,
+    backbone: keras.Model,
+    batch_size: int,
+    path: Path,
+    info_path: Path,
+    info: dict[str, Any],
+) -> None:
+    """Writes the features of all images, batch by batch, so that memory stays flat.
+
+    Args:
+        pixels: The decoded images one by one, uint8 `(height, width, 3)` of any size.
+        images: Their names.
+        preprocessing: From pixels to the backbone's input.
+        backbone: From its input to features `(batch, rows, cols, channels)`.
+        batch_size: Images a pass.
+        path: Where the array is written: `DTYPE` `(n, rows, cols, channels)`, a `.npy` file.
+        info_path: Where its description is written: `info`, the shape, and hashes of the images' names and
+            of the array.
+        info: What else identifies the features.
+
+    Raises:
+        UserError: A feature is not finite or beyond half precision.
+    """
+    shape = (len(images), *backbone.output_shape[1:])
+    with replacing(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=DTYPE, shape=shape)
+        batch: list[npt.NDArray[np.float32]] = []
+        start = 0
+        for number, image in enumerate(
+            tqdm(pixels, total=len(images), desc=path.stem, unit="image", mininterval=1), 1
+        ):
+            batch.append(np.asarray(preprocessing(image[None]))[0])
+            if len(batch) == batch_size or number == len(images):
+                features = np.asarray(backbone(np.stack(batch), training=False)).astype(DTYPE)
+                if not np.isfinite(features).all():
+                    raise UserError(
+                        f"features of images {start}..{number - 1} are not finite in {DTYPE.__name__}",
+                        remedy="check the backbone's weight file",
+                    )
+                array[start:number] = features
+                start = number
+                batch.clear()
+        array.flush()
+        del array
+    write_json(
+        info_path,
+        {**info, "shape": list(shape), "images_sha256": images_digest(images), "sha256": sha256(path)},
+    )
+
+
+def load_features(
+    path: Path, info_path: Path, images: Sequence[str]
+) -> tuple[npt.NDArray[np.float16], dict[str, Any]]:
+    """Opens features without reading them.
+
+    Args:
+        path: The array.
+        info_path: Its description.
+        images: The images the caller expects, in order.
+
+    Returns:
+        The array `(n, rows, cols, channels)`, memory-mapped, and its description.
+
+    Raises:
+        UserError: The array was made of other images or in another order.
+    """
+    info: dict[str, Any] = read_json(info_path)
+    if info["images_sha256"] != images_digest(images):
+        raise UserError(
+            f"{path} was made of other images than the split table names",
+            remedy="dvc repro",
+        )
+    return np.load(path, mmap_mode="r"), info

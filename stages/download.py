@@ -1,0 +1,35 @@
+"""Verifies a dataset's source and writes its archive and manifest."""
+
+from __future__ import annotations
+
+import argparse
+
+from lung_attention.cells import PARAMS, Paths
+from lung_attention.config import load_config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.data.manifest import import_archive
+from lung_attention.data.sources.resolve import check_pin, find_archive
+from lung_attention.errors import run_guarded
+
+
+def main() -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    dataset = DATASETS[parser.parse_args().dataset]
+    config = load_config(PARAMS)
+    settings = config.active.download
+    paths = Paths(config.profile)
+    source = find_archive(dataset.id, source=settings.source)
+    check_pin(source, settings.pins.get(dataset.id))
+    import_archive(
+        source,
+        dataset,
+        archive=paths.archive(dataset.id),
+        manifest=paths.manifest(dataset.id),
+        check_counts=settings.check_counts,
+    )
+
+
+if __name__ == "__main__":
+    run_guarded(main)

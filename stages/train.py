@@ -1,0 +1,73 @@
+"""Fits a cell: every seed and fold of its split, and the model that is kept."""
+
+from __future__ import annotations
+
+import argparse
+
+from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.config import load_config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import run_guarded
+from lung_attention.features import load_features
+from lung_attention.files import read_table, replacing, write_json, write_table
+from lung_attention.fits import fit_cell
+from lung_attention.models.backbones import build_backbone
+from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
+from lung_attention.pipeline import code_of, inputs_digest
+from lung_attention.progress import EpochProgress
+
+
+def main() -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for factor in ("dataset", "backbone", "head", "split"):
+        parser.add_argument(f"--{factor}", required=True)
+    cell = Cell(**vars(parser.parse_args()))
+    config = load_config(PARAMS)
+    settings = config.active.train
+    paths = Paths(config.profile)
+    split_path = paths.split(cell.dataset, cell.split)
+    table = read_table(split_path)
+    info_path = paths.features_info(cell.dataset, cell.backbone)
+    features, info = load_features(
+        paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
+    )
+    learning_rate = settings.learning_rate[cell.dataset][cell.backbone]
+    seeds = settings.seeds[cell.dataset]
+    inputs = inputs_digest(
+        [split_path, info_path, *code_of("train")],
+        {"cell": cell.name, "recipe": settings.recipe, "learning_rate": learning_rate, "seeds": seeds},
+    )
+    with EpochProgress(cell.name, epochs=settings.recipe.epochs) as progress:
+        fitted = fit_cell(
+            features,
+            table,
+            DATASETS[cell.dataset].classes,
+            attention=cell.head == "attention",
+            recipe=settings.recipe,
+            learning_rate=learning_rate,
+            seeds=seeds,
+            on_epoch=progress,
+        )
+    resize = Resize(**info["resize"])
+    classifier = build_classifier(
+        build_preprocessing(cell.backbone, resize),
+        build_backbone(cell.backbone, resize.image_size_px, weights=paths.backbone(cell.backbone)),
+        fitted.head,
+    )
+    with replacing(paths.model(cell)) as temporary:
+        classifier.save(temporary)
+    write_table(paths.raw_predictions(cell), fitted.predictions)
+    write_table(paths.raw_history(cell), fitted.history)
+    write_json(
+        paths.training_info(cell),
+        {
+            "inputs": inputs,
+            "trainable_parameters": fitted.head.count_params(),
+            "parameters": classifier.count_params(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    run_guarded(main)
