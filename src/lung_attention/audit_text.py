@@ -1,0 +1,162 @@
+"""The audit in words: a sentence for each finding, and a Markdown section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+_SHOWN = 10
+"""Names shown in a sentence; the JSON object has the longer lists."""
+
+
+def sentence(split: Json, audit: Json) -> str:
+    """Says what crosses the subsets of one split.
+
+    Args:
+        split: The record of the split, with its verdict.
+        audit: The audit; its keys "groups" and "near_duplicates" are used.
+
+    Returns:
+        One or more sentences that hold for any numbers.
+    """
+    decisive = audit["near_duplicates"]["count_as_leak"]
+    cosine = audit["near_duplicates"]["cosine"]
+    files = split["redundant_files"]["across"]
+    pairs = split["near_duplicate_pairs"]["across"]
+    groups = split["groups_on_two_sides"]
+    known = audit["groups"]["number"]
+    tested = split["test_images"]
+    crossing = []
+    if files:
+        crossing.append(f"{_count(files, 'redundant identical file')} across subsets")
+    if groups:
+        crossing.append(f"{groups} of {_count(known, 'group')} on two sides")
+    near = f"{_count(pairs, 'near-duplicate pair')} (cosine ≥ {cosine:g}) across subsets"
+    if pairs and decisive:
+        crossing.append(near)
+    parts = []
+    if split["leak"]:
+        twin = (
+            "test_images_with_twin_in_training" if decisive else "test_images_with_identical_file_in_training"
+        )
+        what = "a twin" if decisive else "an identical file"
+        parts.append(
+            f"Leak: {', '.join(crossing)}; {_share(split[twin], tested)} test images have {what} in training"
+        )
+        if groups:
+            parts[0] += (
+                f", {_share(split['test_images_with_group_in_training'], tested)} an image of their group"
+            )
+        parts[0] += "."
+    else:
+        checked = ["no identical file"]
+        checked += ["no near-duplicate pair"] if decisive else []
+        checked += ["no group"] if known else []
+        parts.append(f"No leak found: {_list(checked)} stands on two sides.")
+        if not known:
+            parts.append("Groups are not known, so images of one group may stand on two sides all the same.")
+    if pairs and not decisive:
+        parts.append(
+            f"For information, {near}: here unrelated images can look alike in grey, so this is no verdict."
+        )
+    return " ".join(parts)
+
+
+def findings(audit: Json) -> list[str]:
+    """Says what the audit found on the dataset as a whole, subsets apart.
+
+    Args:
+        audit: The audit without its key "findings".
+
+    Returns:
+        Sentences.
+    """
+    redundant = audit["redundant_files"]
+    said = [
+        f"{redundant['total']} of {_count(audit['images'], 'file')} are redundant (byte for byte equal to "
+        f"another one), {redundant['within_classes']} within a class and {redundant['across_classes']} across."
+        if redundant["total"]
+        else "No file is byte for byte equal to another one."
+    ]
+    disputed = audit["contradictory"]
+    if disputed["images"]:
+        said.append(
+            f"{_count(disputed['images'], 'image')} show the same picture under more than one class "
+            f"({_count(len(disputed['sets']), 'picture')})."
+        )
+    groups = audit["groups"]
+    if groups["two_labels"]:
+        names = [one["group"] for one in groups["two_labels"]]
+        said.append(
+            f"{len(names)} of {_count(groups['number'], 'group')} carry more than one class: {_some(names)}."
+        )
+    size, aspect = audit["shape"]["size"], audit["shape"]["aspect"]
+    for shape, what in ((size, "size in pixels"), (aspect, "aspect ratio")):
+        if shape is aspect and aspect["giveaway_images"] == size["giveaway_images"]:
+            continue  # the same images, told already
+        if shape["giveaway_images"] > shape["giveaway_images_expected"]:
+            told = ", ".join(
+                f"{count} {label}" for label, count in shape["giveaway_images_per_class"].items()
+            )
+            said.append(
+                f"{shape['giveaway_images']} images have a {what} that occurs in one class only: {told} "
+                f"({shape['giveaway_images_expected']:.1f} expected by chance)."
+            )
+    return said
+
+
+def markdown(audit: Json) -> str:
+    """Renders the audit as Markdown without a heading of its own.
+
+    Args:
+        audit: What `lung_attention.audit.audit` returned.
+
+    Returns:
+        Findings as a list, one table of the splits, and the verdict on each split.
+    """
+    classes = ", ".join(f"{count} {label}" for label, count in audit["images_per_class"].items())
+    groups = audit["groups"]
+    lines = [f"{_count(audit['images'], 'image')}: {classes}."]
+    if groups["number"]:
+        lines.append(
+            f"{_count(groups['number'], 'group')} (here: {groups['unit']}) of {groups['smallest']} to "
+            f"{groups['largest']} images, median {groups['median']:g}."
+        )
+    lines += ["", *(f"- {one}" for one in audit["findings"])]
+    lines += [
+        "",
+        "| split | test images | with identical file in training | with near-duplicate in training | "
+        "with group in training | groups on two sides | leak |",
+        "|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for name, split in audit["splits"].items():
+        cells = [
+            name,
+            split["test_images"],
+            split["test_images_with_identical_file_in_training"],
+            split["test_images_with_near_duplicate_in_training"],
+            split["test_images_with_group_in_training"],
+            split["groups_on_two_sides"],
+            "**yes**" if split["leak"] else "no",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += ["", *(f"- **{name}**: {split['sentence']}" for name, split in audit["splits"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _share(number: int, total: int) -> str:
+    return f"{number} of {total} ({number / total:.1%})" if total else "0 of 0"
+
+
+def _list(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
