@@ -1,0 +1,66 @@
+"""Logging a cell's model with its run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lung_attention import files
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_CODE = Path(__file__).with_name("pyfunc_model.py")
+_REQUIREMENTS = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "pillow", "mlflow")
+
+
+def requirements() -> list[str]:
+    """What loading the model needs, with the exact versions at work here."""
+    pins = []
+    for package in _REQUIREMENTS:
+        try:
+            pins.append(f"{package}=={metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue  # the package itself, when run from its sources
+    return pins
+
+
+def model_hash(model_path: Path, classes: Sequence[str]) -> str:
+    """SHA-256 over everything of which a logged model is made."""
+    parts = [files.sha256(model_path), files.sha256(_CODE), list(classes), requirements()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequence[str]) -> None:
+    """Logs a `.keras` file as a pyfunc model from code, so that no pickle is written.
+
+    Args:
+        client: The server.
+        run_id: The run it belongs to.
+        model_path: A `.keras` file: uint8 `(1, height, width, 3)` in, probabilities `(1, classes)` out.
+        classes: Class names in the order of the outputs.
+    """
+    import mlflow
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    # Model.log takes the run's id, but asks the global setting for the experiment.
+    mlflow.set_experiment(experiment_id=client.get_run(run_id).info.experiment_id)
+    Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=mlflow.pyfunc,
+        run_id=run_id,
+        python_model=str(_CODE),
+        artifacts={"keras": str(model_path)},
+        model_config={"classes": list(classes)},
+        signature=ModelSignature(
+            inputs=Schema([ColSpec("binary", "image")]),
+            outputs=Schema([ColSpec("double", name) for name in classes]),
+        ),
+        pip_requirements=requirements(),
+    )

@@ -1,0 +1,218 @@
+"""Runs that are open while a training goes on, and how they end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+
+import pytest
+
+from lung_attention.tracking import live_run
+
+PARAMS = {"epochs": 3, "learning_rate": 0.0001}
+
+
+def steps(client, run_id, name):
+    return {point.step: point.value for point in client.get_metric_history(run_id, name)}
+
+
+def cells(client, identity):
+    experiment = client.get_experiment_by_name(identity.experiment)
+    return client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
+
+
+def fits(client, run_id):
+    run = client.get_run(run_id)
+    children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    return {child.info.run_name: child for child in children}
+
+
+def test_a_finished_training_has_its_parameters_tags_and_curves(client, identity):
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        for epoch in (1, 2, 3):
+            logger.epoch(0, 0, epoch, {"loss": 1 / epoch, "val_loss": float("nan"), "accuracy": None})
+    run = client.get_run(logger.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == identity.name
+    assert run.data.params == {"epochs": "3", "learning_rate": "0.0001"}
+    assert steps(client, logger.run_id, "loss") == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}
+    assert not {"val_loss", "accuracy"} & run.data.metrics.keys()
+    assert "system/cpu_utilization_percentage" in run.data.metrics
+    tags = run.data.tags
+    assert (tags["dataset"], tags["backbone"], tags["head"], tags["split"]) == (
+        identity.dataset, identity.backbone, identity.head, identity.split,
+    )  # fmt: skip
+    assert (tags["stage"], tags["inputs"], tags["device"]) == (identity.stage, identity.inputs, "cpu")
+    assert tags["complete"] == "false"
+    assert {"git_commit", "version.mlflow", "version.python"} <= tags.keys()
+    assert not fits(client, logger.run_id)
+
+
+def test_the_obvious_filter_lists_the_cell_once(client, identity):
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+        logger.epoch(0, 1, 1, {"loss": 2.0})
+    experiment = client.get_experiment_by_name(identity.experiment).experiment_id
+    found = client.search_runs([experiment], "tags.dataset = 'iqoth' and tags.head = 'plain'")
+    assert [run.info.run_id for run in found] == [logger.run_id]
+
+
+def test_curves_can_be_seen_while_it_trains(client, identity):
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+        assert client.get_run(logger.run_id).info.status == "RUNNING"
+        assert steps(client, logger.run_id, "loss") == {1: 1.0}
+
+
+def test_several_fits_are_nested_and_the_first_is_the_cells_own(client, identity):
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        for number, (seed, fold) in enumerate([(0, 0), (0, 1), (0, -1), (1, 0)]):
+            for epoch in (1, 2):
+                logger.epoch(seed, fold, epoch, {"loss": 10.0 * number + epoch})
+    nested = fits(client, logger.run_id)
+    assert set(nested) == {"seed-0 fold-0", "seed-0 fold-1", "seed-0 refit", "seed-1 fold-0"}
+    assert {run.info.status for run in nested.values()} == {"FINISHED"}
+    assert steps(client, logger.run_id, "loss") == {1: 1.0, 2: 2.0}
+    assert steps(client, nested["seed-0 fold-0"].info.run_id, "loss") == {1: 1.0, 2: 2.0}
+    assert steps(client, nested["seed-1 fold-0"].info.run_id, "loss") == {1: 31.0, 2: 32.0}
+
+
+def test_an_exception_fails_the_run_and_its_fits(client, identity):
+    with pytest.raises(ZeroDivisionError), live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+        logger.epoch(0, 1, 1, {"loss": 1.0})
+        _ = 1 / 0
+    assert client.get_run(logger.run_id).info.status == "FAILED"
+    assert fits(client, logger.run_id)["seed-0 fold-1"].info.status == "FAILED"
+    # The first fit had come to its end.
+    assert fits(client, logger.run_id)["seed-0 fold-0"].info.status in {"FINISHED", "FAILED"}
+
+
+def test_ctrl_c_kills_the_run(client, identity):
+    with pytest.raises(KeyboardInterrupt), live_run(identity, PARAMS, device="cpu") as logger:
+        raise KeyboardInterrupt
+    assert client.get_run(logger.run_id).info.status == "KILLED"
+
+
+def test_processes_that_are_ended_from_outside(client, identity, start_training):
+    """SIGTERM closes the run; after SIGKILL the next training of the same identity marks it FAILED."""
+    ended, murdered = start_training(identity), start_training(identity)
+    for process in (ended, murdered):
+        assert process.stdout.readline() == "open\n"
+    assert [run.info.status for run in cells(client, identity)] == ["RUNNING"] * 2
+    ended.send_signal(signal.SIGTERM)
+    assert ended.wait(20) == 128 + signal.SIGTERM
+    assert sorted(run.info.status for run in cells(client, identity)) == ["KILLED", "RUNNING"]
+
+    # A training that is alive is left alone.
+    with live_run(identity, PARAMS, device="cpu"):
+        assert sorted(run.info.status for run in cells(client, identity)) == ["KILLED", "RUNNING", "RUNNING"]
+    assert sorted(run.info.status for run in cells(client, identity)) == ["FINISHED", "KILLED", "RUNNING"]
+
+    murdered.kill()
+    murdered.wait()
+    with live_run(identity, PARAMS, device="cpu"):
+        left = [run for run in cells(client, identity) if run.info.status == "FAILED"]
+        assert len(left) == 1
+        assert {run.info.status for run in fits(client, left[0].info.run_id).values()} <= {
+            "FINISHED",
+            "FAILED",
+        }
+    assert sorted(run.info.status for run in cells(client, identity)) == [
+        "FAILED", "FINISHED", "FINISHED", "KILLED",
+    ]  # fmt: skip
+
+
+def test_a_run_of_another_machine_is_dead_when_silent_for_long(client, identity, monkeypatch):
+    with live_run(identity, PARAMS, device="cpu") as other:
+        client.set_tag(other.run_id, "process", "another-machine 1 1.00")
+        with live_run(identity, PARAMS, device="cpu"):
+            assert client.get_run(other.run_id).info.status == "RUNNING"
+        later = time.time() + 2 * 3600
+        with monkeypatch.context() as patch:
+            patch.setattr("lung_attention.tracking.runs.time.time", lambda: later)
+            with live_run(identity, PARAMS, device="cpu"):
+                assert client.get_run(other.run_id).info.status == "FAILED"
+
+
+def test_a_repeated_training_supersedes_once_it_has_finished(client, identity):
+    with live_run(identity, PARAMS, device="cpu") as first:
+        pass
+    with pytest.raises(ZeroDivisionError), live_run(identity, PARAMS, device="cpu"):
+        _ = 1 / 0
+    assert "superseded" not in client.get_run(first.run_id).data.tags
+    with live_run(identity, PARAMS, device="cpu") as second:
+        assert "superseded" not in client.get_run(first.run_id).data.tags
+    assert client.get_run(first.run_id).data.tags["superseded"] == "true"
+    assert client.get_run(first.run_id).info.status == "FINISHED"
+    assert "superseded" not in client.get_run(second.run_id).data.tags
+
+
+def test_other_inputs_are_another_run(client, identity):
+    from dataclasses import replace
+
+    with live_run(identity, PARAMS, device="cpu") as first:
+        pass
+    with live_run(replace(identity, inputs="ab" * 32), PARAMS, device="cpu"):
+        pass
+    assert "superseded" not in client.get_run(first.run_id).data.tags
+
+
+def test_an_exported_run_id_does_not_swallow_the_fits(client, identity, monkeypatch):
+    with live_run(identity, PARAMS, device="cpu") as outer:
+        pass
+    monkeypatch.setenv("MLFLOW_RUN_ID", outer.run_id)
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+        logger.epoch(0, 1, 1, {"loss": 1.0})
+    assert (
+        len({outer.run_id, logger.run_id} | {r.info.run_id for r in fits(client, logger.run_id).values()})
+        == 4
+    )
+
+
+def test_an_epoch_costs_less_than_ten_milliseconds(client, identity):
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+        started = time.perf_counter()
+        for epoch in range(2, 202):
+            logger.epoch(0, 0, epoch, {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5})
+        spent = (time.perf_counter() - started) / 200
+    assert spent < 0.010, f"{1000 * spent:.1f} ms an epoch"
+    assert len(steps(client, logger.run_id, "accuracy")) == 200
+
+
+def test_the_split_is_logged_as_datasets(client, identity):
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {
+            "image": ["a", "b", "c"],
+            "label": ["normal", "benign", "normal"],
+            "group": "",
+            "fold": 0,
+            "subset": ["train", "train", "test"],
+        }
+    )
+    with live_run(identity, PARAMS, device="cpu", split=table) as logger:
+        pass
+    inputs = client.get_run(logger.run_id).inputs.dataset_inputs
+    found = {(i.dataset.name, i.tags[0].value) for i in inputs}
+    assert found == {("iqoth-published-train", "train"), ("iqoth-published-test", "test")}
+    assert len({i.dataset.digest for i in inputs}) == 2
+
+
+def test_a_failing_server_is_told_once_and_training_goes_on(client, identity, monkeypatch, caplog):
+    caplog.set_level(logging.WARNING, logger="lung_attention")
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+        with monkeypatch.context() as patch:
+            patch.setattr(logger._client, "log_batch", lambda *a, **k: (_ for _ in ()).throw(OSError("gone")))
+            for epoch in (2, 3):
+                logger._next_flush = 0.0
+                logger.epoch(0, 0, epoch, {"loss": 1.0})
+    told = [record for record in caplog.records if "lung-attention track" in record.getMessage()]
+    assert len(told) == 1
+    # It came back before the end: nothing is missing.
+    assert set(steps(client, logger.run_id, "loss")) == {1, 2, 3}
