@@ -75,7 +75,7 @@ def findings(audit: Json) -> list[str]:
     redundant = audit["redundant_files"]
     said = [
         f"{redundant['total']} of {_count(audit['images'], 'file')} are redundant (byte for byte equal to "
-        f"another one), {redundant['within_classes']} within a class and {redundant['across_classes']} across."
+        f"another), {redundant['within_classes']} within a class and {redundant['across_classes']} across."
         if redundant["total"]
         else "No file is byte for byte equal to another one."
     ]

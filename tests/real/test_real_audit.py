@@ -1,0 +1,94 @@
+"""What is known of the real archives, found again."""
+
+import io
+import os
+import zipfile
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from natsort import natsorted
+from PIL import Image
+
+from lung_attention.audit import audit
+from lung_attention.data.catalog import DATASETS
+from lung_attention.evaluation.baselines import run_baselines
+from lung_attention.images import thumbnail
+from lung_attention.splits.published import published_split
+
+FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        not FOLDER, reason="LUNG_ATTENTION_ARCHIVES does not name the folder of the real archives"
+    ),
+]
+
+
+@cache
+def load(dataset_id):
+    """Manifest, thumbnails and published split, read from the zip without the package's importer."""
+    path = Path(FOLDER) / f"{dataset_id}.zip"
+    if not path.is_file():
+        pytest.skip(f"LUNG_ATTENTION_ARCHIVES has no {dataset_id}.zip")
+    dataset = DATASETS[dataset_id]
+    rows, thumbnails = [], []
+    with zipfile.ZipFile(path) as archive:
+        for label, folders in zip(dataset.classes, dataset.folders, strict=True):
+            tops = tuple(f"{dataset.root}/{folder}/" for folder in folders)
+            for name in natsorted(name for name in archive.namelist() if name.startswith(tops)):
+                content = archive.read(name)
+                with Image.open(io.BytesIO(content)) as image:
+                    width, height = image.size
+                image_name = name.removeprefix(f"{dataset.root}/")
+                rows.append((image_name, label, len(content), sha256(content).hexdigest(), width, height, ""))
+                thumbnails.append(thumbnail(content))
+    manifest = pd.DataFrame(rows, columns=["image", "label", "bytes", "sha256", "width", "height", "group"])
+    return manifest, np.stack(thumbnails), published_split(manifest, dataset_id, seed=0)
+
+
+def run(dataset_id, *, near_duplicates_leak):
+    manifest, thumbnails, split = load(dataset_id)
+    return audit(
+        manifest,
+        thumbnails,
+        manifest["group"],
+        {"published": split},
+        near_duplicate_cosine=0.98,
+        near_duplicates_leak=near_duplicates_leak,
+        group_unit=DATASETS[dataset_id].group,
+        listed=20,
+    )
+
+
+def test_iqoth():
+    found = run("iqoth", near_duplicates_leak=True)
+    assert found["images_per_class"] == {"normal": 416, "malignant": 561, "benign": 120}
+    assert found["redundant_files"] == {"total": 43, "within_classes": 43, "across_classes": 0}
+    size = found["shape"]["size"]
+    assert size["giveaway_images_per_class"] == {"malignant": 59}
+    assert size["giveaway_images_expected"] < 0.01
+    split = found["splits"]["published"]
+    assert split["test_images"] == 220
+    assert split["test_images_with_near_duplicate_in_training"] == 171  # 77.7 %
+    assert split["leak"] is True
+
+
+def test_on_the_published_iqoth_split_a_nearest_neighbour_makes_no_mistake():
+    manifest, thumbnails, split = load("iqoth")
+    table = run_baselines(split, manifest, thumbnails, DATASETS["iqoth"].classes, seed=0, trees=1, bins=8)
+    nearest = table[table["baseline"] == "nearest_neighbour"]
+    assert len(nearest) == 220
+    assert (nearest["label"] == nearest["prediction"]).all()
+
+
+def test_lc25000():
+    found = run("lc25000", near_duplicates_leak=False)
+    assert found["images"] == 15_000
+    assert found["redundant_files"] == {"total": 777, "within_classes": 777, "across_classes": 0}
+    assert found["splits"]["published"]["leak"] is True
+    assert found["splits"]["published"]["redundant_files"]["across"] > 0

@@ -1,0 +1,101 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lung_attention.errors import UserError
+from lung_attention.own_split import run_audit_command
+
+OPTIONS = {"near_duplicate_cosine": 0.98, "near_duplicates_leak": True, "listed": 20}
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Four unrelated 16-bit and 8-bit images of two patients, split by patient."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for number, (subset, group) in enumerate([("train", "p"), ("Train", "p"), ("test", "q"), ("test", "q")]):
+        values = generator.integers(0, 256, (80, 70))
+        pixels = (values * 100 + 1000).astype(np.uint16) if number % 2 else values.astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        rows.append((f"{number}.png", "a" if number % 2 else "b", subset, group))
+    return pd.DataFrame(rows, columns=["path", "label", "subset", "group"])
+
+
+def run(tmp_path, table):
+    table.to_csv(tmp_path / "split.csv", index=False)
+    return run_audit_command(tmp_path / "split.csv", **OPTIONS)
+
+
+def test_a_clean_split_gives_exit_code_0(tmp_path, table):
+    found, text, code = run(tmp_path, table)
+    assert code == 0
+    assert found["images"] == 4
+    assert found["groups"]["number"] == 2
+    assert found["shape"]["size"]["most_common"] == "70x80"
+    assert found["splits"]["table"]["test_images"] == 2
+    assert "| table | 2 | 0 | 0 | 0 | 0 | no |" in text
+
+
+def test_the_group_column_may_be_missing(tmp_path, table):
+    found, _, code = run(tmp_path, table.drop(columns="group"))
+    assert code == 0
+    assert found["groups"]["number"] == 0
+
+
+@pytest.mark.parametrize("leak", ["file", "listed twice", "picture", "group"])
+def test_each_leak_gives_exit_code_1(tmp_path, table, leak):
+    if leak == "file":
+        (tmp_path / "3.png").write_bytes((tmp_path / "1.png").read_bytes())
+    elif leak == "listed twice":
+        table.loc[3, "path"] = table.loc[1, "path"]
+    elif leak == "picture":  # the same 16-bit picture, stored in other bytes
+        with Image.open(tmp_path / "1.png") as image:
+            image.save(tmp_path / "3.tif")
+        table.loc[3, "path"] = "3.tif"
+    else:
+        table.loc[3, "group"] = "p"
+    found, text, code = run(tmp_path, table)
+    assert code == 1
+    assert "**yes**" in text
+    split = found["splits"]["table"]
+    counts = (
+        split["redundant_files"]["across"],
+        split["near_duplicate_pairs"]["across"],
+        split["groups_on_two_sides"],
+    )
+    assert (
+        counts
+        == {"file": (1, 1, 0), "listed twice": (1, 1, 0), "picture": (0, 1, 0), "group": (0, 0, 1)}[leak]
+    )
+
+
+def test_a_missing_image_is_named_with_its_line(tmp_path, table):
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(UserError, match=r"line 4 of the table: there is no image .*2\.png"):
+        run(tmp_path, table)
+
+
+def test_a_damaged_image_is_named_with_its_line(tmp_path, table):
+    (tmp_path / "0.png").write_bytes((tmp_path / "0.png").read_bytes()[:200])
+    with pytest.raises(UserError, match=r"line 2 of the table: .*0\.png cannot be read as an image"):
+        run(tmp_path, table)
+    (tmp_path / "0.png").write_text("no image at all")
+    with pytest.raises(UserError, match=r"line 2 of the table: .*0\.png cannot be read as an image"):
+        run(tmp_path, table)
+
+
+def test_mistakes_in_the_table_are_named(tmp_path, table):
+    with pytest.raises(UserError, match="lacks the column label, subset"):
+        run(tmp_path, table[["path"]])
+    with pytest.raises(UserError, match=r"line 3 of the table: expected a subset .* Received: 'hold-out'"):
+        run(tmp_path, table.assign(subset=["train", "hold-out", "test", "test"]))
+    with pytest.raises(UserError, match="line 5 of the table has no path or no label"):
+        run(tmp_path, table.assign(label=["a", "b", "a", ""]))
+    with pytest.raises(UserError, match="fewer than two subsets"):
+        run(tmp_path, table.assign(subset="train"))
+    with pytest.raises(UserError, match="there is no table"):
+        run_audit_command(tmp_path / "missing.csv", **OPTIONS)
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(UserError, match="cannot be read as CSV"):
+        run_audit_command(tmp_path / "empty.csv", **OPTIONS)
