@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
+from pathlib import Path
 
 from lung_attention.cells import PARAMS, Cell, Paths
 from lung_attention.config import load_config
@@ -14,7 +16,9 @@ from lung_attention.fits import fit_cell
 from lung_attention.models.backbones import build_backbone
 from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
 from lung_attention.pipeline import code_of, inputs_digest
-from lung_attention.progress import EpochProgress
+from lung_attention.progress import EpochProgress, tell_all
+from lung_attention.tracking import RunIdentity, connect, live_run
+from lung_attention.training import device_name
 
 
 def main() -> None:
@@ -24,21 +28,30 @@ def main() -> None:
         parser.add_argument(f"--{factor}", required=True)
     cell = Cell(**vars(parser.parse_args()))
     config = load_config(PARAMS)
-    settings = config.active.train
-    paths = Paths(config.profile)
+    settings, paths = config.active.train, Paths(config.profile)
     split_path = paths.split(cell.dataset, cell.split)
-    table = read_table(split_path)
     info_path = paths.features_info(cell.dataset, cell.backbone)
+    table = read_table(split_path)
     features, info = load_features(
         paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
     )
     learning_rate = settings.learning_rate[cell.dataset][cell.backbone]
     seeds = settings.seeds[cell.dataset]
-    inputs = inputs_digest(
-        [split_path, info_path, *code_of("train")],
-        {"cell": cell.name, "recipe": settings.recipe, "learning_rate": learning_rate, "seeds": seeds},
+    params = {
+        **settings.recipe.model_dump(),
+        "learning_rate": learning_rate,
+        "seeds": seeds,
+        **info["resize"],
+    }
+    inputs = inputs_digest([split_path, info_path, *code_of("train")], {"cell": cell.name, **params})
+    identity = RunIdentity(
+        experiment=paths.experiment, name=cell.name, stage=cell.stage, inputs=inputs, **asdict(cell)
     )
-    with EpochProgress(cell.name, epochs=settings.recipe.epochs) as progress:
+    connect(Path.cwd())
+    with (
+        live_run(identity, params, device=device_name(), split=table) as run,
+        EpochProgress(cell.name, epochs=settings.recipe.epochs) as progress,
+    ):
         fitted = fit_cell(
             features,
             table,
@@ -47,26 +60,23 @@ def main() -> None:
             recipe=settings.recipe,
             learning_rate=learning_rate,
             seeds=seeds,
-            on_epoch=progress,
+            on_epoch=tell_all(progress, run.epoch),
         )
-    resize = Resize(**info["resize"])
-    classifier = build_classifier(
-        build_preprocessing(cell.backbone, resize),
-        build_backbone(cell.backbone, resize.image_size_px, weights=paths.backbone(cell.backbone)),
-        fitted.head,
-    )
-    with replacing(paths.model(cell)) as temporary:
-        classifier.save(temporary)
-    write_table(paths.raw_predictions(cell), fitted.predictions)
-    write_table(paths.raw_history(cell), fitted.history)
-    write_json(
-        paths.training_info(cell),
-        {
+        resize = Resize(**info["resize"])
+        backbone = build_backbone(cell.backbone, resize.image_size_px, weights=paths.backbone(cell.backbone))
+        classifier = build_classifier(build_preprocessing(cell.backbone, resize), backbone, fitted.head)
+        with replacing(paths.model(cell)) as temporary:
+            classifier.save(temporary)
+        write_table(paths.raw_predictions(cell), fitted.predictions)
+        write_table(paths.raw_history(cell), fitted.history)
+        record = {
             "inputs": inputs,
+            "params": params,
+            "device": device_name(),
             "trainable_parameters": fitted.head.count_params(),
             "parameters": classifier.count_params(),
-        },
-    )
+        }
+        write_json(paths.training_info(cell), record)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,11 @@ class Paths:
     profile: str
 
     @property
+    def experiment(self) -> str:
+        """The MLflow experiment of this profile."""
+        return f"lung-attention/{self.profile}"
+
+    @property
     def artifacts(self) -> Path:
         """What DVC caches; not in git."""
         return Path("artifacts") / self.profile

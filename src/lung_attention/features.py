@@ -61,9 +61,9 @@ def extract_features(
         for number, image in enumerate(
             tqdm(pixels, total=len(images), desc=path.stem, unit="image", mininterval=1), 1
         ):
-            batch.append(np.asarray(preprocessing(image[None]))[0])
+            batch.append(np.asarray(preprocessing.predict_on_batch(image[None]))[0])
             if len(batch) == batch_size or number == len(images):
-                features = np.asarray(backbone(np.stack(batch), training=False)).astype(DTYPE)
+                features = np.asarray(backbone.predict_on_batch(np.stack(batch))).astype(DTYPE)
                 if not np.isfinite(features).all():
                     raise UserError(
                         f"features of images {start}..{number - 1} are not finite in {DTYPE.__name__}",

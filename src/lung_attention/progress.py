@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
+
+EpochReport = Callable[[int, int, int, dict[str, float]], None]
+
+
+def tell_all(*reports: EpochReport) -> EpochReport:
+    """Makes one report of several; each receives every epoch."""
+
+    def report(seed: int, fold: int, epoch: int, values: dict[str, float]) -> None:
+        for each in reports:
+            each(seed, fold, epoch, values)
+
+    return report
 
 
 class EpochProgress:

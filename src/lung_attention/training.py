@@ -115,3 +115,13 @@ def predict(head: keras.Model, features: Features, rows: Rows, *, batch_size: in
     return np.concatenate(
         [np.asarray(head(batches[i][0], training=False)) for i in range(len(batches))]
     )  # fmt: skip
+
+
+def device_name() -> str:
+    """What a fit computes on: the GPU's name where there is one, else `cpu`."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "cpu"
+    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu"))
