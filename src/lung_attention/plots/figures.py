@@ -1,0 +1,65 @@
+"""The figures of one cell, for the report and for its MLflow run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lung_attention.evaluation.metrics import confusion_matrix as count_confusions
+from lung_attention.evaluation.metrics import predictions_to_arrays
+from lung_attention.plots.confusion import confusion_matrix
+from lung_attention.plots.curves import Floats, learning_curves, roc
+from lung_attention.plots.style import new_figure
+
+REFIT_FOLD = -1  # the fit on all groups, which nothing is watched in
+
+
+def cell_figures(
+    predictions: pd.DataFrame, history: pd.DataFrame, classes: Sequence[str]
+) -> dict[str, Figure]:
+    """Draws one cell.
+
+    Args:
+        predictions: image,label,group,fold,seed,prediction,probability_<class>…
+        history: seed,fold,epoch,loss,accuracy,val_loss,val_accuracy.
+        classes: Class names in label order.
+
+    Returns:
+        `confusion_matrix` (mean over seeds), `roc` (mean and range over seeds) and `learning_curves` (loss
+        and accuracy, mean and range over seeds and folds, the refit on all groups left out).
+
+    Raises:
+        UserError: The predictions are not in their schema.
+    """
+    table = predictions_to_arrays(predictions, classes)
+    counts = [
+        count_confusions(table.labels, predicted, classes=len(classes)) for predicted in table.predicted
+    ]
+    confusion, (ax,) = new_figure(3.8, 3.5, panels=1)
+    confusion_matrix(ax, np.mean(counts, axis=0), classes)
+    curves, (ax,) = new_figure(3.8, 3.5, panels=1)
+    roc(ax, table.labels, table.probabilities, classes)
+    learning, axes = new_figure(6.4, 3.0, panels=2)
+    fits = history[history["fold"] != REFIT_FOLD]
+    for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
+        epochs, train = fits_by_epoch(fits, column)
+        _, watched = fits_by_epoch(fits, f"val_{column}")
+        learning_curves(ax, epochs, train, watched, what=column)
+    return {"confusion_matrix": confusion, "roc": curves, "learning_curves": learning}
+
+
+def fits_by_epoch(history: pd.DataFrame, column: str) -> tuple[Floats, Floats]:
+    """A column of a history as a matrix.
+
+    Args:
+        history: A row a seed, fold and epoch.
+        column: The column.
+
+    Returns:
+        Epochs `(e,)` and values `(f, e)`, a row a fit; NaN where a fit lacks the epoch or the value.
+    """
+    matrix = history.pivot(index=["seed", "fold"], columns="epoch", values=column).astype(np.float64)
+    return matrix.columns.to_numpy(dtype=np.float64), matrix.to_numpy()
