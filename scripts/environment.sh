@@ -51,7 +51,7 @@ fi
 
 if uv --version >/dev/null 2>&1; then installer=uv; else installer=pip; fi
 
-if [ -e "$venv/bin/python" ]; then
+if [ -e "$venv" ] || [ -L "$venv" ]; then
     fits "$venv/bin/python" || fail "$venv has no Python from 3.11 to 3.13 that runs" "remove it and make it anew: rm -r $venv && make env"
 else
     python=$(choose_python)
