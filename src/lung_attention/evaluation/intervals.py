@@ -44,6 +44,7 @@ from lung_attention.evaluation.weighted import (
 
 _CHUNK_CELLS = 1 << 20  # weights held at once: 8 MB of float64
 _DEGENERATE = 1e-12
+_FEW_UNITS = 5  # below which the correlation within units cannot be estimated
 
 
 def multiplicities(n_units: int, *, resamples: int, seed: int) -> Iterator[Floats]:
@@ -145,10 +146,10 @@ def proportion_interval(
 ) -> tuple[float, float]:
     """Exact binomial interval at the effective sample size of clustered images (Korn and Graubard 1998).
 
-    The effective size is that of independent images with the same variance, p(1 − p) / deviation². Few errors
-    say little about the variance, none nothing. So one unit of average size is imagined to be wrong in
-    addition: with independent images the effective size is then n exactly, without any error it is about the
-    number of units, and with many errors the addition does not matter.
+    The effective size is that of independent images with the same variance, p(1 − p) / deviation². Errors in
+    few units say little about that variance, none nothing. So one unit of average size is imagined to be
+    wrong in addition, with a weight that fades as more units than about five are in error. With independent
+    images the effective size is n all along; without any error it is the number of units.
 
     Args:
         proportion: The proportion, 0..1 (a mean over images, and seeds).
@@ -160,8 +161,11 @@ def proportion_interval(
     Returns:
         Lower and upper bound, containing `proportion`.
     """
-    rarer = min(proportion, 1 - proportion) + 1 / n_units
-    variance = deviation**2 + 1 / n_units**2
+    rarer = min(proportion, 1 - proportion)
+    in_error = rarer**2 / deviation**2 if deviation > 0 else 0.0  # independent units, for a small proportion
+    imagined = 1 / (1 + (in_error / _FEW_UNITS) ** 2)
+    rarer += imagined / n_units
+    variance = deviation**2 + imagined / n_units**2
     effective = min(max(rarer * (1 - rarer) / variance, 1.0), float(n_images))
     low, high = binomial_interval(proportion * effective, effective, confidence=confidence)
     return min(low, proportion), max(high, proportion)

@@ -1,0 +1,188 @@
+"""Everything that compares one cell with another or with the paper: the content of `comparisons.json`.
+
+The schema (all figures are fractions of 1, nothing in percent; undefined figures are null):
+
+- `confidence`, `resamples`, `stand_in` (images or backbones are stand-ins: no verdict on the paper).
+- `attention_vs_plain`: an entry for each dataset, backbone and split with both heads.
+  `dataset`, `backbone`, `split`, `n_test`, `n_groups` (units resampled), `seeds` (how many: `attention`
+  and `plain`), `test` (`mcnemar` on the published split, `sign_flip` over groups on the grouped one),
+  `attention_better`, `plain_better` (images or groups), `p_value`, `p_holm` (adjusted over the
+  `family_size` entries of the same split), `verdict` (helps, hurts, undecided), `differences`: for accuracy,
+  balanced_accuracy, mcc, auroc_ovr, log_loss `{difference, low, high}`, attention − plain.
+- `leakage`: an entry for each dataset, backbone and head measured on both splits, and each trivial baseline.
+  `dataset`, `kind` (network, baseline), `backbone` and `head`, or `baseline`, the others null; for accuracy,
+  balanced_accuracy, mcc and auroc_ovr `{published, grouped, difference, low, high}`, published − grouped;
+  `verdict` (drop, rise, no clear change) from the accuracy.
+- `reproduction`: an entry for each published result and head.
+  `dataset`, `backbone`, `head`, `published` `{accuracy, low, high, n_right, n_test}`, `ours` `{accuracy, low,
+  high, n_test, n_groups, seeds, seed_sd}` or null, `difference`, `low`, `high` (ours − published; null where
+  not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in).
+- `headline`: three pairs of `question` and `answer` in plain words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from lung_attention.cells import Cell
+from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
+from lung_attention.evaluation.measured import Bootstrap, Measured, figures
+from lung_attention.evaluation.paired import difference_intervals, holm, mcnemar, right_differences, sign_flip
+from lung_attention.evaluation.verdicts import (
+    OPEN,
+    STAND_IN,
+    attention_verdict,
+    headline,
+    published_interval,
+    reproduction,
+)
+from lung_attention.published import PublishedResult
+
+ATTENTION_SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss")
+
+
+def compare(
+    cells: Mapping[Cell, pd.DataFrame],
+    published: Sequence[PublishedResult],
+    *,
+    baselines: Mapping[tuple[str, str], pd.DataFrame],
+    stand_in: bool,
+    resamples: int,
+    confidence: float,
+    bins: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Compares all cells that there are; what is missing is left out or said to be open.
+
+    Args:
+        cells: The predictions of each cell, with groups in the column `group`.
+        published: The published results.
+        baselines: For each dataset and split the predictions of the trivial baselines, with a column
+            `baseline`, groups as in `cells`. May be empty.
+        stand_in: Whether images or backbones are stand-ins.
+        resamples: Bootstrap resamples.
+        confidence: Of intervals and verdicts, such as 0.95.
+        bins: Bins of the calibration error.
+        seed: Of the resampling.
+
+    Returns:
+        The content of `comparisons.json`, as described at the head of this module.
+
+    Raises:
+        UserError: Predictions are malformed, or cells to be compared are not on the same images.
+    """
+    bootstrap = Bootstrap(resamples, confidence, bins, seed)
+    measured = {cell: bootstrap.measure(table, cell.dataset) for cell, table in cells.items()}
+    attention = _attention_entries(measured, confidence=confidence)
+    leakage = [
+        *network_leakage(measured, bootstrap),
+        *baseline_leakage(baselines, bootstrap),
+    ]
+    reproductions = [
+        _reproduction_entry(result, head, measured, stand_in=stand_in, confidence=confidence)
+        for result in published
+        for head in ("plain", "attention")
+    ]
+    titles = {result.backbone: result.backbone_title for result in published}
+    return {
+        "confidence": confidence,
+        "resamples": resamples,
+        "stand_in": stand_in,
+        "attention_vs_plain": attention,
+        "leakage": leakage,
+        "reproduction": reproductions,
+        "headline": headline(attention, leakage, reproductions, stand_in=stand_in, titles=titles),
+    }
+
+
+def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) -> list[dict[str, Any]]:
+    entries = []
+    for cell, attention in measured.items():
+        plain = measured.get(Cell(cell.dataset, cell.backbone, "plain", cell.split))
+        if cell.head == "attention" and plain is not None:
+            entries.append(_attention_entry(cell, attention, plain, confidence=confidence))
+    for split in {entry["split"] for entry in entries}:
+        family = [entry for entry in entries if entry["split"] == split]
+        for entry, adjusted in zip(family, holm([entry["p_value"] for entry in family]), strict=True):
+            entry["p_holm"] = adjusted
+            entry["family_size"] = len(family)
+            difference = entry["differences"]["accuracy"]["difference"]
+            entry["verdict"] = attention_verdict(difference, adjusted, confidence=confidence)
+    return entries
+
+
+def _attention_entry(
+    cell: Cell, attention: Measured, plain: Measured, *, confidence: float
+) -> dict[str, Any]:
+    a, b = attention.predictions, plain.predictions
+    differences = right_differences(a, b)
+    units, n_units = a.units()
+    test = sign_flip(differences, units) if cell.split == "grouped" else mcnemar(differences)
+    changes = {score: attention.point(score) - plain.point(score) for score in ATTENTION_SCORES}
+    # Equal units and an equal seed: both were resampled alike.
+    resampled = {score: attention.resampled[score] - plain.resampled[score] for score in ATTENTION_SCORES}
+    intervals = difference_intervals(a, b, changes, resampled, confidence=confidence)
+    return {
+        "dataset": cell.dataset,
+        "backbone": cell.backbone,
+        "split": cell.split,
+        "n_test": len(a.images),
+        "n_groups": n_units,
+        "seeds": {"attention": len(a.seeds), "plain": len(b.seeds)},
+        "test": test.name,
+        "attention_better": test.better,
+        "plain_better": test.worse,
+        "p_value": test.p_value,
+        "differences": {
+            score: figures(difference=change, low=intervals[score][0], high=intervals[score][1])
+            for score, change in changes.items()
+        },
+    }
+
+
+def _reproduction_entry(
+    result: PublishedResult,
+    head: str,
+    measured: Mapping[Cell, Measured],
+    *,
+    stand_in: bool,
+    confidence: float,
+) -> dict[str, Any]:
+    low, high = published_interval(result, confidence=confidence)
+    entry: dict[str, Any] = {
+        "dataset": result.dataset,
+        "backbone": result.backbone,
+        "head": head,
+        "published": {
+            "accuracy": result.n_right / result.n_test,
+            "low": low,
+            "high": high,
+            "n_right": result.n_right,
+            "n_test": result.n_test,
+        },
+        "ours": None,
+        "difference": None,
+        "low": None,
+        "high": None,
+        "verdict": OPEN,
+    }
+    ours = measured.get(Cell(result.dataset, result.backbone, head, "published"))
+    if ours is None:
+        return entry
+    accuracy, (our_low, our_high) = ours.point("accuracy"), ours.intervals["accuracy"]
+    spread = ours.per_seed["accuracy"]
+    entry["ours"] = {
+        "accuracy": accuracy,
+        "low": our_low,
+        "high": our_high,
+        "n_test": len(ours.predictions.images),
+        "n_groups": ours.predictions.units()[1],
+        "seeds": list(ours.predictions.seeds),
+        "seed_sd": float(spread.std(ddof=1)) if len(spread) > 1 else 0.0,
+    }
+    if stand_in:
+        return entry | {"verdict": STAND_IN}
+    return entry | reproduction(result, accuracy, our_low, our_high, confidence=confidence)

@@ -1,0 +1,120 @@
+"""What leakage carries: the figures of the published split minus those of the grouped one.
+
+Both splits are resampled *together*: the images of the published test set are images of the grouped one, too,
+so a resample draws units from the union of both, and each split's score uses what is drawn of its own images.
+What the two figures share then cancels as it should; two separate bootstraps would overstate the interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lung_attention.cells import Cell
+from lung_attention.errors import UserError
+from lung_attention.evaluation.intervals import percentile_interval
+from lung_attention.evaluation.measured import Bootstrap, Measured, figures
+from lung_attention.evaluation.metrics import Predictions, unit_codes
+from lung_attention.evaluation.verdicts import leakage_verdict
+from lung_attention.evaluation.weighted import Integers
+
+LEAKAGE_SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc_ovr")
+
+_UNMOVED = 1e-12
+
+
+def network_leakage(measured: Mapping[Cell, Measured], bootstrap: Bootstrap) -> Iterator[dict[str, Any]]:
+    """Yields an entry for each dataset, backbone and head measured on both splits."""
+    for cell, published in measured.items():
+        grouped = measured.get(Cell(cell.dataset, cell.backbone, cell.head, "grouped"))
+        if cell.split == "published" and grouped is not None:
+            yield {
+                "dataset": cell.dataset,
+                "kind": "network",
+                "backbone": cell.backbone,
+                "head": cell.head,
+                "baseline": None,
+                **_leakage(published, grouped, bootstrap),
+            }
+
+
+def baseline_leakage(
+    baselines: Mapping[tuple[str, str], pd.DataFrame], bootstrap: Bootstrap
+) -> Iterator[dict[str, Any]]:
+    """Yields an entry for each trivial baseline measured on both splits of a dataset."""
+    for (dataset, split), published in baselines.items():
+        grouped = baselines.get((dataset, "grouped"))
+        if split != "published" or grouped is None:
+            continue
+        for name in published["baseline"].unique():
+            both = [
+                bootstrap.measure(table[table["baseline"] == name], dataset) for table in (published, grouped)
+            ]
+            yield {
+                "dataset": dataset,
+                "kind": "baseline",
+                "backbone": None,
+                "head": None,
+                "baseline": str(name),
+                **_leakage(both[0], both[1], bootstrap),
+            }
+
+
+def _leakage(published: Measured, grouped: Measured, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Figures of both splits, their differences with intervals, and the verdict."""
+    first, second = _joint_units(published.predictions, grouped.predictions)
+    resampled = [
+        bootstrap.resample(published.predictions, first),
+        bootstrap.resample(grouped.predictions, second),
+    ]
+    result: dict[str, Any] = {}
+    for score in LEAKAGE_SCORES:
+        points = published.point(score), grouped.point(score)
+        difference = points[0] - points[1]
+        low, high = percentile_interval(
+            resampled[0][score] - resampled[1][score], difference, confidence=bootstrap.confidence
+        )
+        below, above = difference - low, high - difference
+        # A figure that no resample moves (a perfect one) adds what its own interval allows.
+        if np.ptp(published.resampled[score]) < _UNMOVED:
+            own = published.intervals[score]
+            below, above = math.hypot(below, points[0] - own[0]), math.hypot(above, own[1] - points[0])
+        if np.ptp(grouped.resampled[score]) < _UNMOVED:
+            own = grouped.intervals[score]
+            below, above = math.hypot(below, own[1] - points[1]), math.hypot(above, points[1] - own[0])
+        result[score] = figures(
+            published=points[0],
+            grouped=points[1],
+            difference=difference,
+            low=difference - below,
+            high=difference + above,
+        )
+    result["verdict"] = leakage_verdict(result["accuracy"]["low"], result["accuracy"]["high"])
+    return result
+
+
+def _joint_units(
+    first: Predictions, second: Predictions
+) -> tuple[tuple[Integers, int], tuple[Integers, int]]:
+    """The units of two sets of predictions numbered together.
+
+    Raises:
+        UserError: An image stands in two groups.
+    """
+    images = np.concatenate([first.images, second.images])
+    groups = np.concatenate([first.groups, second.groups])
+    known: dict[str, str] = {}
+    for image, group in zip(images, groups, strict=True):
+        if group and known.setdefault(image, group) != group:
+            raise UserError(
+                f"Image {image!r} is of group {known[image]!r} in one split, of {group!r} in the other.",
+                remedy="make the predictions of both splits anew with: dvc repro",
+            )
+    groups = np.array([known.get(image, "") for image in images], dtype=object)
+    codes, n_units = unit_codes(images, groups)
+    n = len(first.images)
+    return (codes[:n], n_units), (codes[n:], n_units)

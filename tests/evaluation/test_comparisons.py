@@ -1,0 +1,183 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from prediction_tables import softened, table_of
+
+from lung_attention.cells import Cell
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import UserError
+from lung_attention.evaluation.comparisons import ATTENTION_SCORES, compare
+from lung_attention.evaluation.intervals import evaluate
+from lung_attention.evaluation.leakage import LEAKAGE_SCORES
+from lung_attention.published import load_published
+
+PUBLISHED = load_published().results
+SETTINGS = {"resamples": 300, "confidence": 0.95, "bins": 10, "seed": 0}
+N, GROUPS = 600, 100  # images and groups of a planted dataset; every fifth image is a published test image
+
+
+def planted(dataset, split, accuracy, *, seed=0, groups=True, unit_errors=False):
+    """Predictions with the given accuracy; whole groups are wrong if `unit_errors`."""
+    classes = DATASETS[dataset].classes
+    rng = np.random.default_rng(seed)
+    labels, group = np.arange(N) % len(classes), np.arange(N) // (N // GROUPS)
+    images = np.array([f"image-{k}" for k in range(N)])
+    right = (rng.random(GROUPS)[group] if unit_errors else rng.permutation(N) / N) < accuracy
+    test = np.arange(N) % 5 == 0 if split == "published" else np.ones(N, bool)
+    return table_of(
+        labels[test],
+        softened(labels, right, classes, rng=rng)[test],
+        classes,
+        images=images[test],
+        groups=group[test] if groups else None,
+    )
+
+
+def compared(cells, **options):
+    options = {"baselines": {}, "stand_in": False} | options
+    result = compare(cells, PUBLISHED, **options, **SETTINGS)
+    return json.loads(json.dumps(result, allow_nan=False))
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    """Attention helps iqoth without leakage; densenet121 loses from leakage; lidc is missing."""
+    cells = {}
+    for backbone, (published, grouped) in {"densenet121": (1.0, 0.7), "mobilenetv2": (0.98, 0.97)}.items():
+        for head, gain in (("plain", 0.0), ("attention", 0.1 if backbone == "densenet121" else 0.0)):
+            for split, accuracy in (("published", published), ("grouped", grouped + gain)):
+                cells[Cell("iqoth", backbone, head, split)] = planted("iqoth", split, accuracy, seed=1)
+    baselines = {
+        ("iqoth", split): pd.concat(
+            [
+                planted("iqoth", split, accuracy, groups=split == "grouped").assign(baseline=name)
+                for name, accuracy in (("nearest_neighbour", near), ("image_shape", 0.4))
+            ]
+        )
+        for split, near in (("published", 1.0), ("grouped", 0.6))
+    }
+    return cells, compared(cells, baselines=baselines)
+
+
+def test_attention_against_plain(outcome):
+    _, result = outcome
+    entries = {(entry["backbone"], entry["split"]): entry for entry in result["attention_vs_plain"]}
+    assert len(entries) == 4 and all(entry["family_size"] == 2 for entry in entries.values())
+    helped = entries["densenet121", "grouped"]
+    assert helped["test"] == "sign_flip" and helped["verdict"] == "helps"
+    assert helped["differences"]["accuracy"]["difference"] == pytest.approx(0.1)
+    assert 0.05 < helped["differences"]["accuracy"]["low"] < 0.1 < helped["differences"]["accuracy"]["high"]
+    assert helped["p_holm"] == pytest.approx(2 * helped["p_value"])
+    assert helped["n_test"] == N and helped["n_groups"] == GROUPS
+    same = entries["mobilenetv2", "published"]
+    assert same["test"] == "mcnemar" and same["p_value"] == 1 and same["verdict"] == "undecided"
+    assert same["n_test"] == N / 5
+    for entry in entries.values():
+        assert set(entry["differences"]) == set(ATTENTION_SCORES)
+        for figures in entry["differences"].values():
+            assert figures["low"] <= figures["difference"] <= figures["high"]
+
+
+def test_leakage(outcome):
+    _, result = outcome
+    networks = {
+        (entry["backbone"], entry["head"]): entry for entry in result["leakage"] if entry["kind"] == "network"
+    }
+    assert networks["densenet121", "plain"]["verdict"] == "drop"
+    assert networks["densenet121", "plain"]["accuracy"]["difference"] == pytest.approx(0.3)
+    assert networks["mobilenetv2", "plain"]["verdict"] == "no clear change"
+    trivial = {entry["baseline"]: entry for entry in result["leakage"] if entry["kind"] == "baseline"}
+    assert trivial["nearest_neighbour"]["verdict"] == "drop"
+    assert set(trivial) == {"nearest_neighbour", "image_shape"}
+    for entry in result["leakage"]:
+        for score in LEAKAGE_SCORES:
+            figures = entry[score]
+            assert figures["difference"] == pytest.approx(figures["published"] - figures["grouped"])
+            assert figures["low"] <= figures["difference"] <= figures["high"]
+    perfect = networks["densenet121", "plain"]["accuracy"]
+    assert perfect["published"] == 1
+    # The published side has no error to resample; its own exact interval is still in the bound.
+    assert perfect["difference"] - perfect["low"] > 0.025
+
+
+def test_figures_are_those_of_evaluate(outcome):
+    cells, result = outcome
+    cell = Cell("iqoth", "mobilenetv2", "attention", "published")
+    metrics = evaluate(cells[cell], DATASETS["iqoth"].classes, **SETTINGS)
+    entry = next(
+        entry
+        for entry in result["reproduction"]
+        if (entry["dataset"], entry["backbone"], entry["head"]) == ("iqoth", "mobilenetv2", "attention")
+    )
+    assert entry["ours"]["accuracy"] == metrics["accuracy"]
+    assert entry["ours"]["low"] == metrics["accuracy_low"]
+    assert entry["ours"]["high"] == metrics["accuracy_high"]
+
+
+def test_reproduction(outcome):
+    _, result = outcome
+    entries = {
+        (entry["dataset"], entry["backbone"], entry["head"]): entry for entry in result["reproduction"]
+    }
+    assert len(entries) == 12
+    assert entries["iqoth", "mobilenetv2", "plain"]["verdict"] == "within sampling error"
+    assert entries["iqoth", "mobilenetv2", "plain"]["published"]["n_right"] == 217
+    missing = entries["lidc", "densenet121", "plain"]
+    assert missing["verdict"] == "open" and missing["ours"] is None and missing["difference"] is None
+
+
+def test_headline(outcome):
+    _, result = outcome
+    told = [entry["answer"] for entry in result["headline"]]
+    assert told[0].startswith("Yes, as far as checked") and "Not run here: LC25000" in told[0]
+    assert told[1].startswith("Less: 2 of 4") and "nearest neighbour: 100.0 % becomes 60.0 %" in told[1]
+    assert told[2].startswith("Without leakage, in part: of 2 comparisons")
+    assert "IQ-OTH/NCCD with DenseNet121 +10.0 points" in told[2]
+
+
+def test_stand_ins_get_no_verdict_on_the_paper():
+    result = compared({Cell("lidc", "densenet121", "plain", "published"): planted("lidc", "published", 0.5)},
+                      stand_in=True)  # fmt: skip
+    verdicts = {entry["verdict"] for entry in result["reproduction"]}
+    assert verdicts == {"open", "stand-in"}
+    assessed = [entry for entry in result["reproduction"] if entry["verdict"] == "stand-in"]
+    assert assessed[0]["ours"]["accuracy"] > 0 and assessed[0]["difference"] is None
+    assert result["headline"][0]["answer"].startswith("Not assessed")
+
+
+def test_nothing_trained_is_all_open():
+    result = compared({})
+    assert result["attention_vs_plain"] == result["leakage"] == []
+    assert all(entry["answer"].startswith("Open: ") for entry in result["headline"])
+
+
+def test_joint_resampling_takes_shared_images_into_account():
+    cells = {
+        Cell("lidc", "densenet121", "plain", split): planted("lidc", split, 0.8, unit_errors=True)
+        for split in ("published", "grouped")
+    }
+    entry = compared(cells)["leakage"][0]["accuracy"]
+    # The same groups are wrong in both: their resampled figures move together.
+    apart = [evaluate(table, DATASETS["lidc"].classes, **SETTINGS) for table in cells.values()]
+    length = np.hypot(*(metrics["accuracy_high"] - metrics["accuracy_low"] for metrics in apart))
+    assert entry["high"] - entry["low"] < 0.7 * length
+
+
+def test_an_image_in_two_groups_is_refused():
+    cells = {Cell("lidc", "densenet121", "plain", split): planted("lidc", split, 0.8)
+             for split in ("published", "grouped")}  # fmt: skip
+    grouped = cells[Cell("lidc", "densenet121", "plain", "grouped")]
+    grouped.loc[0, "group"] = "another"
+    with pytest.raises(UserError, match="image-0"):
+        compared(cells)
+
+
+def test_heads_on_other_images_are_refused():
+    cells = {
+        Cell("lidc", "densenet121", "plain", "grouped"): planted("lidc", "grouped", 0.8),
+        Cell("lidc", "densenet121", "attention", "grouped"): planted("lidc", "published", 0.8),
+    }
+    with pytest.raises(UserError, match="images"):
+        compared(cells)
