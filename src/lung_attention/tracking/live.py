@@ -70,6 +70,7 @@ def live_run(
                 runs.settle(mlflow_client, [other])
         tags = {"device": device, "logged_from": "training"} | runs.process_tags()
         run_id = runs.create(mlflow_client, identity, params, tags)
+        runs.held_here.add(run_id)
         logger = RunLogger(mlflow_client, run_id)
         if split is not None:
             runs.log_split(mlflow_client, run_id, identity, split)
@@ -84,6 +85,7 @@ def live_run(
         finally:
             _stop_system_metrics(monitor, logger)
             logger.close(status)
+            runs.held_here.discard(run_id)
             if status == "FINISHED":
                 logger.attempt(lambda: _supersede_others(mlflow_client, identity, run_id))
 

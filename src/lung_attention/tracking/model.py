@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -45,11 +46,20 @@ def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequ
         classes: Class names in the order of the outputs.
     """
     import mlflow
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, Schema
 
     # Model.log takes the run's id, but asks the global setting for the experiment.
     mlflow.set_experiment(experiment_id=client.get_run(run_id).info.experiment_id)
+    with warnings.catch_warnings():
+        # An input example would be one of the patients' images.
+        warnings.filterwarnings("ignore", message=".*input example.*")
+        _log(run_id, model_path, classes)
+
+
+def _log(run_id: str, model_path: Path, classes: Sequence[str]) -> None:
+    import mlflow
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+
     Model.log(
         artifact_path=None,
         name="model",

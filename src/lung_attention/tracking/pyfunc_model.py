@@ -29,6 +29,7 @@ class ImageClassifier(PythonModel):
         import lung_attention.models  # noqa: F401 - registers the layers of the file
 
         self._classes = list(context.model_config["classes"])
+        self._to_numpy = keras.ops.convert_to_numpy
         self._model = keras.saving.load_model(context.artifacts["keras"], compile=False)
 
     def predict(
@@ -58,7 +59,8 @@ class ImageClassifier(PythonModel):
                 pixels = decode(content)
             except (OSError, TypeError) as error:
                 raise ValueError(f"Row {row} of column 'image' is no encoded image: {error}") from error
-            probabilities[row] = np.asarray(self._model(pixels[np.newaxis], training=False))[0]
+            outputs = self._model(pixels[np.newaxis], training=False)
+            probabilities[row] = self._to_numpy(outputs)[0]
         return pd.DataFrame(probabilities, columns=self._classes, index=model_input.index)
 
 

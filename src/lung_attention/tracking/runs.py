@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import colorsys
 import hashlib
 import os
 import platform
 import socket
 import subprocess
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from lung_attention.data.catalog import DATASETS
 from lung_attention.tracking.server import experiment_id
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ _SILENCE_SECONDS = 3600
 _PACKAGES = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "scikit-learn", "mlflow", "dvc")
 
 Fit = tuple[int, int]  # seed and fold
+
+# Runs that this process works on; another run with its tag was left open when the server was away.
+held_here: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,28 @@ def create(
     run = client.create_run(
         experiment_id(client, identity.experiment),
         run_name=identity.name,
-        tags=identity.tags | {"complete": "false"} | code_tags() | dict(tags),
+        tags=identity.tags
+        | {"complete": "false", "mlflow.runColor": colour(identity)}
+        | code_tags()
+        | dict(tags),
     )
     log_params(client, run.info.run_id, params)
     return str(run.info.run_id)
+
+
+def colour(identity: RunIdentity) -> str:
+    """The run's colour in MLflow's charts, `#rrggbb`.
+
+    MLflow takes one of a few by the run's id, so that two of six often look alike. Here the hue tells the
+    dataset and backbone, the lightness head and split.
+    """
+    known = list(DATASETS)
+    place = known.index(identity.dataset) if identity.dataset in known else len(known)
+    # A backbone shifts the hue by less than the step to the next dataset.
+    shift = zlib.crc32(identity.backbone.encode()) % 4 / 5
+    hue = (place + shift) / (len(known) + 1)
+    lightness = 0.3 + 0.2 * (identity.head == "plain") + 0.1 * (identity.split == "grouped")
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, 0.75))
 
 
 def create_fit(client: MlflowClient, parent: Run, fit: Fit) -> str:
@@ -144,7 +168,10 @@ def is_alive(client: MlflowClient, run: Run) -> bool:
     if host == socket.gethostname():
         pid, _, started = process.partition(" ")
         try:
-            return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) < 1)
+            found = psutil.Process(int(pid))
+            if found.pid == os.getpid():
+                return run.info.run_id in held_here
+            return bool(abs(found.create_time() - float(started)) < 1)
         except (psutil.NoSuchProcess, ValueError):
             return False
     seen = [run.info.start_time] + [

@@ -1,0 +1,293 @@
+"""Bringing a store in line with the files of a cell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lung_attention import tracking
+from lung_attention.tracking import live_run, publish
+
+CLASSES = ("normal", "malignant", "benign")
+SOURCE = Path(tracking.__file__).parents[2]
+
+
+def everything(client):
+    """All that a store holds, for comparison before and after."""
+    found = {}
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id]):
+            run_id = run.info.run_id
+            curves = {
+                name: sorted((p.step, p.value, p.timestamp) for p in client.get_metric_history(run_id, name))
+                for name in run.data.metrics
+            }
+            info = (run.info.status, run.info.end_time, run.info.run_name)
+            models = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
+            found[run_id] = (info, run.data.tags, run.data.params, curves, models)
+    return found
+
+
+def points(client, run_id, name):
+    return {point.step: point.value for point in client.get_metric_history(run_id, name)}
+
+
+def train(identity, results, history, *, until=None):
+    """Logs a history live, as a training does."""
+    with live_run(identity, results["params"], device="cpu") as logger:
+        for row in history.to_dict("records"):
+            if until is None or row["epoch"] <= until:
+                values = {k: v for k, v in row.items() if k not in ("seed", "fold", "epoch")}
+                logger.epoch(row["seed"], row["fold"], row["epoch"], values)
+    return logger.run_id
+
+
+def test_a_trained_run_is_completed(client, identity, results, make_curve):
+    history = make_curve(3)
+    trained = train(identity, results, history)
+    figure, axes = plt.subplots()
+    axes.plot([1, 2])
+    run_id = publish(identity, history=history, **results | {"figures": {"roc": figure}})
+    assert run_id == trained
+    run = client.get_run(run_id)
+    assert (run.info.status, run.data.tags["complete"]) == ("FINISHED", "true")
+    scores = {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+    assert scores["test_accuracy"] == 0.8
+    assert (scores["test_accuracy_low"], scores["test_accuracy_high"]) == (0.7, 0.9)
+    assert scores["test_malignant_sensitivity"] == 0.5
+    # Undefined scores and sizes are no scores.
+    assert not {"test_auroc_ovr", "test_n_test", "test_seeds"} & scores.keys()
+    logged = {f.path for folder in ("", "plots", "results") for f in client.list_artifacts(run_id, folder)}
+    assert {"plots/roc.png", "results/predictions.csv", "confusion_matrix.json"} <= logged
+    matrix = json.loads(Path(client.download_artifacts(run_id, "confusion_matrix.json")).read_text())
+    assert matrix == results["metrics"]["confusion_matrix"]
+
+
+def test_artifacts_of_a_local_store_lie_in_the_project(client, store, identity, results, make_curve):
+    run_id = publish(identity, history=make_curve(1), **results)
+    experiment = client.get_experiment_by_name(identity.experiment)
+    assert experiment.artifact_location == (store / "mlartifacts" / "lung-attention" / "sample").as_uri()
+    assert list(store.glob(f"mlartifacts/lung-attention/sample/{run_id}/artifacts/results/predictions.csv"))
+
+
+def test_results_from_a_cache_become_a_run(client, identity, results, make_curve):
+    history = pd.concat([make_curve(3, fold=0), make_curve(3, fold=1), make_curve(3, fold=-1)])
+    run_id = publish(identity, history=history, **results)
+    run = client.get_run(run_id)
+    assert (run.info.status, run.info.run_name) == ("FINISHED", identity.name)
+    assert run.data.params == {"epochs": "3", "learning_rate": "0.0001"}
+    assert run.data.tags["logged_from"] == "files"
+    assert run.data.tags["inputs"] == identity.inputs
+    assert points(client, run_id, "loss") == dict(zip([1, 2, 3], make_curve(3).loss, strict=True))
+    nested = {
+        child.info.run_name: child
+        for child in client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    }
+    assert set(nested) == {"seed-0 fold-0", "seed-0 fold-1", "seed-0 refit"}
+    assert {child.info.status for child in nested.values()} == {"FINISHED"}
+    refit = nested["seed-0 refit"]
+    assert len(points(client, refit.info.run_id, "loss")) == 3
+    assert "val_loss" not in refit.data.metrics
+
+
+def test_twice_in_a_row_changes_nothing(client, identity, results, make_curve):
+    history = pd.concat([make_curve(3, fold=0), make_curve(3, fold=1)])
+    first = publish(identity, history=history, **results)
+    before = everything(client)
+    assert publish(identity, history=history, **results) == first
+    assert everything(client) == before
+
+
+def test_live_and_published_runs_have_the_same_names(client, cells, results, make_curve):
+    names = []
+    for cell in cells[:2]:
+        train(cell, results, make_curve(3))
+        run = client.get_run(publish(cell, history=make_curve(3), **results))
+        names.append({name for name in run.data.metrics if not name.startswith("system/")})
+    cached = client.get_run(publish(cells[2], history=make_curve(3), **results))
+    assert names[0] == names[1] == set(cached.data.metrics)
+
+
+def test_missing_epochs_are_filled_in(client, identity, results, make_curve):
+    history = pd.concat([make_curve(4, fold=0), make_curve(4, fold=1)], ignore_index=True)
+    trained = train(identity, results, history.iloc[:6])  # two epochs of the second fit are missing
+    assert publish(identity, history=history, **results) == trained
+    run = client.get_run(trained)
+    nested = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{trained}'")
+    for child in nested:
+        fold = int(child.data.tags["fold"])
+        expected = history[history.fold == fold]
+        found = points(client, child.info.run_id, "val_loss")
+        assert found == pytest.approx(dict(zip(expected.epoch, expected.val_loss, strict=True)))
+
+
+def test_a_run_that_shows_something_else_is_superseded(client, identity, results, make_curve):
+    wrong = make_curve(3)
+    wrong["loss"] *= 1.01
+    trained = train(identity, results, wrong)
+    run_id = publish(identity, history=make_curve(3), **results)
+    assert run_id != trained
+    assert client.get_run(trained).data.tags["superseded"] == "true"
+    assert client.get_run(trained).info.status == "FINISHED"
+    assert points(client, run_id, "loss")[1] == make_curve(3).loss[0]
+    # The other results come back: their run counts again, and no third is made.
+    assert publish(identity, history=wrong, **results) == trained
+    assert "superseded" not in client.get_run(trained).data.tags
+    assert client.get_run(run_id).data.tags["superseded"] == "true"
+
+
+def test_other_parameters_or_device_are_another_run(client, identity, results, make_curve):
+    history = make_curve(3)
+    trained = train(identity, results, history)
+    other = publish(identity, history=history, **results | {"params": {"epochs": 4}})
+    assert other != trained
+    assert publish(identity, history=history, device="cpu", **results) == trained
+    assert publish(identity, history=history, device="NVIDIA H100", **results) not in {trained, other}
+
+
+def test_new_scores_replace_old_ones(client, identity, results, make_curve):
+    history = make_curve(3)
+    run_id = publish(identity, history=history, **results)
+    changed = results | {"metrics": results["metrics"] | {"accuracy": 0.85}}
+    assert publish(identity, history=history, **changed) == run_id
+    assert client.get_run(run_id).data.metrics["test_accuracy"] == 0.85
+    # A score that is no longer defined cannot be taken back in MLflow: such a run gives way to a new one.
+    gone = results | {"metrics": {k: v for k, v in results["metrics"].items() if not k.startswith("acc")}}
+    assert publish(identity, history=history, **gone) != run_id
+
+
+def test_a_failed_training_is_not_taken_for_the_one_that_succeeded(client, identity, results, make_curve):
+    with pytest.raises(ZeroDivisionError), live_run(identity, results["params"], device="cpu") as failed:
+        _ = 1 / 0
+    run_id = publish(identity, history=make_curve(3), **results)
+    assert run_id != failed.run_id
+    assert client.get_run(failed.run_id).info.status == "FAILED"
+
+
+def test_an_interrupted_publication_is_taken_up_again(client, identity, results, make_curve, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "log_artifact", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            publish(identity, history=make_curve(3), **results)
+    (half,) = everything(client)
+    run = client.get_run(half)
+    assert (run.info.status, run.data.tags["complete"]) == ("FINISHED", "false")
+    assert publish(identity, history=make_curve(3), **results) == half
+    assert client.get_run(half).data.tags["complete"] == "true"
+
+
+@pytest.fixture(scope="module")
+def keras_file(tmp_path_factory):
+    """A tiny classifier with the interface of the real ones."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3), dtype="uint8"),
+            keras.layers.Resizing(8, 8),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("keras") / "model.keras"
+    model.save(path, include_optimizer=False)
+    return path, model
+
+
+def encoded(shape, image_format):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, format=image_format)
+    return buffer.getvalue()
+
+
+def test_the_model_is_logged_without_pickles_and_loads_anywhere(
+    client, store, identity, results, make_curve, keras_file, tmp_path
+):
+    path, model = keras_file
+    run_id = publish(identity, history=make_curve(2), **results | {"model_path": path})
+    before = everything(client)
+    publish(identity, history=make_curve(2), **results | {"model_path": path})
+    assert everything(client) == before
+
+    (output,) = client.get_run(run_id).outputs.model_outputs
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.name, str(logged.status)) == ("model", "READY")
+    experiment = client.get_run(run_id).info.experiment_id
+    assert logged.experiment_id == experiment
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{output.model_id}"))
+    contents = {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert {"MLmodel", "model.keras", "pyfunc_model.py", "requirements.txt"} <= contents.keys()
+    for name, content in contents.items():
+        assert not name.endswith((".pkl", ".pickle", ".cloudpickle", ".joblib")), name
+        assert not (content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05"), name
+    pins = contents["requirements.txt"].decode().split()
+    assert {pin.partition("==")[0] for pin in pins} >= {"keras", "tensorflow", "pillow"}
+    assert all("==" in pin for pin in pins)
+
+    images = [encoded((20, 30, 3), "PNG"), encoded((11, 7), "JPEG")]
+    for number, image in enumerate(images):
+        (tmp_path / f"{number}.bin").write_bytes(image)
+    script = f"""
+import sys
+from pathlib import Path
+import mlflow, pandas as pd
+mlflow.set_tracking_uri("sqlite:///{store / "mlflow.db"}")
+assert not any(name.startswith("lung_attention") for name in sys.modules)
+model = mlflow.pyfunc.load_model("models:/{output.model_id}")
+images = [Path("{tmp_path}", f"{{n}}.bin").read_bytes() for n in range(2)]
+predicted = model.predict(pd.DataFrame({{"image": images}}, index=[5, 7]))
+predicted.to_json("{tmp_path}/out.json", double_precision=15)
+assert model.metadata.signature.inputs.to_dict()[0]["type"] == "binary"
+try:
+    model.predict(pd.DataFrame({{"image": [b"no image"]}}))
+except Exception as error:
+    assert "Row 0" in str(error), error
+else:
+    raise AssertionError("no error")
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    predicted = pd.read_json(tmp_path / "out.json")
+    assert list(predicted.columns) == list(CLASSES)
+    assert list(predicted.index) == [5, 7]
+    for row, image in enumerate(images):
+        pixels = np.asarray(Image.open(BytesIO(image)).convert("RGB"))
+        expected = np.asarray(model(pixels[np.newaxis]))[0]
+        np.testing.assert_allclose(predicted.to_numpy()[row], expected, atol=1e-6)
+
+
+def test_nothing_of_tensorflow_is_needed_to_publish(store, tmp_path):
+    """Evaluation imports no TensorFlow, and `--help` no MLflow."""
+    script = f"""
+import sys
+import lung_attention.tracking as tracking
+assert "mlflow" not in sys.modules
+from pathlib import Path
+import pandas as pd
+identity = tracking.RunIdentity("e", "n", "train@n", "00", "iqoth", "b", "plain", "published")
+Path("{tmp_path}/model.keras").write_bytes(b"not opened")
+tracking.connect(Path("{tmp_path}"))
+history = pd.DataFrame({{"seed": [0], "fold": [0], "epoch": [1], "loss": [1.0]}})
+tracking.publish(identity, params={{}}, history=history,
+    metrics={{}}, figures={{}}, files=[], model_path=Path("{tmp_path}/model.keras"), classes=["a", "b"])
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "MLFLOW_TRACKING_URI" not in done.stderr
