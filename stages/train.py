@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from lung_attention.cells import PARAMS, Cell, Paths
@@ -17,7 +16,8 @@ from lung_attention.models.backbones import build_backbone
 from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
 from lung_attention.pipeline import code_of, inputs_digest
 from lung_attention.progress import EpochProgress, tell_all
-from lung_attention.tracking import RunIdentity, connect, live_run
+from lung_attention.tracking import connect, live_run
+from lung_attention.tracking.cells import identity_of
 from lung_attention.training import device_name
 
 
@@ -44,12 +44,9 @@ def main() -> None:
         **info["resize"],
     }
     inputs = inputs_digest([split_path, info_path, *code_of("train")], {"cell": cell.name, **params})
-    identity = RunIdentity(
-        experiment=paths.experiment, name=cell.name, stage=cell.stage, inputs=inputs, **asdict(cell)
-    )
     connect(Path.cwd())
     with (
-        live_run(identity, params, device=device_name(), split=table) as run,
+        live_run(identity_of(cell, paths, inputs), params, device=device_name(), split=table) as run,
         EpochProgress(cell.name, epochs=settings.recipe.epochs) as progress,
     ):
         fitted = fit_cell(

@@ -112,7 +112,7 @@ def fit_cell(
             for number, name in enumerate(classes):
                 part[f"probability_{name}"] = probabilities[:, number]
             predicted.append(part)
-            kept = kept or head
+            kept = head if kept is None else kept
     if is_cross_validation(table):
         kept = fit(seeds[0], refit(table))
     columns = ["seed", "fold", "epoch", *HISTORY_KEYS]

@@ -1,0 +1,121 @@
+"""Running another profile beside the default one, in DVC's isolated copy.
+
+The copy shares DVC's cache, so a finished stage is not run again after a kill; the work tree's params.yaml,
+dvc.lock and results of other profiles stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lung_attention.cells import PARAMS, Paths
+from lung_attention.config import Config, load_config
+from lung_attention.data.sources.resolve import (
+    ARCHIVES_VARIABLE,
+    WEIGHTS_VARIABLE,
+    find_archive,
+    find_weights,
+    fingerprint,
+)
+from lung_attention.errors import UserError
+from lung_attention.files import write_text
+
+
+def reproduce(profile: str, overrides: Sequence[str]) -> None:
+    """Regenerates the results of a profile and brings them into the work tree.
+
+    Args:
+        profile: A profile of params.yaml.
+        overrides: `key=value` as `dvc exp run -S` takes them; a key that starts with a section of the profile,
+            such as `train.recipe.epochs`, is that of this profile.
+
+    Raises:
+        UserError: The profile is unknown, a source is missing, or a stage failed.
+    """
+    config = load_config(PARAMS)
+    if profile not in config.profiles:
+        raise UserError(
+            f"profile: expected one of {sorted(config.profiles)}, received {profile!r}",
+            remedy="make repro PROFILE=local",
+        )
+    name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}"
+    settings = [f"profile={profile}", f"datasets=[{','.join(config.profiles[profile].datasets)}]"]
+    settings += _pins(config, profile)
+    settings += [_qualified(override, profile) for override in overrides]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
+    for setting in settings:
+        command += ["-S", setting]
+    print(f"profile {profile}: {' '.join(command[3:])}", flush=True)
+    if subprocess.run(command, env=_environment(), check=False).returncode:
+        raise UserError(
+            f"the run of profile {profile} did not end well; its last lines above say why",
+            remedy=f"the same command goes on where it stopped: make repro PROFILE={profile}",
+        )
+    _bring_back(profile, _reference(name))
+
+
+def _pins(config: Config, profile: str) -> list[str]:
+    """Hashes of the user's own archives and weights, so that DVC sees when one is replaced."""
+    settings = config.profiles[profile]
+    pins = []
+    if settings.download.source == "folder":
+        for dataset in settings.datasets:
+            found = fingerprint(find_archive(dataset, source="folder"))
+            pins.append(f"profiles.{profile}.download.pins.{dataset}={found}")
+    if settings.backbone.source == "folder":
+        for backbone in config.backbones:
+            found = fingerprint(find_weights(backbone, source="folder"))
+            pins.append(f"profiles.{profile}.backbone.pins.{backbone}={found}")
+    return pins
+
+
+def _qualified(override: str, profile: str) -> str:
+    key, equals, _ = override.partition("=")
+    if not equals:
+        raise UserError(f"--set {override!r}: expected key=value", remedy="--set 'splits=[published]'")
+    top = ("datasets", "backbones", "heads", "splits", "profiles")
+    return override if key.split(".")[0] in top else f"profiles.{profile}.{override}"
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the copy: absolute addresses, but the copy's own code."""
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = "src"  # relative, so that it is the copy's
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    environment.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd().resolve() / 'mlflow.db'}")
+    environment.setdefault("LUNG_ATTENTION_HOME", str(Path.cwd().resolve()))
+    for variable in (ARCHIVES_VARIABLE, WEIGHTS_VARIABLE):
+        if variable in environment:
+            environment[variable] = str(Path(environment[variable]).resolve())
+    return environment
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(
+            f"git {' '.join(arguments)}: {done.stderr.strip()}", remedy="run inside the repository"
+        )
+    return done.stdout
+
+
+def _reference(name: str) -> str:
+    """The git reference under which DVC keeps the experiment of this name."""
+    for line in _git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
+        if line.rsplit("/", 1)[-1] == name:
+            return line
+    raise UserError(f"DVC kept no experiment {name}", remedy="look at: dvc exp show")
+
+
+def _bring_back(profile: str, reference: str) -> None:
+    """Takes results, parameters and lock of an experiment into the work tree, nothing else."""
+    results = Paths(profile).results
+    _git("restore", "--source", reference, "--worktree", "--", results.as_posix())
+    for file in ("params.yaml", "dvc.lock"):
+        write_text(results / file, _git("show", f"{reference}:{file}"))
+    print(f"profile {profile}: results are in {results}/ (git add {results} to keep them)")

@@ -1,0 +1,34 @@
+"""Audits a dataset and its splits for leaks."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from lung_attention.audit import audit
+from lung_attention.cells import PARAMS, Paths
+from lung_attention.config import load_config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import run_guarded
+from lung_attention.files import read_table, write_json
+
+
+def main() -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    dataset = DATASETS[parser.parse_args().dataset]
+    config = load_config(PARAMS)
+    paths = Paths(config.profile)
+    result = audit(
+        read_table(paths.manifest(dataset.id)),
+        np.load(paths.thumbnails(dataset.id), mmap_mode="r"),
+        read_table(paths.groups(dataset.id))["group"],
+        {split: read_table(paths.split(dataset.id, split)) for split in config.splits},
+    )
+    write_json(paths.audit(dataset.id), result)
+
+
+if __name__ == "__main__":
+    run_guarded(main)

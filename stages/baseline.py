@@ -1,0 +1,57 @@
+"""Measures the trivial baselines on a split, as the networks are measured."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from lung_attention.cells import PARAMS, Paths
+from lung_attention.config import load_config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import run_guarded
+from lung_attention.evaluation.baselines import run_baselines
+from lung_attention.evaluation.intervals import evaluate
+from lung_attention.evaluation.predictions import complete_predictions
+from lung_attention.files import read_table, write_json, write_table
+
+
+def main() -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--split", required=True)
+    arguments = parser.parse_args()
+    dataset, split = DATASETS[arguments.dataset], arguments.split
+    config = load_config(PARAMS)
+    baseline, evaluation = config.active.baseline, config.active.evaluate
+    paths = Paths(config.profile)
+    groups = read_table(paths.groups(dataset.id))
+    raw = run_baselines(
+        read_table(paths.split(dataset.id, split)),
+        read_table(paths.manifest(dataset.id)),
+        np.load(paths.thumbnails(dataset.id), mmap_mode="r"),
+        dataset.classes,
+        seed=baseline.seed,
+        trees=baseline.trees,
+        bins=baseline.histogram_bins,
+    )
+    predictions = complete_predictions(raw, groups["image"], groups["group"], dataset.classes)
+    predictions.insert(0, "baseline", raw["baseline"])
+    scores = {
+        name: evaluate(
+            table,
+            dataset.classes,
+            resamples=evaluation.resamples,
+            confidence=evaluation.confidence,
+            bins=evaluation.calibration_bins,
+            seed=evaluation.seed,
+        )
+        for name, table in predictions.groupby("baseline", sort=False)
+    }
+    write_table(paths.baseline_predictions(dataset.id, split), predictions)
+    write_json(paths.baselines(dataset.id, split), scores)
+
+
+if __name__ == "__main__":
+    run_guarded(main)

@@ -1,0 +1,36 @@
+"""Compares attention with plain, one split with the other, and both with the paper."""
+
+from __future__ import annotations
+
+from lung_attention.cells import PARAMS, Paths, design
+from lung_attention.config import load_config
+from lung_attention.errors import run_guarded
+from lung_attention.evaluation.comparisons import compare
+from lung_attention.files import read_table, write_json
+from lung_attention.published import load_published
+
+
+def main() -> None:
+    """Runs the stage."""
+    config = load_config(PARAMS)
+    settings, paths = config.active.evaluate, Paths(config.profile)
+    cells = design(config.datasets, config.backbones, config.heads, config.splits)
+    result = compare(
+        {cell: read_table(paths.predictions(cell)) for cell in cells},
+        load_published().results,
+        baselines={
+            (dataset, split): read_table(paths.baseline_predictions(dataset, split))
+            for dataset in config.datasets
+            for split in config.splits
+        },
+        stand_in=bool(config.active.stand_ins),
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        bins=settings.calibration_bins,
+        seed=settings.seed,
+    )
+    write_json(paths.comparisons, result)
+
+
+if __name__ == "__main__":
+    run_guarded(main)

@@ -1,0 +1,49 @@
+"""Scores a cell's predictions, publishes its figures, and completes its MLflow run."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.config import load_config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import run_guarded
+from lung_attention.evaluation.intervals import evaluate
+from lung_attention.evaluation.predictions import complete_predictions
+from lung_attention.files import read_json, read_table, write_json, write_table
+from lung_attention.tracking.cells import try_publish_cell
+
+
+def main() -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for factor in ("dataset", "backbone", "head", "split"):
+        parser.add_argument(f"--{factor}", required=True)
+    cell = Cell(**vars(parser.parse_args()))
+    config = load_config(PARAMS)
+    settings, paths = config.active.evaluate, Paths(config.profile)
+    dataset = DATASETS[cell.dataset]
+    groups = read_table(paths.groups(cell.dataset))
+    predictions = complete_predictions(
+        read_table(paths.raw_predictions(cell)), groups["image"], groups["group"], dataset.classes
+    )
+    training = read_json(paths.training_info(cell))
+    scores = evaluate(
+        predictions,
+        dataset.classes,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        bins=settings.calibration_bins,
+        seed=settings.seed,
+    )
+    about = {**asdict(cell), "unit": dataset.group, **training}
+    write_table(paths.predictions(cell), predictions)
+    write_table(paths.history(cell), read_table(paths.raw_history(cell), text=()))
+    write_json(paths.metrics(cell), {**about, **scores})
+    try_publish_cell(cell, paths, root=Path.cwd())
+
+
+if __name__ == "__main__":
+    run_guarded(main)
