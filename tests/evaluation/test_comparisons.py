@@ -131,10 +131,10 @@ def test_reproduction(outcome):
 def test_headline(outcome):
     _, result = outcome
     told = [entry["answer"] for entry in result["headline"]]
-    assert told[0].startswith("Yes, as far as checked") and "Not run here: LC25000" in told[0]
+    assert told[0].startswith("Yes, as far as checked") and "Not run here: DenseNet121 on LC25000" in told[0]
     assert told[1].startswith("Less: 2 of 4") and "nearest neighbour: 100.0 % becomes 60.0 %" in told[1]
     assert told[2].startswith("Without leakage, in part: of 2 comparisons")
-    assert "IQ-OTH/NCCD with DenseNet121 +10.0 points" in told[2]
+    assert "DenseNet121 on IQ-OTH/NCCD +10.0 points" in told[2]
 
 
 def test_stand_ins_get_no_verdict_on_the_paper():

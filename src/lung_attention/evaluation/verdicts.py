@@ -135,9 +135,9 @@ class _Words:
         for of_verdict, lead in ((BELOW, "Ours is lower for"), (ABOVE, "Ours is higher for")):
             named = [self._difference(entry) for entry in _of(checked, of_verdict)]
             if named:
-                sentences.append(f"{lead} {_list(named)}.")
+                sentences.append(f"{lead} {'; '.join(named)}.")
         if missing:
-            sentences.append(f"Not run here: {_list(missing)}.")
+            sentences.append(f"Not run here: {'; '.join(missing)}.")
         attended = [entry for entry in entries if entry["head"] == "attention" and entry["verdict"] != OPEN]
         if attended:
             sentences.append(
@@ -212,17 +212,17 @@ class _Words:
         else:
             verdict = "no, it hurts" if len(hurts) == n else "no, in part it hurts"
         told = [
-            f"{len(found)} {verb} ({_list([self._change(entry) for entry in found])})"
+            f"{len(found)} {verb} ({'; '.join(self._change(entry) for entry in found)})"
             for verb, found in (("better", helps), ("worse", hurts))
             if found
         ]
         if undecided := n - len(helps) - len(hurts):
             told.append(f"{undecided} undecided")
-        return f"{where}, {verdict}: of {n} comparisons (Holm-adjusted) {_list(told)}."
+        return f"{where}, {verdict}: of {n} comparisons (Holm-adjusted) {', '.join(told)}."
 
     def _cell(self, entry: Entry) -> str:
-        title = DATASETS[entry["dataset"]].title
-        return f"{title} with {self._titles.get(entry['backbone'], entry['backbone'])}"
+        backbone = self._titles.get(entry["backbone"], entry["backbone"])
+        return f"{backbone} on {DATASETS[entry['dataset']].title}"
 
     def _difference(self, entry: Entry) -> str:
         return (
@@ -253,7 +253,3 @@ def _share(part: Sequence[Entry], whole: Sequence[Entry], one: str, several: str
 def _range(values: Sequence[float]) -> str:
     low, high = f"{min(values):.1f}", f"{max(values):.1f}"
     return low if low == high else f"{low} to {high}"
-
-
-def _list(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
