@@ -1,6 +1,7 @@
 """The locked environment, the Makefile's targets and what calls them."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -156,7 +157,11 @@ def bare_checkout(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    # The tests may run below a make, which hands its variables on.
+    ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PYTHON", "EXTRAS", "ARGS", "PROFILE", "SET")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    command = ["make", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def interpreter(path: Path, *, fits: bool) -> Path:
