@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from lung_attention.audit import audit
+from lung_attention.audit.dataset import audit
 from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
@@ -20,12 +20,17 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, choices=DATASETS)
     dataset = DATASETS[parser.parse_args().dataset]
     config = load_config(PARAMS)
+    settings = config.active.audit
     paths = Paths(config.profile)
     result = audit(
         read_table(paths.manifest(dataset.id)),
         np.load(paths.thumbnails(dataset.id), mmap_mode="r"),
         read_table(paths.groups(dataset.id))["group"],
         {split: read_table(paths.split(dataset.id, split)) for split in config.splits},
+        near_duplicate_cosine=settings.near_duplicate_cosine,
+        near_duplicates_leak=settings.near_duplicates_leak[dataset.id],
+        group_unit=dataset.group,
+        listed=settings.listed,
     )
     write_json(paths.audit(dataset.id), result)
 

@@ -12,7 +12,7 @@ from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.baselines import run_baselines
 from lung_attention.evaluation.intervals import evaluate
-from lung_attention.evaluation.predictions import complete_predictions
+from lung_attention.evaluation.metrics import with_groups
 from lung_attention.files import read_table, write_json, write_table
 
 
@@ -26,8 +26,7 @@ def main() -> None:
     config = load_config(PARAMS)
     baseline, evaluation = config.active.baseline, config.active.evaluate
     paths = Paths(config.profile)
-    groups = read_table(paths.groups(dataset.id))
-    raw = run_baselines(
+    predictions = run_baselines(
         read_table(paths.split(dataset.id, split)),
         read_table(paths.manifest(dataset.id)),
         np.load(paths.thumbnails(dataset.id), mmap_mode="r"),
@@ -36,8 +35,7 @@ def main() -> None:
         trees=baseline.trees,
         bins=baseline.histogram_bins,
     )
-    predictions = complete_predictions(raw, groups["image"], groups["group"], dataset.classes)
-    predictions.insert(0, "baseline", raw["baseline"])
+    predictions = with_groups(predictions, read_table(paths.groups(dataset.id)))
     scores = {
         name: evaluate(
             table,

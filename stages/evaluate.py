@@ -25,9 +25,8 @@ def main() -> None:
     config = load_config(PARAMS)
     settings, paths = config.active.evaluate, Paths(config.profile)
     dataset = DATASETS[cell.dataset]
-    groups = read_table(paths.groups(cell.dataset))
     predictions = complete_predictions(
-        read_table(paths.raw_predictions(cell)), groups["image"], groups["group"], dataset.classes
+        read_table(paths.raw_predictions(cell)), read_table(paths.groups(cell.dataset)), dataset.classes
     )
     training = read_json(paths.training_info(cell))
     scores = evaluate(

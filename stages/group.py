@@ -14,6 +14,8 @@ from lung_attention.errors import run_guarded
 from lung_attention.files import read_table, replacing, write_table
 from lung_attention.images import THUMBNAIL_SIZE_PX, read_members, thumbnail
 from lung_attention.splits.groups import infer_groups
+from lung_attention.splits.pseudo_groups import PseudoGroupSettings
+from lung_attention.splits.source_tiles import SourceTileSettings
 
 
 def main() -> None:
@@ -22,7 +24,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, choices=DATASETS)
     dataset = parser.parse_args().dataset
     config = load_config(PARAMS)
-    paths = Paths(config.profile)
+    settings, paths = config.active.group, Paths(config.profile)
     manifest = read_table(paths.manifest(dataset))
     images = manifest["image"].tolist()
     shape = (len(images), THUMBNAIL_SIZE_PX, THUMBNAIL_SIZE_PX, 3)
@@ -32,7 +34,14 @@ def main() -> None:
         for row, content in enumerate(tqdm(contents, total=len(images), desc=dataset, mininterval=1)):
             thumbnails[row] = thumbnail(content)
         thumbnails.flush()
-        groups = infer_groups(manifest, thumbnails, dataset, **config.active.group.model_dump())
+        groups = infer_groups(
+            manifest,
+            thumbnails,
+            dataset,
+            twin_cosine=settings.twin_cosine,
+            pseudo=PseudoGroupSettings(**settings.pseudo_groups.model_dump()),
+            source=SourceTileSettings(**settings.source_tiles.model_dump()),
+        )
     write_table(paths.groups(dataset), manifest[["image"]].assign(group=groups.to_numpy()))
 
 

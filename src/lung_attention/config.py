@@ -30,6 +30,7 @@ Split = Literal["published", "grouped"]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Cosine = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -53,6 +54,37 @@ class BackboneWeights(_Section):
     calibration_images: Annotated[int, Field(ge=0)]
     calibration_size_px: Annotated[int, Field(ge=32)]
     pins: dict[Backbone, Pin | None]
+
+
+class PseudoGroups(_Section):
+    """How pseudo-groups of IQ-OTH/NCCD slices are inferred."""
+
+    strictness: Literal["thumbnails", "thumbnails_and_neighbours"]
+    cosine: Cosine
+    neighbour_cosine: Cosine
+
+
+class Grouping(_Section):
+    """What must not stand on two sides of a split."""
+
+    twin_cosine: Cosine
+    pseudo_groups: PseudoGroups
+
+
+class Auditing(_Section):
+    """What counts as a near-duplicate, and where it counts as a leak."""
+
+    near_duplicate_cosine: Cosine
+    near_duplicates_leak: dict[DatasetId, bool]
+    listed: Count
+
+
+class Baselines(_Section):
+    """The random forest on histograms."""
+
+    seed: Seed
+    trees: Count
+    histogram_bins: Annotated[int, Field(ge=2)]
 
 
 class Splitting(_Section):
@@ -115,7 +147,10 @@ class Profile(_Section):
     datasets: Annotated[list[DatasetId], Field(min_length=1)]
     download: Download
     backbone: BackboneWeights
+    group: Grouping
     split: Splitting
+    audit: Auditing
+    baseline: Baselines
     preprocess: Preprocessing
     train: Training
     evaluate: Evaluation

@@ -31,8 +31,8 @@ def reproduce(profile: str, overrides: Sequence[str]) -> None:
 
     Args:
         profile: A profile of params.yaml.
-        overrides: `key=value` as `dvc exp run -S` takes them; a key that starts with a section of the profile,
-            such as `train.recipe.epochs`, is that of this profile.
+        overrides: `key=value` as `dvc exp run -S` takes them; a key that begins with a section of a profile,
+            such as `train.recipe.epochs`, is this profile's.
 
     Raises:
         UserError: The profile is unknown, a source is missing, or a stage failed.

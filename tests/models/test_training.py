@@ -1,4 +1,4 @@
-"""Fitting heads: the same seed gives the same bytes, the order of batches is ours, nothing watched has influence."""
+"""Fitting heads: one seed gives the same bytes, the batches follow it, watched rows have no influence."""
 
 import numpy as np
 import pandas as pd

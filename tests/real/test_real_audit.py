@@ -13,7 +13,7 @@ import pytest
 from natsort import natsorted
 from PIL import Image
 
-from lung_attention.audit import audit
+from lung_attention.audit.dataset import audit
 from lung_attention.data.catalog import DATASETS
 from lung_attention.evaluation.baselines import run_baselines
 from lung_attention.images import thumbnail

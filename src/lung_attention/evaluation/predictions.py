@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lung_attention.errors import UserError
+from lung_attention.evaluation.metrics import with_groups
 
 
-def complete_predictions(
-    raw: pd.DataFrame, images: Sequence[str], groups: Sequence[str], classes: Sequence[str]
-) -> pd.DataFrame:
+def complete_predictions(raw: pd.DataFrame, groups: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Adds each image's group and predicted class.
 
     Groups are not known to the training: the published protocol ignores them, and the unit of a bootstrap
@@ -20,8 +18,7 @@ def complete_predictions(
 
     Args:
         raw: image,label,fold,seed and probability_<class> for each class.
-        images: All images of the dataset.
-        groups: The group of each of them.
+        groups: image,group; a row an image, all images of the dataset.
         classes: Class names in label order.
 
     Returns:
@@ -31,15 +28,7 @@ def complete_predictions(
     Raises:
         UserError: A predicted image has no group entry.
     """
-    group_of = pd.Series(list(groups), index=list(images), dtype="str")
-    missing = ~raw["image"].isin(group_of.index)
-    if missing.any():
-        raise UserError(
-            f"image {raw['image'][missing].iloc[0]!r} was predicted but has no group", remedy="dvc repro"
-        )
-    probabilities = raw[[f"probability_{name}" for name in classes]]
-    table = raw[["image", "label"]].copy()
-    table["group"] = group_of.reindex(raw["image"]).to_numpy()
-    table[["fold", "seed"]] = raw[["fold", "seed"]]
-    table["prediction"] = np.asarray(classes)[probabilities.to_numpy().argmax(axis=1)]
-    return pd.concat([table, probabilities], axis=1)
+    columns = [f"probability_{name}" for name in classes]
+    predicted = np.asarray(classes)[raw[columns].to_numpy().argmax(axis=1)]
+    table = with_groups(raw, groups).assign(prediction=predicted)
+    return table[["image", "label", "group", "fold", "seed", "prediction", *columns]]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lung_attention.audit import audit
-from lung_attention.audit_text import markdown
+from lung_attention.audit.dataset import audit
+from lung_attention.audit.text import markdown
 from lung_attention.errors import UserError
 from lung_attention.files import write_json
 from lung_attention.similarity import grey, near_pairs, nearest, unit_vectors

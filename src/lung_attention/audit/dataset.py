@@ -54,8 +54,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from lung_attention.audit_text import findings, sentence
-from lung_attention.leaks import (
+from lung_attention.audit.text import findings, sentence
+from lung_attention.audit.leaks import (
     Images,
     Json,
     class_counts,

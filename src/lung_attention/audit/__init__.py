@@ -1,0 +1,1 @@
+"""Leaks between the subsets of a split, in our datasets and in anyone's own."""

@@ -1,0 +1,135 @@
+"""dvc.yaml names what the stages import and read, no more and no less."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.config import load_config
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "lung_attention"
+
+# These cannot change what a stage writes but through what its entry in dvc.yaml says anyway.
+OBSERVERS = {
+    "config": "its values are in `params`",
+    "cells": "its paths are in `deps` and `outs`",
+    "errors": "tells what went wrong",
+    "progress": "tells how far it is",
+    "tracking": "tells MLflow",
+}
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def imported_modules(path: Path) -> set[Path]:
+    """The package's files that a file imports, wherever the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lung_attention"):
+            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("lung_attention")]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")[1:]
+            base = PACKAGE.joinpath(*parts)
+            for depth in range(len(parts) + 1):
+                found.add(PACKAGE.joinpath(*parts[:depth]) / "__init__.py")
+            found.add(base.with_suffix(".py"))
+    return {file for file in found if file.exists()}
+
+
+def is_observer(file: Path) -> bool:
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0] in OBSERVERS
+
+
+def closure(script: Path) -> set[Path]:
+    seen: set[Path] = set()
+    todo = [script]
+    while todo:
+        file = todo.pop()
+        for module in imported_modules(file):
+            if module not in seen and not is_observer(module):
+                seen.add(module)
+                todo.append(module)
+    return seen
+
+
+def code_dependencies(stage: str) -> set[Path]:
+    files = set()
+    for entry in STAGES[stage]["deps"]:
+        path = ROOT / entry
+        if entry.startswith(("src/", "stages/")):
+            assert path.exists(), entry
+            files |= set(path.rglob("*.py")) if path.is_dir() else {path} if path.suffix == ".py" else set()
+    return files
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_what_it_imports(stage):
+    script = ROOT / "stages" / f"{stage}.py"
+    expected = closure(script) | {script}
+    named = code_dependencies(stage)
+    relative = lambda files: sorted(str(file.relative_to(ROOT)) for file in files)  # noqa: E731
+    assert relative(expected - named) == [], "imported, but no dependency"
+    assert relative(named - expected) == [], "a dependency, but not imported"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_the_sections_it_names(stage):
+    code = (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+    read = set(re.findall(r"config\.active\.(\w+)", code)) | set(re.findall(r"\bprofile\.(\w+)", code))
+    named = {
+        key.removeprefix("profiles.${profile}.").split(".")[0]
+        for key in STAGES[stage].get("params", [])
+        if key.startswith("profiles.")
+    }
+    assert named == read
+
+
+def test_the_paths_of_dvc_yaml_are_those_of_the_package():
+    cell = Cell("iqoth", "densenet121", "attention", "grouped")
+    paths = Paths("sample")
+    args = {"dataset": cell.dataset, "split": cell.split, "backbone": cell.backbone, "cell": cell}
+    known = set()
+    for name, method in vars(Paths).items():
+        if isinstance(method, property):
+            value = method.fget(paths)
+        elif callable(method) and not name.startswith("_"):
+            names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+            value = method(paths, *(args[parameter] for parameter in names))
+        else:
+            continue
+        known.add(str(value))
+    known |= {f"{paths.results}/cells", f"{paths.results}/audit", f"{paths.results}/baselines"}
+    known |= {f"{paths.artifacts}/splits", "data"}
+    for stage in STAGES.values():
+        for entry in sum((stage.get(kind, []) for kind in ("deps", "outs", "metrics", "plots")), []):
+            text = next(iter(entry)) if isinstance(entry, dict) else entry
+            for key, value in {"profile": "sample", **args}.items():
+                text = text.replace("${" + ("" if key == "profile" else "item.") + f"{key}}}", str(value))
+            assert "${" not in text, text
+            assert text in known or text.startswith(("src/", "stages/")), text
+
+
+def test_the_matrix_covers_what_params_yaml_says():
+    config = load_config(ROOT / PARAMS)
+    assert set(STAGES["train"]["matrix"]) == {"dataset", "backbone", "head", "split"}
+    for factor, reference in STAGES["train"]["matrix"].items():
+        assert reference == f"${{{factor}s}}"
+        assert getattr(config, f"{factor}s")
+
+
+def test_stages_without_tensorflow_import_none():
+    allowed = {"backbone", "preprocess", "train"}
+    for stage in set(STAGES) - allowed:
+        files = closure(ROOT / "stages" / f"{stage}.py")
+        for file in files:
+            text = file.read_text(encoding="utf-8")
+            assert not re.search(r"^\s*(import|from) (keras|tensorflow)\b", text, re.MULTILINE), (stage, file)
