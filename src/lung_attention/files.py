@@ -24,11 +24,12 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The file to write; its folder is made.
 
     Yields:
-        The temporary path. It keeps the suffix of `path`, since writers choose a format by suffix. After
-        an exception it is removed and `path` is as it was before.
+        The temporary path. It keeps the suffixes of `path`, such as `.weights.h5`, since writers choose a
+        format by them. After an exception it is removed and `path` is as it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
+    suffixes = "".join(path.suffixes)
+    handle, name = tempfile.mkstemp(prefix=".unfinished-", suffix=suffixes, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
