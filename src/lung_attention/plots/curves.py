@@ -14,7 +14,7 @@ from lung_attention.plots.style import DASHES, GREY, PALETTE, tidy, words
 
 Floats = NDArray[np.float64]
 
-_MOST_POINTS = 200  # of a drawn ROC curve: more cannot be seen, and make a page heavy
+_MOST_POINTS = 120  # of a drawn ROC curve: more cannot be seen, and make a page heavy
 
 
 def roc(ax: Axes, labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> Axes:

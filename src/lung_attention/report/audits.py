@@ -1,0 +1,77 @@
+"""The section on leaks between the subsets of each split."""
+
+from __future__ import annotations
+
+from lung_attention.data.catalog import DATASETS
+from lung_attention.plots.style import words
+from lung_attention.report.blocks import Block, Bullets, Details, Missing, Section, Table, Text
+from lung_attention.report.collect import Json, Results
+from lung_attention.report.numbers import count, listed
+
+_TEST_IMAGES = "test_images_with_{}_in_training"
+
+
+def audit_section(results: Results) -> Section:
+    """What the audit found on each dataset, and what crosses the subsets of each split."""
+    blocks: list[Block] = [
+        Text(
+            "Whether test images were seen in training, in any form: as an identical file, as a "
+            "near-duplicate picture, or through another image of the same group. A group is what must not be "
+            "split: a patient where the file names tell, otherwise inferred from the images themselves."
+        )
+    ]
+    for dataset in results.config.datasets:
+        title = DATASETS[dataset].title
+        if dataset in results.audits:
+            blocks.append(Details(f"{title}: {_verdicts(results.audits[dataset])}", _audit(results, dataset)))
+        else:
+            blocks.append(Missing(f"{title}: not audited yet."))
+    return Section("audit", "Audit of the data", blocks)
+
+
+def _verdicts(audit: Json) -> str:
+    return ", ".join(
+        f"{name} split {'leaks' if split['leak'] else 'shows no leak'}"
+        for name, split in audit["splits"].items()
+    )
+
+
+def _audit(results: Results, dataset: str) -> list[Block]:
+    audit = results.audits[dataset]
+    groups = audit["groups"]
+    classes = [f"{number:,} {words(name)}" for name, number in audit["images_per_class"].items()]
+    about = f"{count(audit['images'], 'image')}: {listed(classes)}."
+    if groups["number"]:
+        about += (
+            f" {count(groups['number'], 'group')} (here: {groups['unit']}) of {groups['smallest']} to "
+            f"{groups['largest']} images, median {groups['median']:g}."
+        )
+    rows = []
+    for name, split in audit["splits"].items():
+        tested = split["test_images"]
+        crossing = [
+            _share(split[_TEST_IMAGES.format(what)], tested)
+            for what in ("identical_file", "near_duplicate", "group")
+        ]
+        leak = "**yes**" if split["leak"] else "no"
+        rows.append([name, f"{tested:,}", *crossing, f"{split['groups_on_two_sides']:,}", leak])
+    blocks: list[Block] = [Text(about)]
+    if audit["findings"]:
+        blocks.append(Bullets(audit["findings"]))
+    blocks.append(
+        Table(
+            f"{DATASETS[dataset].title}: test images that have in training …",
+            (
+                "split", "test images", "an identical file", "a near-duplicate", "an image of their group",
+                "groups on two sides", "leak",
+            ),
+            "lrrrrrl",
+            rows,
+        )
+    )  # fmt: skip
+    blocks.append(Bullets([f"{name} split: {split['sentence']}" for name, split in audit["splits"].items()]))
+    return blocks
+
+
+def _share(number: int, total: int) -> str:
+    return f"{number:,} ({100 * number / total:.1f} %)" if total else str(number)

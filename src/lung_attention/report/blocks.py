@@ -1,0 +1,107 @@
+"""What a report is made of. One tree of blocks is rendered both as Markdown and as HTML.
+
+Texts may carry `code`, **strong** and bare web addresses; everything else is shown as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Names what should stand here, and is not there."""
+
+    kind: ClassVar[str] = "missing"
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """An unordered list."""
+
+    kind: ClassVar[str] = "bullets"
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        caption: What the table shows.
+        columns: Headings.
+        align: A letter a column: `l` for words, `r` for figures.
+        rows: Cells. A row whose first cell is empty belongs to the row above.
+
+    Raises:
+        ValueError: A row or `align` has another length than `columns`.
+    """
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    columns: Sequence[str]
+    align: str
+    rows: Sequence[Sequence[str]]
+
+    def __post_init__(self) -> None:
+        for cells in (self.align, *self.rows):
+            if len(cells) != len(self.columns):
+                raise ValueError(f"Expected {len(self.columns)} cells. Received: {cells!r}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure; Markdown shows its caption alone.
+
+    Attributes:
+        source: A data URI, so that the page needs nothing beside itself.
+        alt: What is to be seen, for those who do not see it.
+        caption: The line below.
+        width_px: Width at which its text has the size of the page's text.
+    """
+
+    kind: ClassVar[str] = "picture"
+    source: str
+    alt: str
+    caption: str
+    width_px: int
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side, as far as the window is wide enough."""
+
+    kind: ClassVar[str] = "gallery"
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is folded away until somebody asks for it."""
+
+    kind: ClassVar[str] = "details"
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block = Text | Missing | Bullets | Table | Picture | Gallery | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report with a heading and an anchor."""
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]

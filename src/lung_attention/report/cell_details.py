@@ -1,0 +1,157 @@
+"""The sections on single datasets and cells: sample images, and all figures of each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from matplotlib.figure import Figure
+
+from lung_attention.cells import Cell
+from lung_attention.data.catalog import DATASETS
+from lung_attention.images import Pixels
+from lung_attention.plots.images import image_grid
+from lung_attention.plots.style import new_figure, words
+from lung_attention.report.blocks import Block, Details, Gallery, Missing, Picture, Section, Table, Text
+from lung_attention.report.collect import SAMPLE_SIZE_PX, Json, Results
+from lung_attention.report.embed import jpeg_uri, svg_uri, width_px
+from lung_attention.report.numbers import DASH, count, decimal, percent, percent_interval
+
+DrawCell = Callable[[Cell], Mapping[str, Figure] | None]
+ReadImages = Callable[[str], Mapping[str, list[Pixels]] | None]
+
+_SHARES = ("accuracy", "balanced_accuracy")
+_DECIMALS = (
+    ("mcc", "Matthews correlation (MCC)"),
+    ("macro_f1", "macro F1"),
+    ("auroc_ovr", "AUROC, one vs rest"),
+    ("auroc_ovo", "AUROC, one vs one"),
+    ("average_precision", "average precision"),
+    ("log_loss", "log loss"),
+    ("brier", "Brier score"),
+    ("ece", "expected calibration error"),
+)
+_FIGURES = {
+    "confusion_matrix": ("Confusion matrix", "Confusion matrix of {}: counts, rows are true classes."),
+    "roc": ("ROC curves", "ROC curves of {}; their areas stand in the table of scores."),
+    "learning_curves": (
+        "Learning curves",
+        "Loss and accuracy of {} over epochs, on images that were trained on and on watched ones.",
+    ),
+}
+
+
+def sample_section(results: Results, read_images: ReadImages) -> Section:
+    """Images of each class of each dataset."""
+    blocks: list[Block] = []
+    for dataset in results.config.datasets:
+        title = DATASETS[dataset].title
+        images = read_images(dataset)
+        if images is None:
+            blocks.append(Missing(f"{title}: the archive is not there, so no image can be shown."))
+        else:
+            blocks.append(_grid(title, {name: row for name, row in images.items() if row}))
+    return Section("samples", "Sample images", blocks)
+
+
+def _grid(title: str, images: Mapping[str, list[Pixels]]) -> Picture:
+    shown = max(len(row) for row in images.values())
+    inch = 0.9 * SAMPLE_SIZE_PX / 96
+    figure, (ax,) = new_figure(1.4 + inch * shown, 0.25 + inch * len(images), panels=1)
+    image_grid(ax, {words(name).replace(" cell ", " cell\n"): row for name, row in images.items()})
+    return Picture(
+        jpeg_uri(figure),
+        f"Grid of sample images of {title}, a row for each class: {', '.join(map(words, images))}.",
+        f"{title}: evenly spaced images of each class, squeezed to squares",
+        width_px(figure),
+    )
+
+
+def cells_section(results: Results, draw: DrawCell) -> Section:
+    """All figures of each cell, folded away."""
+    blocks: list[Block] = [
+        Text(
+            "All scores, class tables, ROC and learning curves of every cell. Scores are means over seeds; "
+            "shaded ranges are those over seeds, and over folds for learning curves. Sensitivity, "
+            "specificity and predictive value (PPV) are those of a class against all others."
+        )
+    ]
+    for cell in results.cells:
+        if cell in results.metrics:
+            blocks.append(_cell(results, cell, draw))
+        else:
+            blocks.append(Missing(f"{_name(results, cell)}: no result yet."))
+    return Section("cells", "Each cell in detail", blocks)
+
+
+def _name(results: Results, cell: Cell) -> str:
+    return (
+        f"{DATASETS[cell.dataset].title}, {results.title(cell.backbone)}, {cell.head} head, "
+        f"{cell.split} split"
+    )
+
+
+def _cell(results: Results, cell: Cell, draw: DrawCell) -> Details:
+    values, name = results.metrics[cell], _name(results, cell)
+    figures = draw(cell)
+    blocks: list[Block] = [Text(_about(values)), _score_table(values), _class_table(values)]
+    if figures is None:
+        blocks.append(Missing("Predictions or history are missing, so there are no curves."))
+    else:
+        blocks.append(
+            Gallery(
+                [
+                    Picture(svg_uri(figures[key]), alt.format(name), caption, width_px(figures[key]))
+                    for key, (caption, alt) in _FIGURES.items()
+                ]
+            )
+        )
+    return Details(f"{name}: {percent(values['accuracy'])}", blocks)
+
+
+def _about(values: Json) -> str:
+    seeds = ", ".join(str(seed) for seed in values["seeds"])
+    text = (
+        f"{count(values['n_test'], 'test image')} in {count(values['n_groups'], 'resampled unit')} "
+        f"({values['unit']}); {'seed' if len(values['seeds']) == 1 else 'seeds'} {seeds}"
+    )
+    if values.get("trainable_parameters") is not None:
+        text += f"; {values['trainable_parameters']:,} trainable parameters"
+    if values.get("device"):
+        text += f"; trained on: {values['device']}"
+    return text + "."
+
+
+def _score_table(values: Json) -> Table:
+    rows = [
+        [words(name), percent(values[name]), _bounds(values, name, percent), _spread(values, name, percent)]
+        for name in _SHARES
+    ]
+    rows += [
+        [title, decimal(values[name]), _bounds(values, name, decimal), _spread(values, name, decimal)]
+        for name, title in _DECIMALS
+    ]
+    return Table("Scores", ("score", "mean over seeds", "interval", "spread over seeds (SD)"), "lrrr", rows)
+
+
+def _bounds(values: Json, name: str, text: Callable[[float | None], str]) -> str:
+    low, high = values[f"{name}_low"], values[f"{name}_high"]
+    return DASH if low is None or high is None else f"{text(low)} to {text(high)}"
+
+
+def _spread(values: Json, name: str, text: Callable[[float | None], str]) -> str:
+    return DASH if len(values["seeds"]) == 1 else text(values[f"{name}_seed_sd"])
+
+
+def _class_table(values: Json) -> Table:
+    rows = [
+        [
+            words(name),
+            percent_interval(of_class, "sensitivity"),
+            percent(of_class["specificity"]),
+            percent(of_class["ppv"]),
+            decimal(of_class["f1"]),
+            f"{of_class['support']:,}",
+        ]
+        for name, of_class in values["per_class"].items()
+    ]
+    return Table("Classes", ("class", "sensitivity", "specificity", "PPV", "F1", "support"), "lrrrrr", rows)

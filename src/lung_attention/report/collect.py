@@ -1,0 +1,170 @@
+"""Everything a profile's report is made from, and by name what of it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lung_attention.cells import Cell, Paths, design
+from lung_attention.config import Config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.files import read_json, read_table
+from lung_attention.images import Pixels, decode, read_members
+from lung_attention.plots.figures import cell_figures
+from lung_attention.published import Published, PublishedResult, load_published
+
+Json = dict[str, Any]
+
+SAMPLES_PER_CLASS = 5
+SAMPLE_SIZE_PX = 96
+
+
+@dataclass(frozen=True)
+class Results:
+    """The figures of one profile, as far as there are any.
+
+    Attributes:
+        config: The parameters; its active profile is the one reported.
+        published: The published results.
+        metrics: `metrics.json` of each cell of the design that has one.
+        comparisons: `comparisons.json`, None where it is missing.
+        audits: The audit of each dataset that has one.
+        baselines: The scores of the trivial baselines of each dataset and split that has them.
+    """
+
+    config: Config
+    published: Published
+    metrics: Mapping[Cell, Json]
+    comparisons: Json | None
+    audits: Mapping[str, Json]
+    baselines: Mapping[tuple[str, str], Json]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of the design, there or not."""
+        config = self.config
+        return list(design(config.datasets, config.backbones, config.heads, config.splits))
+
+    @property
+    def missing(self) -> list[str]:
+        """What the design asks for and nobody has computed yet, in words."""
+        paths = Paths(self.config.profile)
+        absent = [f"cell `{cell.name}`" for cell in self.cells if cell not in self.metrics]
+        if self.comparisons is None:
+            absent.append(f"all comparisons (`{paths.comparisons.as_posix()}`)")
+        absent += [f"audit of `{name}`" for name in self.config.datasets if name not in self.audits]
+        absent += [
+            f"trivial baselines of `{dataset}` on the {split} split"
+            for dataset in self.config.datasets
+            for split in self.config.splits
+            if (dataset, split) not in self.baselines
+        ]
+        return absent
+
+    @property
+    def tag(self) -> str:
+        """What stands beside every figure that is not the real thing; empty where all is real."""
+        if not self.config.active.stand_ins:
+            return ""
+        return "synthetic sample" if self.config.active.download.source == "embedded" else "stand-in"
+
+    def title(self, backbone: str) -> str:
+        """The name of a backbone for people."""
+        names = {result.backbone: result.backbone_title for result in self.published.results}
+        return names.get(backbone, backbone)
+
+    def result(self, dataset: str, backbone: str) -> PublishedResult | None:
+        """The published result of a dataset and backbone, if there is one."""
+        for result in self.published.results:
+            if (result.dataset, result.backbone) == (dataset, backbone):
+                return result
+        return None
+
+
+def load_results(config: Config, root: Path) -> Results:
+    """Reads what there is of the active profile's results.
+
+    Cells that are not of the design in the parameters are not looked at, so that leftovers of another
+    design never mix in.
+
+    Args:
+        config: The parameters.
+        root: The project's root.
+
+    Returns:
+        The results; what is missing is named by `Results.missing`.
+    """
+    paths = Paths(config.profile)
+    cells = design(config.datasets, config.backbones, config.heads, config.splits)
+    metrics = {cell: _json(root / paths.metrics(cell)) for cell in cells}
+    audits = {dataset: _json(root / paths.audit(dataset)) for dataset in config.datasets}
+    baselines = {
+        (dataset, split): _json(root / paths.baselines(dataset, split))
+        for dataset in config.datasets
+        for split in config.splits
+    }
+    return Results(
+        config=config,
+        published=load_published(),
+        metrics={cell: value for cell, value in metrics.items() if value is not None},
+        comparisons=_json(root / paths.comparisons),
+        audits={dataset: value for dataset, value in audits.items() if value is not None},
+        baselines={key: value for key, value in baselines.items() if value is not None},
+    )
+
+
+def _json(path: Path) -> Json | None:
+    return dict(read_json(path)) if path.exists() else None
+
+
+def draw_cell(paths: Paths, root: Path, cell: Cell) -> dict[str, Figure] | None:
+    """Draws a cell from its committed predictions and history.
+
+    Args:
+        paths: The names of the files.
+        root: The project's root.
+        cell: The cell.
+
+    Returns:
+        The figures, see `lung_attention.plots.figures.cell_figures`; None where a file is missing.
+    """
+    predictions, history = root / paths.predictions(cell), root / paths.history(cell)
+    if not (predictions.exists() and history.exists()):
+        return None
+    return cell_figures(read_table(predictions), read_table(history), DATASETS[cell.dataset].classes)
+
+
+def sample_images(paths: Paths, root: Path, dataset: str) -> dict[str, list[Pixels]] | None:
+    """Reads images of each class, evenly spaced over the manifest's rows.
+
+    Args:
+        paths: The names of the files.
+        root: The project's root.
+        dataset: Dataset id.
+
+    Returns:
+        For each class uint8 `(size, size, 3)` arrays, RGB, squeezed to squares as the networks see them;
+        None where the archive or its manifest is missing.
+    """
+    archive, manifest = root / paths.archive(dataset), root / paths.manifest(dataset)
+    if not (archive.exists() and manifest.exists()):
+        return None
+    table = read_table(manifest)
+    shown = {}
+    for name in DATASETS[dataset].classes:
+        images = table.loc[table["label"] == name, "image"].tolist()
+        rows = np.unique(np.linspace(0, len(images) - 1, SAMPLES_PER_CLASS).astype(int)).tolist()
+        chosen = [images[row] for row in rows] if images else []
+        shown[name] = [_squeezed(decode(content)) for content in read_members(archive, chosen)]
+    return shown if any(shown.values()) else None
+
+
+def _squeezed(pixels: Pixels) -> Pixels:
+    size = (SAMPLE_SIZE_PX, SAMPLE_SIZE_PX)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))

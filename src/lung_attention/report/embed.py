@@ -1,0 +1,48 @@
+"""Figures as data URIs, small enough for one page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from urllib.parse import quote
+
+import matplotlib
+from matplotlib.figure import Figure
+
+_PX_PER_INCH = 96  # CSS
+_PICTURE_DPI = 150
+_NEEDLESS = re.compile(
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>"  # a browser needs none of these
+    r"| transform=\"rotate\(-0[^\"]*\"|(?<=<g) id=\"[^\"]*\"",  # no rotation; names of groups
+    re.DOTALL,
+)
+_FONTS = re.compile(r"(DejaVu Sans'?,)[^;\"]*")
+_STYLE = re.compile(r'style="[^"]*"')
+_DECIMALS = re.compile(r"(\d+\.\d)\d+")
+_SPACE = re.compile(r"\s*\n\s*")
+
+
+def svg_uri(figure: Figure) -> str:
+    """A line drawing as an SVG data URI without double quotes, coordinates rounded to a tenth of a point."""
+    stream = io.StringIO()
+    # Text stays text, and ids depend on the drawing alone: the same figures give the same page.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lung-attention"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    text = _FONTS.sub(r"\1 sans-serif", _NEEDLESS.sub("", stream.getvalue()))
+    # Single quotes need no escape in the page; names of fonts need none at all.
+    text = _STYLE.sub(lambda match: match[0].replace("'", ""), text).replace('"', "'")
+    text = _SPACE.sub(" ", _DECIMALS.sub(r"\1", text)).strip()
+    return "data:image/svg+xml," + quote(text, safe=" '/:=;,()-.!~*@?+$")
+
+
+def jpeg_uri(figure: Figure) -> str:
+    """A figure of photographs as a JPEG data URI."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="jpeg", dpi=_PICTURE_DPI, pil_kwargs={"quality": 80, "optimize": True})
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def width_px(figure: Figure) -> int:
+    """The width at which a figure's text has its nominal size."""
+    return round(float(figure.get_figwidth()) * _PX_PER_INCH)

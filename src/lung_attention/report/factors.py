@@ -1,0 +1,226 @@
+"""The sections on what the published experiment left open: leakage and attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lung_attention.cells import Cell
+from lung_attention.data.catalog import DATASETS
+from lung_attention.evaluation.baselines import BASELINES
+from lung_attention.evaluation.verdicts import published_interval
+from lung_attention.plots.intervals import LOOKS, Estimate, intervals
+from lung_attention.plots.style import new_figure, words
+from lung_attention.report.blocks import Block, Missing, Picture, Section, Table, Text
+from lung_attention.report.collect import Results
+from lung_attention.report.embed import svg_uri, width_px
+from lung_attention.report.numbers import (
+    DASH,
+    change,
+    decimal,
+    p_value,
+    percent,
+    percent_interval,
+    points,
+)
+
+_TESTS = {"mcnemar": "McNemar, exact", "sign_flip": "sign flips over groups"}
+_DESIGN_SCORES = ("accuracy", "balanced_accuracy", "auroc_ovr")
+
+
+def overview(results: Results) -> Section:
+    """All accuracies in one figure."""
+    rows = []
+    for dataset in results.config.datasets:
+        for backbone in results.config.backbones:
+            estimates = _estimates(results, dataset, backbone)
+            if estimates:
+                rows.append((f"{words(dataset)}\n{results.title(backbone)}", estimates))
+    if not rows:
+        return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
+    figure, (ax,) = new_figure(5.4, 1.9 + 1.05 * len(rows), panels=1)
+    intervals(ax, rows, what="accuracy", looks=LOOKS)
+    picture = Picture(
+        svg_uri(figure),
+        "Accuracies with intervals of every dataset and backbone: the published figure, both heads on both "
+        "splits and the best trivial baseline. All numbers stand in the tables below.",
+        "Accuracies with their intervals. Filled: published split; hollow: grouped split.",
+        width_px(figure),
+    )
+    return Section("overview", "All accuracies", [picture])
+
+
+def _estimates(results: Results, dataset: str, backbone: str) -> list[Estimate]:
+    found = []
+    result = results.result(dataset, backbone)
+    if result is not None:
+        low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
+        found.append(Estimate("published figure", result.n_right / result.n_test, low, high))
+    for split in results.config.splits:
+        for head in results.config.heads:
+            cell = results.metrics.get(Cell(dataset, backbone, head, split))
+            if cell is not None and cell["accuracy"] is not None:
+                bounds = cell["accuracy_low"], cell["accuracy_high"]
+                found.append(Estimate(f"{head}, {split} split", cell["accuracy"], *bounds))
+        trivial = results.baselines.get((dataset, split), {})
+        if trivial:
+            best = max(scores["accuracy"] for scores in trivial.values())
+            found.append(Estimate(f"best trivial baseline, {split} split", best))
+    return found
+
+
+def two_by_two(results: Results) -> Section:
+    """Head by split for each dataset and backbone, the trivial baselines beside them."""
+    blocks: list[Block] = [
+        Text(
+            "Two things are changed, one at a time: the head (plain or with attention) and the split. On the "
+            "published split images are dealt out one by one; on the grouped one all images of a group stay "
+            "together, and every image is tested once by a model that was not trained on its group. All else "
+            "is the same recipe. A trivial baseline knows nothing of the disease: the most frequent class, "
+            "the most alike small grey image, a histogram of grey values or colours, the size of the image "
+            "file. Where one comes near a network, the network's figure says little."
+        )
+    ]
+    splits = results.config.splits
+    columns = ["", *(f"{split}: {what}" for split in splits for what in ("accuracy", "balanced", "AUROC"))]
+    for dataset in results.config.datasets:
+        rows = [
+            [f"{results.title(backbone)}, {head}", *_design_cells(results, dataset, backbone, head)]
+            for backbone in results.config.backbones
+            for head in results.config.heads
+        ]
+        rows += [[f"baseline: {words(name)}", *_baseline_cells(results, dataset, name)] for name in BASELINES]
+        title = DATASETS[dataset].title
+        blocks.append(
+            Table(f"{title} (group: {DATASETS[dataset].group})", columns, "l" + "rrr" * len(splits), rows)
+        )
+    return Section("design", "Head and split", blocks)  # fmt: skip
+
+
+def _design_cells(results: Results, dataset: str, backbone: str, head: str) -> list[str]:
+    texts = []
+    for split in results.config.splits:
+        cell = results.metrics.get(Cell(dataset, backbone, head, split))
+        texts += _scores(cell, "no result yet")
+    return texts
+
+
+def _baseline_cells(results: Results, dataset: str, name: str) -> list[str]:
+    texts = []
+    for split in results.config.splits:
+        scores = results.baselines.get((dataset, split), {}).get(name)
+        texts += _scores(scores, "no result yet")
+    return texts
+
+
+def _scores(values: Mapping[str, Any] | None, absent: str) -> list[str]:
+    if values is None:
+        return [absent, DASH, DASH]
+    accuracy, balanced, auroc = _DESIGN_SCORES
+    return [
+        percent_interval(values, accuracy),
+        percent(values.get(balanced)),
+        decimal(values.get(auroc)),
+    ]
+
+
+def leakage(results: Results) -> Section:
+    """Published minus grouped figure, for networks and baselines."""
+    title = "What leakage carries"
+    entries = _entries(results, "leakage")
+    if entries is None:
+        return Section("leakage", title, [_no_comparisons(results)])
+    rows: list[list[str]] = []
+    for dataset in results.config.datasets:
+        here = [entry for entry in entries if entry["dataset"] == dataset]
+        for number, entry in enumerate(here):
+            accuracy = entry["accuracy"]
+            rows.append(
+                [
+                    "" if number else DATASETS[dataset].title,
+                    _who(results, entry),
+                    percent(accuracy["published"]),
+                    percent(accuracy["grouped"]),
+                    points(accuracy),
+                    change(entry["mcc"]),
+                    change(entry["auroc_ovr"]),
+                    entry["verdict"],
+                ]
+            )
+    blocks: list[Block] = [
+        Text(
+            "The figure on the published split minus that on the grouped one, in percentage points for the "
+            "accuracy. Both splits are resampled together, as they share images. A baseline that falls as "
+            "much as the networks do shows how much of their figure was recognising images again."
+        )
+    ]
+    columns = (
+        "dataset", "classifier", "published split", "grouped split", "accuracy, points", "MCC",
+        "AUROC, one vs rest", "verdict",
+    )  # fmt: skip
+    if rows:
+        blocks.append(Table("Published minus grouped", columns, "llrrrrrl", rows))
+    else:
+        blocks.append(Missing("Nothing was measured on both splits yet."))
+    return Section("leakage", title, blocks)
+
+
+def _who(results: Results, entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "baseline":
+        return f"baseline: {words(entry['baseline'])}"
+    return f"{results.title(entry['backbone'])}, {entry['head']}"
+
+
+def attention(results: Results) -> Section:
+    """Attention against plain, paired on the same images."""
+    title = "Attention against plain"
+    entries = _entries(results, "attention_vs_plain")
+    if entries is None:
+        return Section("attention", title, [_no_comparisons(results)])
+    rows = []
+    for entry in entries:
+        better, worse = entry["attention_better"], entry["plain_better"]
+        differences = entry["differences"]
+        rows.append(
+            [
+                f"{DATASETS[entry['dataset']].title}, {results.title(entry['backbone'])}",
+                entry["split"],
+                f"{better} : {worse}",
+                points(differences["accuracy"]),
+                change(differences["auroc_ovr"]),
+                change(differences["log_loss"]),
+                _TESTS[entry["test"]],
+                p_value(entry["p_value"]),
+                p_value(entry["p_holm"]),
+                entry["verdict"],
+            ]
+        )
+    blocks: list[Block] = [
+        Text(
+            "Both heads on the same test images. The third column counts where each is better: images on the "
+            "published split, groups on the grouped one. Differences are attention minus plain (a negative "
+            "one of the loss is an improvement). The p values of one split are adjusted together by Holm's "
+            "method; the verdict follows from the adjusted one. Undecided is no proof that both are equal."
+        )
+    ]
+    columns = (
+        "dataset, backbone", "split", "attention : plain", "accuracy, points", "AUROC, one vs rest",
+        "loss", "test", "p", "p, Holm", "verdict",
+    )  # fmt: skip
+    if rows:
+        blocks.append(Table("Attention minus plain", columns, "llrrrrlrrl", rows))
+    else:
+        blocks.append(Missing("No dataset and backbone was measured with both heads yet."))
+    return Section("attention", title, blocks)
+
+
+def _entries(results: Results, key: str) -> Sequence[Mapping[str, Any]] | None:
+    """Entries of comparisons.json on the datasets of the design; None where there is no such file."""
+    if results.comparisons is None:
+        return None
+    entries: Sequence[Mapping[str, Any]] = results.comparisons[key]
+    return [entry for entry in entries if entry["dataset"] in results.config.datasets]
+
+
+def _no_comparisons(results: Results) -> Missing:
+    return Missing("The comparisons of this profile are not there, so nothing can be said here yet.")

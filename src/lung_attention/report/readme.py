@@ -1,0 +1,63 @@
+"""The small tables of results that the README shows."""
+
+from __future__ import annotations
+
+from lung_attention.cells import Cell
+from lung_attention.data.catalog import DATASETS
+from lung_attention.evaluation.verdicts import published_interval
+from lung_attention.report.collect import Results
+from lung_attention.report.numbers import percent_interval
+
+
+def render_tables(results: Results) -> str:
+    """Accuracies of the published results and of all cells of a profile, as a Markdown table.
+
+    Args:
+        results: The figures of one profile.
+
+    Returns:
+        Markdown: a sentence on what the figures are worth, and a table with a row for each dataset and
+        backbone, published or of the design. What is not there is "open" (not in the design) or
+        "no result yet".
+    """
+    config = results.config
+    pairs = [(result.dataset, result.backbone) for result in results.published.results]
+    own = [(dataset, backbone) for dataset in config.datasets for backbone in config.backbones]
+    order = list(DATASETS)
+    pairs = sorted(dict.fromkeys(pairs + own), key=lambda pair: order.index(pair[0]))
+    factors = [(head, split) for split in config.splits for head in config.heads]
+    header = ["dataset", "backbone", "published", *(f"{head}, {split} split" for head, split in factors)]
+    lines = [
+        _about(results),
+        "",
+        f"| {' | '.join(header)} |",
+        f"|---|---|{'--:|' * (len(header) - 2)}",
+    ]
+    for dataset, backbone in pairs:
+        cells = [_published(results, dataset, backbone)]
+        for head, split in factors:
+            values = results.metrics.get(Cell(dataset, backbone, head, split))
+            if values is not None:
+                cells.append(percent_interval(values, "accuracy"))
+            else:
+                cells.append("no result yet" if (dataset, backbone) in own else "open")
+        lines.append(f"| {DATASETS[dataset].title} | {results.title(backbone)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _about(results: Results) -> str:
+    confidence = f"{100 * results.config.active.evaluate.confidence:g} %"
+    text = f"Accuracy with its {confidence} interval, profile `{results.config.profile}`."
+    devices = sorted({str(values["device"]) for values in results.metrics.values() if values.get("device")})
+    if devices:
+        text += f" Trained on: {', '.join(devices)}."
+    return " ".join([text, *results.config.active.stand_ins])
+
+
+def _published(results: Results, dataset: str, backbone: str) -> str:
+    result = results.result(dataset, backbone)
+    if result is None:
+        return "–"
+    low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
+    values = {"accuracy": result.n_right / result.n_test, "accuracy_low": low, "accuracy_high": high}
+    return percent_interval(values, "accuracy")

@@ -1,0 +1,51 @@
+"""summary.csv: a row a cell, the published figure and the trivial baselines beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from lung_attention.evaluation.baselines import BASELINES
+from lung_attention.published import PublishedResult
+
+_SCORES = (
+    "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss",
+)  # fmt: skip
+_COLUMNS = (
+    "dataset", "backbone", "head", "split", "n_test", *_SCORES, "published_accuracy",
+    "trainable_parameters", "device", "unit", "n_groups", "n_seeds", "accuracy_seed_sd",
+    *(f"{name}_accuracy" for name in BASELINES),
+)  # fmt: skip
+
+
+def summary_table(
+    metrics: Iterable[Mapping[str, Any]],
+    published: Sequence[PublishedResult],
+    baselines: Mapping[tuple[str, str], Mapping[str, Any]],
+) -> pd.DataFrame:
+    """Puts the cells below each other.
+
+    Args:
+        metrics: The content of `metrics.json` of each cell, in the order wanted.
+        published: The published results.
+        baselines: Scores of the trivial baselines for each dataset and split; may be empty.
+
+    Returns:
+        dataset,backbone,head,split,n_test,accuracy,accuracy_low,accuracy_high,balanced_accuracy,mcc,
+        auroc_ovr,log_loss,published_accuracy (of the same dataset and backbone, whatever head and split),
+        trainable_parameters,device,unit (what the intervals resample),n_groups,n_seeds,accuracy_seed_sd and
+        <baseline>_accuracy for each trivial baseline on the same split. What is undefined or unknown is
+        missing.
+    """
+    theirs = {(result.dataset, result.backbone): result.n_right / result.n_test for result in published}
+    rows = []
+    for cell in metrics:
+        trivial = baselines.get((cell["dataset"], cell["split"]), {})
+        row = {name: cell.get(name) for name in _COLUMNS}
+        row["n_seeds"] = len(cell["seeds"])
+        row["published_accuracy"] = theirs.get((cell["dataset"], cell["backbone"]))
+        row |= {f"{name}_accuracy": trivial.get(name, {}).get("accuracy") for name in BASELINES}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(_COLUMNS))

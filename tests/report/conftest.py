@@ -1,0 +1,38 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+# The helpers beside the tests, which are no package.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_results import fake_project
+
+
+@pytest.fixture(scope="session")
+def complete(tmp_path_factory):
+    """All 24 cells of the sample, three datasets, everything there."""
+    return fake_project(tmp_path_factory.mktemp("complete"), profile="sample")
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory):
+    """Real images, another task instead of the paper's LIDC slices, some cells missing."""
+    return fake_project(
+        tmp_path_factory.mktemp("real"),
+        profile="local",
+        datasets=["iqoth", "lidc_nodules"],
+        without=["iqoth-densenet121-attention-grouped"],
+    )
+
+
+@pytest.fixture(scope="session")
+def published_only(tmp_path_factory):
+    """One split alone, without audit, baselines, comparisons and archives."""
+    return fake_project(
+        tmp_path_factory.mktemp("published"),
+        profile="local",
+        datasets=["iqoth"],
+        splits=["published"],
+        extras=False,
+    )

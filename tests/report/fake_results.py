@@ -1,0 +1,204 @@
+"""Made-up results of a profile, written by the real code as far as there is some."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from PIL import Image
+
+from lung_attention.cells import Cell, Paths, design
+from lung_attention.config import Config, load_config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.evaluation.baselines import BASELINES
+from lung_attention.evaluation.comparisons import compare
+from lung_attention.evaluation.intervals import evaluate
+from lung_attention.files import write_json, write_table
+from lung_attention.published import load_published
+
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+RESAMPLING = {"resamples": 50, "bins": 5, "confidence": 0.95, "seed": 0}
+N_IMAGES, N_PUBLISHED, EPOCHS = 120, 60, 6
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder laid out as a project with results.
+
+    Attributes:
+        root: The folder.
+        config: Its parameters.
+        paths: The names of its files.
+    """
+
+    root: Path
+    config: Config
+    paths: Paths
+
+
+def fake_project(
+    root: Path,
+    *,
+    profile: str,
+    datasets: list[str] | None = None,
+    splits: list[str] | None = None,
+    without: list[str] = (),
+    extras: bool = True,
+) -> Project:
+    """Writes params.yaml and the results of a profile; `extras` are all but the cells."""
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    values["profile"] = profile
+    values["datasets"] = datasets or ["iqoth", "lc25000", "lidc"]
+    values["splits"] = splits or ["published", "grouped"]
+    (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    config, paths = load_config(root / "params.yaml"), Paths(profile)
+    rng = np.random.default_rng(1)
+    tables: dict[Cell, pd.DataFrame] = {}
+    for cell in design(config.datasets, config.backbones, config.heads, config.splits):
+        if cell.name not in without:
+            seeds = (0, 1) if cell.dataset == "iqoth" else (0,)
+            skill = 4 if cell.split == "published" else 2
+            table = predictions(cell.dataset, cell.split, seeds=seeds, skill=skill, rng=rng)
+            tables[cell] = table
+            _write_cell(root, paths, cell, table)
+    if extras:
+        baselines = {
+            (dataset, split): _write_baselines(root, paths, dataset, split, rng)
+            for dataset in config.datasets
+            for split in config.splits
+        }
+        comparisons = compare(
+            tables,
+            load_published().results,
+            baselines=baselines,
+            stand_in=bool(config.active.stand_ins),
+            **RESAMPLING,
+        )
+        write_json(root / paths.comparisons, comparisons)
+        for dataset in config.datasets:
+            write_json(root / paths.audit(dataset), audit_record(dataset, config.splits))
+            _write_archive(root, paths, dataset, rng)
+    return Project(root, config, paths)
+
+
+def predictions(dataset, split, *, seeds, skill, rng):
+    """A predictions table; groups are four neighbouring images."""
+    classes = DATASETS[dataset].classes
+    n = N_PUBLISHED if split == "published" else N_IMAGES
+    labels = np.arange(n) // 4 % len(classes)
+    tables = []
+    for seed in seeds:
+        p = rng.dirichlet(np.ones(len(classes)), size=n)
+        p[np.arange(n), labels] += skill * rng.random(n)
+        p /= p.sum(axis=1, keepdims=True)
+        table = pd.DataFrame({"image": [f"{k:03d}.png" for k in range(n)]})
+        table["label"] = [classes[k] for k in labels]
+        table["group"] = [f"g{k // 4:02d}" for k in range(n)]
+        table["fold"], table["seed"] = 0, seed
+        table["prediction"] = [classes[k] for k in p.argmax(axis=1)]
+        for k, name in enumerate(classes):
+            table[f"probability_{name}"] = p[:, k]
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _write_cell(root, paths, cell, table):
+    classes = DATASETS[cell.dataset].classes
+    metrics = evaluate(table, classes, **RESAMPLING)
+    metrics |= {
+        "dataset": cell.dataset,
+        "backbone": cell.backbone,
+        "head": cell.head,
+        "split": cell.split,
+        "unit": "patient" if cell.dataset.startswith("lidc") else "pseudo-group",
+        "device": "cpu",
+        "trainable_parameters": 12_853_635,
+        "parameters": 19_891_139,
+    }
+    write_json(root / paths.metrics(cell), metrics)
+    write_table(root / paths.predictions(cell), table)
+    folds = [0] if cell.split == "published" else [0, 1, -1]
+    rows = [
+        {
+            "seed": seed,
+            "fold": fold,
+            "epoch": epoch,
+            "loss": 1 / epoch,
+            "accuracy": 1 - 0.5 / epoch,
+            "val_loss": None if fold < 0 else 1.2 / epoch + 0.1 * fold,
+            "val_accuracy": None if fold < 0 else 0.9 - 0.5 / epoch,
+        }
+        for seed in metrics["seeds"]
+        for fold in folds
+        for epoch in range(1, EPOCHS + 1)
+    ]
+    write_table(root / paths.history(cell), pd.DataFrame(rows))
+
+
+def _write_baselines(root, paths, dataset, split, rng):
+    classes = DATASETS[dataset].classes
+    tables, scores = [], {}
+    for skill, name in enumerate(BASELINES):
+        table = predictions(dataset, split, seeds=(0,), skill=skill, rng=rng)
+        scores[name] = evaluate(table, classes, **RESAMPLING)
+        table.insert(0, "baseline", name)
+        tables.append(table)
+    write_json(root / paths.baselines(dataset, split), scores)
+    table = pd.concat(tables, ignore_index=True)
+    write_table(root / paths.baseline_predictions(dataset, split), table)
+    return table
+
+
+def _write_archive(root, paths, dataset, rng):
+    rows = []
+    path = root / paths.archive(dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in DATASETS[dataset].classes:
+            for k in range(7):
+                pixels = rng.integers(256, size=(40, 48, 3), dtype=np.uint8)
+                stream = io.BytesIO()
+                Image.fromarray(pixels).save(stream, format="png")
+                image = f"{name}/{k}.png"
+                archive.writestr(image, stream.getvalue())
+                rows.append({"image": image, "label": name, "bytes": 1, "sha256": "", "width": 48,
+                             "height": 40, "group": ""})  # fmt: skip
+    write_table(root / paths.manifest(dataset), pd.DataFrame(rows))
+
+
+def audit_record(dataset, splits):
+    """What the audit writes, as far as the report reads it."""
+    of_split = {
+        "published": {
+            "test_images": N_PUBLISHED,
+            "test_images_with_identical_file_in_training": 3,
+            "test_images_with_near_duplicate_in_training": 20,
+            "test_images_with_twin_in_training": 21,
+            "test_images_with_group_in_training": 55,
+            "groups_on_two_sides": 14,
+            "leak": True,
+            "sentence": "Leak: 14 of 30 groups on two sides.",
+        },
+        "grouped": {
+            "test_images": N_IMAGES,
+            "test_images_with_identical_file_in_training": 0,
+            "test_images_with_near_duplicate_in_training": 0,
+            "test_images_with_twin_in_training": 0,
+            "test_images_with_group_in_training": 0,
+            "groups_on_two_sides": 0,
+            "leak": False,
+            "sentence": "No leak found: no identical file and no group stands on two sides.",
+        },
+    }
+    per_class = dict.fromkeys(DATASETS[dataset].classes, 40)
+    return {
+        "images": N_IMAGES,
+        "images_per_class": per_class,
+        "groups": {"unit": DATASETS[dataset].group, "number": 30, "images_with_group": N_IMAGES, "smallest": 4,
+                   "largest": 4, "median": 4.0, "mean": 4.0, "two_labels": []},
+        "splits": {split: of_split[split] for split in splits},
+        "findings": ["7 of 120 files are redundant (byte for byte equal to another)."],
+    }  # fmt: skip
