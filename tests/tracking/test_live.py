@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
+import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 
+from lung_attention.data.catalog import DATASETS
 from lung_attention.tracking import live_run
+from lung_attention.tracking.runs import code_tags, colour
 
 PARAMS = {"epochs": 3, "learning_rate": 0.0001}
 
@@ -150,7 +155,6 @@ def test_a_repeated_training_supersedes_once_it_has_finished(client, identity):
 
 
 def test_other_inputs_are_another_run(client, identity):
-    from dataclasses import replace
 
     with live_run(identity, PARAMS, device="cpu") as first:
         pass
@@ -216,3 +220,40 @@ def test_a_failing_server_is_told_once_and_training_goes_on(client, identity, mo
     assert len(told) == 1
     # It came back before the end: nothing is missing.
     assert set(steps(client, logger.run_id, "loss")) == {1, 2, 3}
+
+
+def test_no_two_cells_have_the_same_colour(identity):
+    colours = {
+        colour(replace(identity, dataset=dataset, backbone=backbone, head=head, split=split))
+        for dataset in DATASETS
+        for backbone in ("mobilenetv2", "densenet121", "another")
+        for head in ("plain", "attention")
+        for split in ("published", "grouped")
+    }
+    assert len(colours) == len(DATASETS) * 3 * 2 * 2
+    assert all(re.fullmatch("#[0-9a-f]{6}", name) for name in colours)
+
+
+def test_the_commit_is_that_of_the_folder_at_work(tmp_path, monkeypatch):
+    """DVC's isolated copy is a repository of its own; without one the run says so."""
+    monkeypatch.chdir(tmp_path)
+    assert code_tags() == {"git_commit": "unknown"}
+
+    def git(*arguments):
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+        return subprocess.run(
+            ["git", *identity, *arguments], check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init")
+    (tmp_path / "params.yaml").write_text("epochs: 1\n")
+    git("add", "params.yaml")
+    git("commit", "-m", "Start")
+    tags = code_tags()
+    assert tags["git_commit"] == git("rev-parse", "HEAD").strip()
+    assert tags["mlflow.source.git.commit"] == tags["git_commit"]
+    assert tags["git_dirty"] == "false"
+    (tmp_path / "results.csv").write_text("changes while a pipeline runs")
+    assert code_tags()["git_dirty"] == "false"
+    (tmp_path / "params.yaml").write_text("epochs: 2\n")
+    assert code_tags()["git_dirty"] == "true"

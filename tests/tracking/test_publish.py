@@ -156,6 +156,13 @@ def test_other_parameters_or_device_are_another_run(client, identity, results, m
     assert publish(identity, history=history, device="NVIDIA H100", **results) not in {trained, other}
 
 
+def test_parameters_that_went_through_json_are_the_same(client, identity, results, make_curve):
+    live = results | {"params": {"hidden_units": (256, 32), "jit": True, "tuned": None, "rate": 0.00032}}
+    trained = train(identity, live, make_curve(3))
+    read_back = results | {"params": json.loads(json.dumps(live["params"]))}
+    assert publish(identity, history=make_curve(3), **read_back) == trained
+
+
 def test_new_scores_replace_old_ones(client, identity, results, make_curve):
     history = make_curve(3)
     run_id = publish(identity, history=history, **results)

@@ -25,8 +25,8 @@ ARGUMENTS = [
 ASKS_FOR_A_LOGIN = "/ajax-api/2.0/mlflow/users/current"
 # Else the assistant's panel opens by itself and takes a quarter of the page.
 CLOSE_ASSISTANT = """
-localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad", "true");
-localStorage.setItem("mlflow.assistant.panelOpen", "false");
+localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 """
 
 

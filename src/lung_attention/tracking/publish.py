@@ -31,8 +31,6 @@ Curves = dict[Fit, dict[str, dict[int, float]]]
 # History files keep nine digits, live curves all of them.
 _RELATIVE_TOLERANCE = 1e-6
 
-_NOT_SCORES = {"n_test", "n_groups", "unit", "seeds", "dataset", "backbone", "head", "split"}
-
 
 def publish(
     identity: RunIdentity,
@@ -152,7 +150,13 @@ def _curves(history: pd.DataFrame) -> Curves:
 
 def _scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Names the test scores as they are named in every run; undefined ones are left out."""
-    scores = {f"test_{key}": value for key, value in metrics.items() if key not in _NOT_SCORES}
+    # A score is what has an interval; sizes and settings have none.
+    names = [name for name in metrics if f"{name}_low" in metrics]
+    scores = {
+        f"test_{name}{suffix}": metrics.get(name + suffix)
+        for name in names
+        for suffix in ("", "_low", "_high", "_seed_sd")
+    }
     for name, values in metrics.get("per_class", {}).items():
         scores |= {f"test_{name}_{key}": value for key, value in values.items()}
     return {
@@ -180,7 +184,7 @@ def _digest(
 ) -> str:
     """SHA-256 over all that is logged but the model."""
     parts = [
-        {key: str(value) for key, value in params.items()},
+        {key: runs.param_text(value) for key, value in params.items()},
         [[fit, values] for fit, values in curves.items()],
         metrics,
         {name: hashlib.sha256(content).hexdigest() for name, content in plots.items()},
@@ -206,9 +210,10 @@ def _agrees(
     if run.info.status not in ("FINISHED", "RUNNING") or runs.is_alive(mlflow_client, run):
         return False
     tags, logged = run.data.tags, run.data.params
+    texts = {key: runs.param_text(value) for key, value in params.items()}
     if device is not None and tags.get("device", device) != device:
         return False
-    if any(logged.get(key, str(value)) != str(value) for key, value in params.items()):
+    if any(logged.get(key, text) != text for key, text in texts.items()):
         return False
     if any(name.startswith("test_") and name not in scores for name in run.data.metrics):
         return False

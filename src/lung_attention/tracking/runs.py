@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+import json
 import os
 import platform
 import socket
 import subprocess
 import time
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -31,6 +31,8 @@ _PARAMS_PER_BATCH = 100
 _SILENCE_SECONDS = 3600
 
 _PACKAGES = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "scikit-learn", "mlflow", "dvc")
+
+_BACKBONES = ("mobilenetv2", "densenet121")
 
 Fit = tuple[int, int]  # seed and fold
 
@@ -79,7 +81,7 @@ def create(
     Args:
         client: The server.
         identity: What the run is.
-        params: Parameters, logged as text.
+        params: Parameters; what is no text is logged as JSON.
         tags: Further tags.
 
     Returns:
@@ -100,16 +102,18 @@ def create(
 def colour(identity: RunIdentity) -> str:
     """The run's colour in MLflow's charts, `#rrggbb`.
 
-    MLflow takes one of a few by the run's id, so that two of six often look alike. Here the hue tells the
-    dataset and backbone, the lightness head and split.
+    MLflow picks one of a few by the run's id, so that two of six often look alike. Here the hue tells the
+    dataset and head, the lightness the backbone, the saturation the split.
     """
-    known = list(DATASETS)
-    place = known.index(identity.dataset) if identity.dataset in known else len(known)
-    # A backbone shifts the hue by less than the step to the next dataset.
-    shift = zlib.crc32(identity.backbone.encode()) % 4 / 5
-    hue = (place + shift) / (len(known) + 1)
-    lightness = 0.3 + 0.2 * (identity.head == "plain") + 0.1 * (identity.split == "grouped")
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, 0.75))
+    hue = _place(identity.dataset, list(DATASETS)) + 0.4 * (identity.head == "attention")
+    lightness = (0.3, 0.6, 0.45)[_place(identity.backbone, _BACKBONES)]
+    saturation = 0.4 if identity.split == "grouped" else 0.85
+    rgb = colorsys.hls_to_rgb(hue / (len(DATASETS) + 1), lightness, saturation)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
+
+
+def _place(name: str, known: Sequence[str]) -> int:
+    return known.index(name) if name in known else len(known)
 
 
 def create_fit(client: MlflowClient, parent: Run, fit: Fit) -> str:
@@ -203,9 +207,14 @@ def log_params(client: MlflowClient, run_id: str, params: Mapping[str, object]) 
     """Logs parameters, as many as there are."""
     from mlflow.entities import Param
 
-    values = [Param(key, str(value)) for key, value in params.items()]
+    values = [Param(key, param_text(value)) for key, value in params.items()]
     for start in range(0, len(values), _PARAMS_PER_BATCH):
         client.log_batch(run_id, params=values[start : start + _PARAMS_PER_BATCH])
+
+
+def param_text(value: object) -> str:
+    """A parameter as MLflow keeps it, the same before and after the value went through a JSON file."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def log_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:

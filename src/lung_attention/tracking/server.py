@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 # Long enough for a slow server, short enough that a user is told before leaving the terminal.
 PROBE_SECONDS = 4
 
+# How MLflow reports that a log-in is missing or not enough.
+_REFUSALS = ("error code 401", "error code 403", "UNAUTHENTICATED", "PERMISSION_DENIED")
+
 
 class TrackingUnavailableError(UserError):
     """The tracking server does not answer. Results are on disk, and can be logged later."""
@@ -43,6 +46,8 @@ def connect(root: Path) -> None:
     # The progress of a database migration and of the metrics thread is no news for a training's output.
     for name in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # That an environment has no pip (uv makes such) is no news either.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -75,10 +80,11 @@ def check_reachable() -> None:
     """
     import mlflow
 
-    # Imported here, since importing must not count as waiting for a server.
-    import mlflow.store.tracking.rest_store
-    import mlflow.store.tracking.sqlalchemy_store
-    from mlflow.exceptions import MlflowException, RestException
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith("http"):
+        # Its import takes seconds, which must not count as waiting for a server.
+        import mlflow.store.tracking.sqlalchemy_store
+    from mlflow.exceptions import MlflowException
 
     def ask() -> None:
         client().search_experiments(max_results=1)
@@ -89,17 +95,17 @@ def check_reachable() -> None:
     )
     try:
         with impatient(PROBE_SECONDS):
-            if mlflow.get_tracking_uri().startswith("sqlite"):
+            if uri.startswith("sqlite"):
                 ask()
             else:
                 _within(PROBE_SECONDS + 1, ask)
     # The causes are left out of the message and of the chain: they repeat the address with its credentials.
-    except RestException as error:
-        raise TrackingUnavailableError(
-            f"The tracking server at {address()} refused the request ({error.error_code}).",
-            remedy="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
-        ) from None
     except MlflowException as error:
+        if any(word in str(error) for word in _REFUSALS):
+            raise TrackingUnavailableError(
+                f"The tracking server at {address()} refused this user.",
+                remedy="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+            ) from None
         if "out-of-date database schema" in str(error):
             raise TrackingUnavailableError(
                 f"The tracking database {address()} was made by another version of MLflow.",
