@@ -42,7 +42,7 @@ def cell_figures(
     confusion_matrix(ax, np.mean(counts, axis=0), classes)
     curves, (ax,) = new_figure(3.8, 3.5, panels=1)
     roc(ax, table.labels, table.probabilities, classes)
-    learning, axes = new_figure(6.4, 3.0, panels=2)
+    learning, axes = new_figure(5.6, 2.8, panels=2)
     fits = history[history["fold"] != REFIT_FOLD]
     for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
         epochs, train = fits_by_epoch(fits, column)

@@ -101,5 +101,6 @@ def intervals(
     tidy(ax)
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=1, fontsize=8, frameon=False)
+    # The padding, in units of the font size, leaves room for the ticks and the axis' label.
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5, fontsize=8, frameon=False)
     return ax

@@ -5,8 +5,9 @@ Texts may carry `code`, **strong** and bare web addresses; everything else is sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import ClassVar
 
 
@@ -59,6 +60,12 @@ class Table:
             if len(cells) != len(self.columns):
                 raise ValueError(f"Expected {len(self.columns)} cells. Received: {cells!r}")
 
+    def spans(self) -> Iterator[tuple[Sequence[str], int]]:
+        """Yields each row with the number of rows its first cell stands for, 0 where that is empty."""
+        for number, row in enumerate(self.rows):
+            followers = takewhile(lambda other: not other[0], self.rows[number + 1 :])
+            yield row, 1 + len(list(followers)) if row[0] or not number else 0
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -69,6 +76,7 @@ class Picture:
         alt: What is to be seen, for those who do not see it.
         caption: The line below.
         width_px: Width at which its text has the size of the page's text.
+        tagged: Whether it is marked as a stand-in where the run has any.
     """
 
     kind: ClassVar[str] = "picture"
@@ -76,6 +84,7 @@ class Picture:
     alt: str
     caption: str
     width_px: int
+    tagged: bool = True
 
 
 @dataclass(frozen=True)

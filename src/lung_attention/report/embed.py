@@ -19,6 +19,7 @@ _NEEDLESS = re.compile(
 )
 _FONTS = re.compile(r"(DejaVu Sans'?,)[^;\"]*")
 _STYLE = re.compile(r'style="[^"]*"')
+_TAG = re.compile(r"<[^>]*>")
 _DECIMALS = re.compile(r"(\d+\.\d)\d+")
 _SPACE = re.compile(r"\s*\n\s*")
 
@@ -32,7 +33,9 @@ def svg_uri(figure: Figure) -> str:
     text = _FONTS.sub(r"\1 sans-serif", _NEEDLESS.sub("", stream.getvalue()))
     # Single quotes need no escape in the page; names of fonts need none at all.
     text = _STYLE.sub(lambda match: match[0].replace("'", ""), text).replace('"', "'")
-    text = _SPACE.sub(" ", _DECIMALS.sub(r"\1", text)).strip()
+    # Within tags only: the numbers between them are those of the axes.
+    text = _TAG.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), text)
+    text = _SPACE.sub(" ", text).strip()
     return "data:image/svg+xml," + quote(text, safe=" '/:=;,()-.!~*@?+$")
 
 

@@ -35,10 +35,11 @@ def overview(results: Results) -> Section:
         for backbone in results.config.backbones:
             estimates = _estimates(results, dataset, backbone)
             if estimates:
-                rows.append((f"{words(dataset)}\n{results.title(backbone)}", estimates))
+                title = DATASETS[dataset].title.replace(", ", ",\n")
+                rows.append((f"{title}\n{results.title(backbone)}", estimates))
     if not rows:
         return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
-    figure, (ax,) = new_figure(5.4, 1.9 + 1.05 * len(rows), panels=1)
+    figure, (ax,) = new_figure(4.8, 1.7 + 1.05 * len(rows), panels=1)
     intervals(ax, rows, what="accuracy", looks=LOOKS)
     picture = Picture(
         svg_uri(figure),
@@ -94,7 +95,7 @@ def two_by_two(results: Results) -> Section:
         blocks.append(
             Table(f"{title} (group: {DATASETS[dataset].group})", columns, "l" + "rrr" * len(splits), rows)
         )
-    return Section("design", "Head and split", blocks)  # fmt: skip
+    return Section("design", "Two heads, two splits", blocks)  # fmt: skip
 
 
 def _design_cells(results: Results, dataset: str, backbone: str, head: str) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
+from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.provenance import PROVENANCE
 from lung_attention.report.blocks import Bullets, Section, Table, Text
 from lung_attention.report.collect import Results
-from lung_attention.report.numbers import count, listed
+from lung_attention.report.numbers import DASH, count, listed
 
 _ATTENTION_UNIT = (
     "Soft attention: Datta S. K., Shaikh M. A., Srihari S. N., Gao M.: Soft-Attention Improves Skin Cancer "
@@ -28,10 +31,40 @@ def what_was_run(results: Results) -> Section:
         "All splits were made by image: slices of one scan, or copies of one tissue tile, stand in training "
         "and test.",
     ]
+    notes = [(result.dataset, result.note) for result in results.published.results if result.note]
+    items += [f"{DATASETS[dataset].title}: {note}" for dataset, note in dict.fromkeys(notes)]
+    rows = []
     for result in results.published.results:
-        if result.note:
-            items.append(f"{DATASETS[result.dataset].title}, {result.backbone_title}: {result.note}")
-    return Section("published", "What the published code ran", [Bullets(items)])
+        printed = result.trainable_parameters
+        ours = [
+            results.metrics.get(Cell(result.dataset, result.backbone, head, "published"), {})
+            for head in results.config.heads
+        ]
+        rows.append(
+            [
+                f"{DATASETS[result.dataset].title}, {result.backbone_title}",
+                str(result.image_size_px),
+                " / ".join(f"{number:,}" for number in result.split_sizes.values()),
+                f"{result.learning_rate:g}",
+                "not printed" if printed is None else f"{printed:,}",
+                *(_parameters(values) for values in ours),
+            ]
+        )
+    heads = [f"ours, {head}" for head in results.config.heads]
+    table = Table(
+        "Settings of the six, and trainable parameters as printed and as counted here",
+        (
+            "dataset, backbone", "input, px", f"{' / '.join(results.published.results[0].split_sizes)}",
+            "learning rate", "parameters, printed", *heads,
+        ),
+        "lrrrr" + "r" * len(heads),
+        rows,
+    )  # fmt: skip
+    return Section("published", "What the published code ran", [Bullets(items), table])
+
+
+def _parameters(values: Mapping[str, Any]) -> str:
+    return f"{values['trainable_parameters']:,}" if values.get("trainable_parameters") else DASH
 
 
 def methods(results: Results) -> Section:

@@ -11,11 +11,12 @@ from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.plots.confusion import confusion_matrix, count_text
 from lung_attention.plots.style import new_figure, words
 from lung_attention.published import PublishedResult
-from lung_attention.report.blocks import Block, Gallery, Missing, Picture, Section, Table, Text
+from lung_attention.report.blocks import Block, Details, Gallery, Missing, Picture, Section, Table, Text
 from lung_attention.report.collect import Results
 from lung_attention.report.embed import svg_uri, width_px
 from lung_attention.report.numbers import (
     DASH,
+    count,
     decimal,
     decimal_interval,
     listed,
@@ -30,63 +31,70 @@ _NOT_RUN = "not run"
 
 def six_results(results: Results) -> Section:
     """The published figures and ours on the published split, for both heads, with verdicts."""
-    rows = [row for result in results.published.results for row in _result_rows(results, result)]
+    accuracies: list[list[str]] = []
+    others: list[list[str]] = []
+    for result in results.published.results:
+        accuracies += _accuracy_rows(results, result)
+        others += _other_rows(results, result)
     blocks: list[Block] = [
         Text(
-            "Accuracy, test loss (cross-entropy) and AUROC on the published split, with the interval in "
-            f"brackets ({_confidence(results)}). The published code computed its attention and then did not "
-            "use it, so its figures are those of the plain head; the attention head is the method as the "
-            "paper describes it. A published accuracy is taken as a binomial on its own number of test "
-            "images. The difference is ours minus theirs, in percentage points."
+            "On the published split; brackets hold intervals "
+            f"({100 * results.config.active.evaluate.confidence:g} %). The published code computed its "
+            "attention and then did not use it, so its figures are those of the plain head; the attention "
+            "head is the method as the paper describes it. A published accuracy is taken as a binomial on "
+            "its own number of test images. The difference is ours minus theirs, in percentage points."
         ),
         Table(
-            "The six published results and ours",
-            (
-                "dataset, backbone", "figure of", "test images", "accuracy", "difference", "verdict", "loss",
-                "AUROC, one vs rest", "AUROC, one vs one",
-            ),
-            "llrrrlrrr",
-            rows,
+            "The six published accuracies and ours",
+            ("dataset, backbone", "figure", "test images", "accuracy", "difference", "verdict"),
+            "llrrrl",
+            accuracies,
         ),
-    ]  # fmt: skip
-    blocks += _open_rows(results)
+        *_open_rows(results),
+        Table(
+            "Test loss (cross-entropy) and AUROC, published and ours",
+            ("dataset, backbone", "figure", "loss", "AUROC, one vs rest", "AUROC, one vs one"),
+            "llrrr",
+            others,
+        ),
+    ]
     return Section("six", "The six published results, and ours", blocks)
 
 
-def _confidence(results: Results) -> str:
-    return f"{100 * results.config.active.evaluate.confidence:g} %"
+def _name(result: PublishedResult) -> str:
+    return f"{DATASETS[result.dataset].title}, {result.backbone_title}"
 
 
-def _result_rows(results: Results, result: PublishedResult) -> list[list[str]]:
+def _ours(results: Results, result: PublishedResult, head: str) -> Mapping[str, Any] | None:
+    return results.metrics.get(Cell(result.dataset, result.backbone, head, "published"))
+
+
+def _accuracy_rows(results: Results, result: PublishedResult) -> list[list[str]]:
     low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
-    accuracy = result.n_right / result.n_test
-    theirs = {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
-    name = f"{DATASETS[result.dataset].title}, {result.backbone_title}"
+    theirs = {"accuracy": result.n_right / result.n_test, "accuracy_low": low, "accuracy_high": high}
     rows = [
-        [
-            name, "**published**", str(result.n_test), percent_interval(theirs, "accuracy"), "", "",
-            decimal(result.test_loss), decimal(result.auroc_ovr), decimal(result.auroc_ovo),
-        ]
-    ]  # fmt: skip
+        [_name(result), "**published**", f"{result.n_test:,}", percent_interval(theirs, "accuracy"), "", ""]
+    ]
     for head in results.config.heads:
-        ours = results.metrics.get(Cell(result.dataset, result.backbone, head, "published"))
-        entry = _entry(results, result, head)
+        ours, entry = _ours(results, result, head), _entry(results, result, head)
+        verdict = "not compared yet" if entry is None else f"**{entry['verdict']}**"
         if ours is None:
-            rows.append(["", f"ours, {head}", DASH, DASH, DASH, _verdict(entry), DASH, DASH, DASH])
-            continue
-        rows.append(
-            [
-                "",
-                f"ours, {head}",
-                str(ours["n_test"]),
-                percent_interval(ours, "accuracy"),
-                DASH if entry is None else points(entry),
-                _verdict(entry),
-                decimal_interval(ours, "log_loss"),
-                decimal_interval(ours, "auroc_ovr"),
-                decimal_interval(ours, "auroc_ovo"),
-            ]
-        )
+            rows.append(["", f"ours, {head}", DASH, DASH, DASH, verdict])
+        else:
+            tested, difference = f"{ours['n_test']:,}", DASH if entry is None else points(entry)
+            accuracy = percent_interval(ours, "accuracy")
+            rows.append(["", f"ours, {head}", tested, accuracy, difference, verdict])
+    return rows
+
+
+def _other_rows(results: Results, result: PublishedResult) -> list[list[str]]:
+    theirs = (result.test_loss, result.auroc_ovr, result.auroc_ovo)
+    rows = [[_name(result), "**published**", *map(decimal, theirs)]]
+    for head in results.config.heads:
+        ours = _ours(results, result, head)
+        scores = ("log_loss", "auroc_ovr", "auroc_ovo")
+        figures = [DASH if ours is None else decimal_interval(ours, score) for score in scores]
+        rows.append(["", f"ours, {head}", *figures])
     return rows
 
 
@@ -99,23 +107,21 @@ def _entry(results: Results, result: PublishedResult, head: str) -> Mapping[str,
     return None
 
 
-def _verdict(entry: Mapping[str, Any] | None) -> str:
-    return "not compared yet" if entry is None else f"**{entry['verdict']}**"
-
-
 def _open_rows(results: Results) -> list[Block]:
     """Says which published rows nobody can fill here, and what does not fill them."""
     open_rows = [
-        f"{DATASETS[result.dataset].title} with {result.backbone_title}"
+        _name(result)
         for result in results.published.results
         if result.dataset not in results.config.datasets or result.backbone not in results.config.backbones
     ]
     blocks: list[Block] = []
     if open_rows:
         blocks.append(
-            Text(f"Open, as they are not part of the design of this run: {listed(open_rows)}. No figure of "
-                 "another task stands in for them.")
-        )  # fmt: skip
+            Text(
+                f"{count(len(open_rows), 'published result')} open, not part of the design of this run: "
+                f"{'; '.join(open_rows)}. No figure of another task stands in."
+            )
+        )
     if "lidc_nodules" in results.config.datasets:
         blocks.append(
             Text(
@@ -136,24 +142,29 @@ def confusion_section(results: Results) -> Section:
             "names (IQ-OTH/NCCD and LIDC-IDRI), the right ones stand here."
         )
     ]
+    alone = []
     for result in results.published.results:
-        blocks += _confusion(results, result)
+        matrices: dict[str, Sequence[Sequence[float]]] = {"published": result.confusion_matrix}
+        for head in results.config.heads:
+            ours = _ours(results, result, head)
+            if ours is not None:
+                matrices[f"ours, {head}"] = ours["confusion_matrix"]["counts"]
+        pictures = [_matrix_picture(result, who, counts) for who, counts in matrices.items()]
+        absent = [head for head in results.config.heads if f"ours, {head}" not in matrices]
+        if len(absent) == len(results.config.heads):
+            alone += pictures
+            continue
+        blocks += [Gallery(pictures), Details(f"{_name(result)}: the counts", [_counts(result, matrices)])]
+        if absent:
+            blocks.append(Missing(f"{_name(result)}: no result of ours with the {listed(absent)} head."))
+    if alone:
+        blocks += [Text("Of these there is no result of ours to set beside:"), Gallery(alone)]
     return Section("confusion", "Confusion matrices", blocks)
 
 
-def _confusion(results: Results, result: PublishedResult) -> list[Block]:
-    name = f"{DATASETS[result.dataset].title}, {result.backbone_title}"
-    matrices: dict[str, Sequence[Sequence[float]]] = {"published": result.confusion_matrix}
-    absent = []
-    for head in results.config.heads:
-        ours = results.metrics.get(Cell(result.dataset, result.backbone, head, "published"))
-        if ours is None:
-            absent.append(head)
-        else:
-            matrices[f"ours, {head}"] = ours["confusion_matrix"]["counts"]
-    pictures = [_matrix_picture(name, who, counts, result.classes) for who, counts in matrices.items()]
-    table = Table(
-        f"{name}: counts as predicted ({', '.join(words(one) for one in result.classes)})",
+def _counts(result: PublishedResult, matrices: Mapping[str, Sequence[Sequence[float]]]) -> Table:
+    return Table(
+        f"Counts, in each cell as predicted: {' / '.join(words(one) for one in result.classes)}",
         ("true class", *matrices),
         "l" + "r" * len(matrices),
         [
@@ -161,22 +172,21 @@ def _confusion(results: Results, result: PublishedResult) -> list[Block]:
             for row, label in enumerate(result.classes)
         ],
     )
-    blocks: list[Block] = [Gallery(pictures), table]
-    if absent:
-        blocks.append(Missing(f"{name}: no result of ours with the head {listed(absent)} on this split."))
-    return blocks
 
 
-def _matrix_picture(
-    name: str, who: str, counts: Sequence[Sequence[float]], classes: Sequence[str]
-) -> Picture:
+def _matrix_picture(result: PublishedResult, who: str, counts: Sequence[Sequence[float]]) -> Picture:
     figure, (ax,) = new_figure(3.3, 3.1, panels=1)
-    confusion_matrix(ax, counts, classes)
+    confusion_matrix(ax, counts, result.classes)
+    rows = [
+        f"{words(label)} {', '.join(map(count_text, row))}"
+        for label, row in zip(result.classes, counts, strict=True)
+    ]
     return Picture(
         svg_uri(figure),
-        f"Confusion matrix of {name}, {who}; the counts stand in the table below.",
-        f"{name}: {who}",
+        f"Confusion matrix of {_name(result)}, {who}; true classes with their counts: {'; '.join(rows)}.",
+        f"{_name(result)}: {who}",
         width_px(figure),
+        tagged=who != "published",
     )
 
 
@@ -186,7 +196,7 @@ def claims(results: Results) -> Section:
     for claim in results.published.abstract_claims:
         for number, result in enumerate(_of(results, claim.dataset)):
             printed = result.n_right / result.n_test
-            ours = results.metrics.get(Cell(result.dataset, result.backbone, "plain", "published"))
+            ours = _ours(results, result, "plain")
             gap = signed(f"{100 * (claim.accuracy - printed):+.2f}")
             rows.append(
                 [
