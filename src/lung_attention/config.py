@@ -64,11 +64,19 @@ class PseudoGroups(_Section):
     neighbour_cosine: Cosine
 
 
+class SourceTiles(_Section):
+    """How source tiles of LC25000 are inferred."""
+
+    candidates: Count
+    correlation: Cosine
+
+
 class Grouping(_Section):
     """What must not stand on two sides of a split."""
 
     twin_cosine: Cosine
     pseudo_groups: PseudoGroups
+    source_tiles: SourceTiles
 
 
 class Auditing(_Section):
