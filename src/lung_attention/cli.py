@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lung_attention.errors import run_guarded
+import yaml
+
+from lung_attention.cells import PARAMS, Paths, design
+from lung_attention.config import load_config
+from lung_attention.errors import UserError, run_guarded
+from lung_attention.files import write_json, write_text
 
 
 def _make_sample(arguments: argparse.Namespace) -> int:
@@ -24,13 +29,14 @@ def _repro(arguments: argparse.Namespace) -> int:
 
 
 def _track(arguments: argparse.Namespace) -> int:
-    from lung_attention.cells import Paths
     from lung_attention.tracking.cells import cells_with_results, publish_cell
 
     paths = Paths(arguments.profile)
     cells = cells_with_results(paths)
+    if not cells:
+        raise UserError(f"{paths.results}/cells holds no figures", remedy="dvc repro")
     for cell in cells:
-        print(f"{cell.name}: run {publish_cell(cell, paths, root=Path.cwd())}")
+        print(f"{cell.name}: run {publish_cell(cell, paths, root=Path.cwd())}", flush=True)
     print(f"{len(cells)} cells of profile {arguments.profile} are in line with {paths.results}/")
     return 0
 
@@ -38,7 +44,65 @@ def _track(arguments: argparse.Namespace) -> int:
 def _audit(arguments: argparse.Namespace) -> int:
     from lung_attention.audit.own_split import run_audit_command
 
-    return run_audit_command(arguments)
+    result, text, code = run_audit_command(
+        arguments.table,
+        near_duplicate_cosine=arguments.cosine,
+        near_duplicates_leak=not arguments.look_alikes_are_no_leak,
+        listed=arguments.listed,
+    )
+    print(text)
+    if arguments.json:
+        write_json(arguments.json, result)
+    return code
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from lung_attention.drift import compare_with_commit
+
+    config = load_config(PARAMS)
+    cells = list(design(config.datasets, config.backbones, config.heads, config.splits))
+    table = compare_with_commit(cells, Paths(config.profile), revision=arguments.revision)
+    print(table.to_string(index=False, float_format="%.4f"))
+    worst = table["difference"].max()
+    tolerance = config.active.tolerance
+    verdict = "within" if worst <= tolerance else "BEYOND"
+    print(f"largest difference {worst:.4f}: {verdict} the tolerance of {tolerance} (params.yaml)")
+    return int(worst > tolerance)
+
+
+def _stamp(arguments: argparse.Namespace) -> int:
+    from lung_attention.report.freshness import stale_stages, stamp
+
+    paths = Paths(arguments.profile)
+    lock = paths.results / "dvc.lock"
+    if not lock.exists():
+        raise UserError(f"{lock} is missing", remedy=f"make repro PROFILE={arguments.profile}")
+    stale = stale_stages(yaml.safe_load(lock.read_text(encoding="utf-8")), Path())
+    for path in (paths.report_markdown, paths.report_html):
+        write_text(path, stamp(path.read_text(encoding="utf-8"), stale))
+    print(f"{paths.results}: {len(stale)} stages have other code now" if stale else f"{paths.results}: fresh")
+    return 0
+
+
+def _readme(arguments: argparse.Namespace) -> int:
+    from lung_attention.report.collect import load_results
+    from lung_attention.report.readme import render_tables
+    from lung_attention.report.regions import replace_region
+
+    readme = Path("README.md")
+    old = text = readme.read_text(encoding="utf-8")
+    for profile in ("sample", "local"):
+        params = Paths(profile).results / "params.yaml"
+        source = params if params.exists() else PARAMS
+        config = load_config(source)
+        if config.profile == profile:
+            text = replace_region(text, f"results-{profile}", render_tables(load_results(config, Path())))
+    if arguments.check:
+        if text != old:
+            raise UserError("README.md does not show the committed figures", remedy="lung-attention readme")
+        return 0
+    write_text(readme, text)
+    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,6 +125,32 @@ def build_parser() -> argparse.ArgumentParser:
     track = commands.add_parser("track", help="bring the MLflow server in line with the results")
     track.add_argument("--profile", default="sample")
     track.set_defaults(run=_track)
+
+    audit = commands.add_parser(
+        "audit", help="look for leaks in your own images and split; exit code 1 when there is one"
+    )
+    audit.add_argument("table", type=Path, help="CSV with the columns path,label,subset and, if known, group")
+    audit.add_argument("--cosine", type=float, default=0.98, help="near-duplicates are at least this alike")
+    audit.add_argument(
+        "--look-alikes-are-no-leak", action="store_true", help="for images that all look alike in grey"
+    )
+    audit.add_argument("--listed", type=int, default=20, help="names of each kind of leak listed at most")
+    audit.add_argument("--json", type=Path, metavar="FILE", help="also write the complete result")
+    audit.set_defaults(run=_audit)
+
+    drift = commands.add_parser(
+        "drift", help="compare this machine's figures with the committed ones, within the stated tolerance"
+    )
+    drift.add_argument("--revision", default="HEAD")
+    drift.set_defaults(run=_drift)
+
+    stamp = commands.add_parser("stamp", help="let a profile's report say whether its code has changed since")
+    stamp.add_argument("--profile", default="local")
+    stamp.set_defaults(run=_stamp)
+
+    readme = commands.add_parser("readme", help="write the committed figures into README.md")
+    readme.add_argument("--check", action="store_true", help="only say whether they are there")
+    readme.set_defaults(run=_readme)
     return parser
 
 

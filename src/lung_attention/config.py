@@ -149,10 +149,12 @@ class Profile(_Section):
     Attributes:
         stand_ins: Sentences that name what is not the real thing, shown wherever the figures appear.
         datasets: The datasets this profile has a source for.
+        tolerance: How far scores may differ from committed ones of another CPU, in fractions of 1.
     """
 
     stand_ins: list[str]
     datasets: Annotated[list[DatasetId], Field(min_length=1)]
+    tolerance: Fraction
     download: Download
     backbone: BackboneWeights
     group: Grouping

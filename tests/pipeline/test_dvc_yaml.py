@@ -116,7 +116,7 @@ def test_the_paths_of_dvc_yaml_are_those_of_the_package():
         kinds = ("deps", "outs", "metrics", "plots")
         for entry in itertools.chain.from_iterable(stage.get(kind, []) for kind in kinds):
             text = next(iter(entry)) if isinstance(entry, dict) else entry
-            for key, value in {"profile": "sample", **args}.items():
+            for key, value in factors.items():
                 text = text.replace("${" + ("" if key == "profile" else "item.") + f"{key}}}", str(value))
             assert "${" not in text, text
             assert text in known or text.startswith(("src/", "stages/")), text

@@ -32,6 +32,14 @@ def identity_of(cell: Cell, paths: Paths, inputs: str) -> RunIdentity:
     )
 
 
+def cells_with_results(paths: Paths) -> list[Cell]:
+    """The cells of a profile that have committed figures, whatever the matrix covers now."""
+    found = [read_json(path) for path in sorted(paths.results.glob("cells/*/metrics.json"))]
+    return [
+        Cell(*(values[factor] for factor in ("dataset", "backbone", "head", "split"))) for values in found
+    ]
+
+
 def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
     """Completes the run of a cell from its committed figures and, where it is at hand, its model.
 
