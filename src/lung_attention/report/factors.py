@@ -11,7 +11,7 @@ from lung_attention.evaluation.baselines import BASELINES
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.plots.intervals import LOOKS, Estimate, intervals
 from lung_attention.plots.style import new_figure, words
-from lung_attention.report.blocks import Block, Missing, Picture, Section, Table, Text
+from lung_attention.report.blocks import Block, Details, Missing, Picture, Section, Table, Text
 from lung_attention.report.collect import Results
 from lung_attention.report.embed import svg_uri, width_px
 from lung_attention.report.numbers import (
@@ -24,7 +24,7 @@ from lung_attention.report.numbers import (
     points,
 )
 
-_TESTS = {"mcnemar": "McNemar, exact", "sign_flip": "sign flips over groups"}
+_TESTS = {"mcnemar": "McNemar's exact test", "sign_flip": "sign-flip permutation over groups"}
 _DESIGN_SCORES = ("accuracy", "balanced_accuracy", "auroc_ovr")
 
 
@@ -131,38 +131,43 @@ def leakage(results: Results) -> Section:
     entries = _entries(results, "leakage")
     if entries is None:
         return Section("leakage", title, [_no_comparisons(results)])
-    rows: list[list[str]] = []
+    accuracies: list[list[str]] = []
+    others: list[list[str]] = []
     for dataset in results.config.datasets:
         here = [entry for entry in entries if entry["dataset"] == dataset]
         for number, entry in enumerate(here):
-            accuracy = entry["accuracy"]
-            rows.append(
-                [
-                    "" if number else DATASETS[dataset].title,
-                    _who(results, entry),
-                    percent(accuracy["published"]),
-                    percent(accuracy["grouped"]),
-                    points(accuracy),
-                    change(entry["mcc"]),
-                    change(entry["auroc_ovr"]),
-                    entry["verdict"],
-                ]
+            name = ["" if number else DATASETS[dataset].title, _who(results, entry)]
+            figures = [percent(entry["accuracy"]["published"]), percent(entry["accuracy"]["grouped"])]
+            accuracies.append([*name, *figures, points(entry["accuracy"]), entry["verdict"]])
+            others.append(
+                [*name, *(change(entry[score]) for score in ("balanced_accuracy", "mcc", "auroc_ovr"))]
             )
+    if not accuracies:
+        return Section("leakage", title, [Missing("Nothing was measured on both splits yet.")])
     blocks: list[Block] = [
         Text(
-            "The figure on the published split minus that on the grouped one, in percentage points for the "
-            "accuracy. Both splits are resampled together, as they share images. A baseline that falls as "
-            "much as the networks do shows how much of their figure was recognising images again."
-        )
+            "The figure on the published split minus that on the grouped one. Both splits are resampled "
+            "together, as they share images. A baseline that falls as much as the networks do shows how much "
+            "of their figure was recognising images again."
+        ),
+        Table(
+            "Accuracy, published minus grouped, in percentage points",
+            ("dataset", "classifier", "published split", "grouped split", "difference", "verdict"),
+            "llrrrl",
+            accuracies,
+        ),
+        Details(
+            "The same for other scores",
+            [
+                Table(
+                    "Published minus grouped",
+                    ("dataset", "classifier", "balanced accuracy", "MCC", "AUROC, one vs rest"),
+                    "llrrr",
+                    others,
+                )
+            ],
+        ),
     ]
-    columns = (
-        "dataset", "classifier", "published split", "grouped split", "accuracy, points", "MCC",
-        "AUROC, one vs rest", "verdict",
-    )  # fmt: skip
-    if rows:
-        blocks.append(Table("Published minus grouped", columns, "llrrrrrl", rows))
-    else:
-        blocks.append(Missing("Nothing was measured on both splits yet."))
     return Section("leakage", title, blocks)
 
 
@@ -178,40 +183,57 @@ def attention(results: Results) -> Section:
     entries = _entries(results, "attention_vs_plain")
     if entries is None:
         return Section("attention", title, [_no_comparisons(results)])
-    rows = []
+    accuracies: list[list[str]] = []
+    others: list[list[str]] = []
     for entry in entries:
-        better, worse = entry["attention_better"], entry["plain_better"]
+        name = [f"{DATASETS[entry['dataset']].title}, {results.title(entry['backbone'])}", entry["split"]]
         differences = entry["differences"]
-        rows.append(
+        accuracies.append(
             [
-                f"{DATASETS[entry['dataset']].title}, {results.title(entry['backbone'])}",
-                entry["split"],
-                f"{better} : {worse}",
+                *name,
+                f"{entry['attention_better']:,} : {entry['plain_better']:,}",
                 points(differences["accuracy"]),
-                change(differences["auroc_ovr"]),
-                change(differences["log_loss"]),
-                _TESTS[entry["test"]],
                 p_value(entry["p_value"]),
                 p_value(entry["p_holm"]),
                 entry["verdict"],
             ]
         )
+        scores = ("balanced_accuracy", "mcc", "auroc_ovr", "log_loss")
+        others.append([*name, *(change(differences[score]) for score in scores)])
+    if not accuracies:
+        text = "No dataset and backbone was measured with both heads yet."
+        return Section("attention", title, [Missing(text)])
+    tests = [f"{_TESTS[entry['test']]} on the {entry['split']} split" for entry in entries]
     blocks: list[Block] = [
         Text(
-            "Both heads on the same test images. The third column counts where each is better: images on the "
-            "published split, groups on the grouped one. Differences are attention minus plain (a negative "
-            "one of the loss is an improvement). The p values of one split are adjusted together by Holm's "
+            "Both heads on the same test images, attention minus plain, in percentage points. The third "
+            "column counts where each is better: images on the published split, groups on the grouped one. "
+            f"Tests: {'; '.join(dict.fromkeys(tests))}. The p values of one split are adjusted together by Holm's "
             "method; the verdict follows from the adjusted one. Undecided is no proof that both are equal."
-        )
-    ]
-    columns = (
-        "dataset, backbone", "split", "attention : plain", "accuracy, points", "AUROC, one vs rest",
-        "loss", "test", "p", "p, Holm", "verdict",
-    )  # fmt: skip
-    if rows:
-        blocks.append(Table("Attention minus plain", columns, "llrrrrlrrl", rows))
-    else:
-        blocks.append(Missing("No dataset and backbone was measured with both heads yet."))
+        ),
+        Table(
+            "Accuracy, attention minus plain",
+            (
+                "dataset, backbone", "split", "attention : plain", "difference", "p", "p, Holm", "verdict",
+            ),
+            "llrrrrl",
+            accuracies,
+        ),
+        Details(
+            "The same for other scores (a negative difference of the loss is an improvement)",
+            [
+                Table(
+                    "Attention minus plain",
+                    (
+                        "dataset, backbone", "split", "balanced accuracy", "MCC", "AUROC, one vs rest",
+                        "loss",
+                    ),
+                    "llrrrr",
+                    others,
+                )
+            ],
+        ),
+    ]  # fmt: skip
     return Section("attention", title, blocks)
 
 
