@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from lung_attention.plots.confusion import confusion_matrix, count_text
-from lung_attention.plots.curves import learning_curves, reliability, roc
+from lung_attention.plots.curves import learning_curves, roc
 from lung_attention.plots.images import image_grid
 from lung_attention.plots.intervals import LOOKS, Estimate, intervals
 
@@ -65,12 +65,6 @@ def test_learning_curves_leave_out_what_nobody_watched(ax):
     learning_curves(ax, [1, 2], [[3.0, 1.0], [1.0, 1.0]], np.full((2, 2), np.nan), what="loss")
     assert [line.get_label() for line in ax.lines] == ["trained on"]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [2, 1])
-
-
-def test_reliability_of_a_calibrated_bin(ax):
-    probabilities = np.tile([0.75, 0.25], (4, 1))
-    reliability(ax, np.array([0, 0, 0, 1]), probabilities, bins=10)
-    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[0.75, 0.75]])
 
 
 def test_intervals_stand_in_rows_from_the_top(ax):

@@ -45,6 +45,7 @@ def fake_project(
     profile: str,
     datasets: list[str] | None = None,
     splits: list[str] | None = None,
+    backbones: list[str] | None = None,
     without: list[str] = (),
     extras: bool = True,
 ) -> Project:
@@ -53,6 +54,8 @@ def fake_project(
     values["profile"] = profile
     values["datasets"] = datasets or ["iqoth", "lc25000", "lidc"]
     values["splits"] = splits or ["published", "grouped"]
+    values["backbones"] = backbones or ["mobilenetv2", "densenet121"]
+    values["heads"] = ["plain", "attention"]
     (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     config, paths = load_config(root / "params.yaml"), Paths(profile)
     rng = np.random.default_rng(1)
@@ -197,8 +200,16 @@ def audit_record(dataset, splits):
     return {
         "images": N_IMAGES,
         "images_per_class": per_class,
-        "groups": {"unit": DATASETS[dataset].group, "number": 30, "images_with_group": N_IMAGES, "smallest": 4,
-                   "largest": 4, "median": 4.0, "mean": 4.0, "two_labels": []},
+        "groups": {
+            "unit": DATASETS[dataset].group,
+            "number": 30,
+            "images_with_group": N_IMAGES,
+            "smallest": 4,
+            "largest": 4,
+            "median": 4.0,
+            "mean": 4.0,
+            "two_labels": [],
+        },
         "splits": {split: of_split[split] for split in splits},
         "findings": ["7 of 120 files are redundant (byte for byte equal to another)."],
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""ROC curves, learning curves and reliability diagrams."""
+"""ROC curves and learning curves."""
 
 from __future__ import annotations
 
@@ -103,34 +103,4 @@ def learning_curves(ax: Axes, epochs: ArrayLike, train: ArrayLike, watched: Arra
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize=8, frameon=False)
-    return tidy(ax)
-
-
-def reliability(ax: Axes, labels: ArrayLike, probabilities: ArrayLike, *, bins: int) -> Axes:
-    """Draws how often the predicted class is right, against its probability.
-
-    Args:
-        ax: Where to draw.
-        labels: `(n,)` int in [0, c).
-        probabilities: `(n, c)`, or `(s, n, c)` for several seeds, which are pooled.
-        bins: Bins of equal width over 0..1; a marker's area grows with the images in its bin.
-
-    Returns:
-        `ax`.
-    """
-    p = np.asarray(probabilities, dtype=np.float64)
-    p = p.reshape(-1, *p.shape[-2:])
-    confidence = p.max(axis=2).ravel()
-    right = (p.argmax(axis=2) == np.asarray(labels)).ravel()
-    number = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts = np.bincount(number, minlength=bins)
-    filled = counts > 0
-    mean = np.bincount(number, confidence, minlength=bins)[filled] / counts[filled]
-    share = np.bincount(number, right, minlength=bins)[filled] / counts[filled]
-    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-    ax.plot(mean, share, color=PALETTE[0], linewidth=1.2)
-    ax.scatter(mean, share, s=12 + 90 * counts[filled] / counts.max(), color=PALETTE[0])
-    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    ax.set_xlabel("probability of the predicted class")
-    ax.set_ylabel("share that is right")
     return tidy(ax)

@@ -23,23 +23,29 @@ def audit_section(results: Results) -> Section:
     for dataset in results.config.datasets:
         title = DATASETS[dataset].title
         if dataset in results.audits:
-            blocks.append(Details(f"{title}: {_verdicts(results.audits[dataset])}", _audit(results, dataset)))
+            blocks.append(Details(f"{title}: {_verdicts(results, dataset)}", _audit(results, dataset)))
         else:
             blocks.append(Missing(f"{title}: not audited yet."))
     return Section("audit", "Audit of the data", blocks)
 
 
-def _verdicts(audit: Json) -> str:
+def _splits(results: Results, dataset: str) -> dict[str, Json]:
+    """The audited splits of the design, in its order."""
+    audited = results.audits[dataset]["splits"]
+    return {name: audited[name] for name in results.config.splits if name in audited}
+
+
+def _verdicts(results: Results, dataset: str) -> str:
     return ", ".join(
         f"{name} split {'leaks' if split['leak'] else 'shows no leak'}"
-        for name, split in audit["splits"].items()
+        for name, split in _splits(results, dataset).items()
     )
 
 
 def _audit(results: Results, dataset: str) -> list[Block]:
     audit = results.audits[dataset]
     groups = audit["groups"]
-    classes = [f"{number:,} {words(name)}" for name, number in audit["images_per_class"].items()]
+    classes = [f"{number:,} {words(name)}" for name, number in _by_class(dataset, audit)]
     about = f"{count(audit['images'], 'image')}: {listed(classes)}."
     if groups["number"]:
         about += (
@@ -47,7 +53,7 @@ def _audit(results: Results, dataset: str) -> list[Block]:
             f"{groups['largest']} images, median {groups['median']:g}."
         )
     rows = []
-    for name, split in audit["splits"].items():
+    for name, split in _splits(results, dataset).items():
         tested = split["test_images"]
         crossing = [
             _share(split[_TEST_IMAGES.format(what)], tested)
@@ -69,8 +75,13 @@ def _audit(results: Results, dataset: str) -> list[Block]:
             rows,
         )
     )  # fmt: skip
-    blocks.append(Bullets([f"{name} split: {split['sentence']}" for name, split in audit["splits"].items()]))
+    sentences = [f"{name} split: {of['sentence']}" for name, of in _splits(results, dataset).items()]
+    blocks.append(Bullets(sentences))
     return blocks
+
+
+def _by_class(dataset: str, audit: Json) -> list[tuple[str, int]]:
+    return [(name, audit["images_per_class"].get(name, 0)) for name in DATASETS[dataset].classes]
 
 
 def _share(number: int, total: int) -> str:

@@ -143,6 +143,7 @@ def _spread(values: Json, name: str, text: Callable[[float | None], str]) -> str
 
 
 def _class_table(values: Json) -> Table:
+    by_class = [(name, values["per_class"][name]) for name in values["confusion_matrix"]["classes"]]
     rows = [
         [
             words(name),
@@ -152,6 +153,6 @@ def _class_table(values: Json) -> Table:
             decimal(of_class["f1"]),
             f"{of_class['support']:,}",
         ]
-        for name, of_class in values["per_class"].items()
+        for name, of_class in by_class
     ]
     return Table("Classes", ("class", "sensitivity", "specificity", "PPV", "F1", "support"), "lrrrrr", rows)

@@ -75,7 +75,7 @@ def two_by_two(results: Results) -> Section:
     blocks: list[Block] = [
         Text(
             "Two things are changed, one at a time: the head (plain or with attention) and the split. On the "
-            "published split images are dealt out one by one; on the grouped one all images of a group stay "
+            "published split images were dealt out one by one; on the grouped one all images of a group stay "
             "together, and every image is tested once by a model that was not trained on its group. All else "
             "is the same recipe. A trivial baseline knows nothing of the disease: the most frequent class, "
             "the most alike small grey image, a histogram of grey values or colours, the size of the image "
@@ -208,8 +208,9 @@ def attention(results: Results) -> Section:
         Text(
             "Both heads on the same test images, attention minus plain, in percentage points. The third "
             "column counts where each is better: images on the published split, groups on the grouped one. "
-            f"Tests: {'; '.join(dict.fromkeys(tests))}. The p values of one split are adjusted together by Holm's "
-            "method; the verdict follows from the adjusted one. Undecided is no proof that both are equal."
+            f"Tests: {'; '.join(dict.fromkeys(tests))}. The p values of one split are adjusted together by "
+            "Holm's method; the verdict follows from the adjusted one. Undecided is no proof that both are "
+            "equal."
         ),
         Table(
             "Accuracy, attention minus plain",

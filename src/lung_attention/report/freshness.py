@@ -61,14 +61,11 @@ def dvc_md5(path: Path) -> str | None:
     """
     if path.is_dir():
         files = {
-            file.relative_to(path): file
+            file.relative_to(path).as_posix(): file
             for file in path.rglob("*")
             if file.is_file() and file.suffix != _IGNORED_SUFFIX and _IGNORED_FOLDER not in file.parts
         }
-        entries = [
-            {"md5": _md5(file.read_bytes()), "relpath": relative.as_posix()}
-            for relative, file in sorted(files.items(), key=lambda item: item[0].parts)
-        ]
+        entries = [{"md5": _md5(files[name].read_bytes()), "relpath": name} for name in sorted(files)]
         return _md5(json.dumps(entries, sort_keys=True).encode()) + ".dir"
     return _md5(path.read_bytes()) if path.is_file() else None
 

@@ -144,7 +144,7 @@ def _open(results: Results) -> str:
         )
     missing = len([cell for cell in results.cells if cell not in results.metrics])
     if missing:
-        parts.append(f"{missing} of {count(len(results.cells), 'cell')} have no result yet")
+        parts.append(f"without a result yet: {missing} of {count(len(results.cells), 'cell')}")
     unknown = [
         DATASETS[dataset].title for dataset in results.config.datasets if DATASETS[dataset].group != "patient"
     ]

@@ -62,6 +62,12 @@ def change(difference: Mapping[str, Any]) -> str:
     )
 
 
+def seed_spread(values: Mapping[str, Any]) -> str:
+    """How the accuracy of `metrics.json` varies over seeds, in percentage points: "0.46 (3 seeds)"."""
+    seeds = len(values["seeds"])
+    return "1 seed" if seeds == 1 else f"{100 * values['accuracy_seed_sd']:.2f} ({seeds} seeds)"
+
+
 def p_value(p: float) -> str:
     """A p value; below .001 the bound alone."""
     return f"< {_SMALLEST_P}" if p < _SMALLEST_P else f"{p:.3f}"

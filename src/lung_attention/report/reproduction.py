@@ -23,6 +23,7 @@ from lung_attention.report.numbers import (
     percent,
     percent_interval,
     points,
+    seed_spread,
     signed,
 )
 
@@ -42,12 +43,21 @@ def six_results(results: Results) -> Section:
             f"({100 * results.config.active.evaluate.confidence:g} %). The published code computed its "
             "attention and then did not use it, so its figures are those of the plain head; the attention "
             "head is the method as the paper describes it. A published accuracy is taken as a binomial on "
-            "its own number of test images. The difference is ours minus theirs, in percentage points."
+            "its own number of test images. The difference is ours minus theirs, in percentage points; "
+            "the spread over seeds is a standard deviation, in points as well."
         ),
         Table(
             "The six published accuracies and ours",
-            ("dataset, backbone", "figure", "test images", "accuracy", "difference", "verdict"),
-            "llrrrl",
+            (
+                "dataset, backbone",
+                "figure",
+                "test images",
+                "accuracy",
+                "spread over seeds",
+                "difference",
+                "verdict",
+            ),
+            "llrrrrl",
             accuracies,
         ),
         *_open_rows(results),
@@ -73,17 +83,25 @@ def _accuracy_rows(results: Results, result: PublishedResult) -> list[list[str]]
     low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
     theirs = {"accuracy": result.n_right / result.n_test, "accuracy_low": low, "accuracy_high": high}
     rows = [
-        [_name(result), "**published**", f"{result.n_test:,}", percent_interval(theirs, "accuracy"), "", ""]
+        [
+            _name(result),
+            "**published**",
+            f"{result.n_test:,}",
+            percent_interval(theirs, "accuracy"),
+            "",
+            "",
+            "",
+        ]
     ]
     for head in results.config.heads:
         ours, entry = _ours(results, result, head), _entry(results, result, head)
         verdict = "not compared yet" if entry is None else f"**{entry['verdict']}**"
         if ours is None:
-            rows.append(["", f"ours, {head}", DASH, DASH, DASH, verdict])
+            rows.append(["", f"ours, {head}", DASH, DASH, DASH, DASH, verdict])
         else:
             tested, difference = f"{ours['n_test']:,}", DASH if entry is None else points(entry)
-            accuracy = percent_interval(ours, "accuracy")
-            rows.append(["", f"ours, {head}", tested, accuracy, difference, verdict])
+            accuracy, spread = percent_interval(ours, "accuracy"), seed_spread(ours)
+            rows.append(["", f"ours, {head}", tested, accuracy, spread, difference, verdict])
     return rows
 
 
