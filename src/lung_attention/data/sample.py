@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from lung_attention.data.catalog import DATASETS
-from lung_attention.data.drawing import Pixels, Thorax, Tissue, between, directions, make_nodule, window
+from lung_attention.data.shapes import Pixels, between, to_pixels, window
+from lung_attention.data.thorax import Nodule, Thorax, make_nodule
+from lung_attention.data.tissue import Tissue
 from lung_attention.files import replacing, sha256
 
 _TIMESTAMP = (2020, 1, 1, 0, 0, 0)
 _MODE = 0o644 << 16
 _THUMBNAIL_PX = 64
+_DEALING = 99
+"""Names the stream of random numbers that deals files; cases, tiles and attempts have lower numbers."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,13 @@ class Planted:
 
 
 PLANTED: dict[str, Planted] = {
-    "iqoth": Planted(images=(70, 80, 30), redundant_files=8, odd_sized=6, groups=25),
+    "iqoth": Planted(images=(70, 80, 30), redundant_files=12, odd_sized=6, groups=25),
     "lc25000": Planted(images=(80, 80, 80), redundant_files=9, groups=48),
     "lidc": Planted(
-        images=(88, 90),
+        images=(90, 88),
         redundant_files=10,
         redundant_across_classes=10,
-        groups=8,
+        groups=15,
         groups_with_two_labels=2,
         contradictory_pairs=10,
     ),
@@ -82,8 +85,8 @@ class _Cases:
 
 
 _IQOTH = {
-    "normal": _Cases("Normal cases", "Normal case", (8, 8, 8, 8, 7, 7, 7, 7, 7), 3),
-    "malignant": _Cases("Malignant cases", "Malignant case", (8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6), 3),
+    "normal": _Cases("Normal cases", "Normal case", (8, 8, 7, 7, 7, 7, 7, 7, 7), 5),
+    "malignant": _Cases("Malignant cases", "Malignant case", (7,) * 9 + (6, 6), 5),
     "benign": _Cases("Bengin cases", "Bengin case", (6, 6, 6, 5, 5), 2),
 }
 _IQOTH_PX = 128
@@ -99,12 +102,8 @@ _SOURCE_PX = 168
 
 _LIDC_PX = 128
 _LIDC: dict[int, tuple[int, int, int]] = {
-    1: (26, 0, 0),
-    11: (26, 0, 0),
-    12: (26, 0, 0),
-    28: (0, 24, 0),
-    62: (0, 24, 0),
-    100: (0, 24, 0),
+    **dict.fromkeys((1, 11, 12, 49, 124, 129, 149, 164), (10, 0, 0)),
+    **dict.fromkeys((28, 62, 100, 143, 189), (0, 14, 0)),
     174: (0, 0, 6),
     205: (0, 8, 4),
 }
@@ -196,17 +195,17 @@ class _Unlike:
 
 
 def _scan(
-    stream: list[int], unlike: _Unlike, heights: NDArray[np.float64], label: str, size: tuple[int, int]
+    stream: list[int], unlike: _Unlike, heights: Sequence[float], label: str, size: tuple[int, int]
 ) -> list[Pixels]:
     """Draws one patient's slices, again with other random numbers until they are unlike the earlier ones."""
     attempt = 0
     while True:
         rng = np.random.default_rng([*stream, attempt])
         thorax = Thorax(rng)
-        nodules = ()
+        nodules: tuple[Nodule, ...] = ()
         if label != "normal":
             place = thorax.spot(rng, depth=0.8)
-            nodules = (make_nodule(rng, *place, malignant=label == "malignant", scale=1.0),)
+            nodules = (make_nodule(rng, *place, malignant=label == "malignant", scale=1.45),)
         odd = size[0] != size[1]
         y, x = window(*size, centre=thorax.centre if odd else (0.0, 0.0), half=0.62 if odd else 1.0)
         slices = [thorax.draw(rng, y, x, height=height, nodules=nodules) for height in heights]
@@ -223,10 +222,10 @@ def _iqoth(stream: list[int]) -> Iterator[_Picture]:
         for case, count in enumerate(cases.slices):
             odd = label == "malignant" and case == len(cases.slices) - 1
             size = _IQOTH_ODD_PX if odd else (_IQOTH_PX, _IQOTH_PX)
-            heights = np.arange(count) * 0.1 - 0.05 * count
+            heights = [0.08 * index - 0.04 * count for index in range(count)]
             slices = _scan([*stream, number, case], unlike, heights, label, size)
             made += [(f"{label}-{case:02d}", _encode(pixels, "JPEG")) for pixels in slices]
-        order = np.random.default_rng([*stream, number]).permutation(len(made) - cases.slices[-1])
+        order = np.random.default_rng([*stream, number, _DEALING]).permutation(len(made) - cases.slices[-1])
         made += [made[index] for index in order[: cases.repeated]]
         for index, (group, encoded) in enumerate(made, 1):
             yield _Picture(f"{cases.folder}/{cases.name} ({index}).jpg", group, encoded)
@@ -234,10 +233,10 @@ def _iqoth(stream: list[int]) -> Iterator[_Picture]:
 
 def _augmented(rng: np.random.Generator, source: Pixels) -> Pixels:
     """A copy of a tile: turned by quarters and a small angle, flipped, shifted, sampled bilinearly."""
-    t = between(rng, -0.12, 0.12)  # up to 14 degrees
+    t = between(rng, -0.08, 0.08)  # up to 9 degrees
     cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
     flip = 1 - 2 * int(rng.integers(0, 2))
-    dy, dx = (between(rng, -5, 5) for _ in range(2))
+    dy, dx = (between(rng, -3, 3) for _ in range(2))
     y, x = window(_TILE_PX, _TILE_PX, half=_TILE_PX / 2)
     row = cos * y + sin * x * flip + dy + source.shape[0] / 2 - 0.5
     column = cos * x * flip - sin * y + dx + source.shape[1] / 2 - 0.5
@@ -245,15 +244,15 @@ def _augmented(rng: np.random.Generator, source: Pixels) -> Pixels:
     fv, fu = (row - i)[..., None], (column - j)[..., None]
     top = source[i, j] * (1 - fu) + source[i, j + 1] * fu
     bottom = source[i + 1, j] * (1 - fu) + source[i + 1, j + 1] * fu
-    turned = np.floor(top * (1 - fv) + bottom * fv + 0.5).astype(np.uint8)
+    turned = to_pixels(top * (1 - fv) + bottom * fv)
     return np.ascontiguousarray(np.rot90(turned, int(rng.integers(0, 4))))
 
 
 def _lc25000(stream: list[int]) -> Iterator[_Picture]:
-    """File numbers are dealt at random, as augmentation left them; a repeated copy equals its tile's first."""
+    """File numbers are dealt at random, as after augmentation; a repeated copy equals its tile's first."""
     dataset = DATASETS["lc25000"]
     for number, (kind, (folder,)) in enumerate(zip(dataset.classes, dataset.folders, strict=True)):
-        rng = np.random.default_rng([*stream, number])
+        rng = np.random.default_rng([*stream, number, _DEALING])
         numbers = rng.permutation(_TILES * _COPIES) + 1
         for tile in range(_TILES):
             source = Tissue(np.random.default_rng([*stream, number, tile]), kind, _SOURCE_PX).draw()
@@ -269,9 +268,9 @@ def _lidc(stream: list[int]) -> Iterator[_Picture]:
     """Every patient stands in all three folders, as in the release; 64/16/20 within patient and label."""
     unlike = _Unlike(0.87)
     for patient, (malignant, benign, both) in _LIDC.items():
-        rng = np.random.default_rng([*stream, patient])
+        rng = np.random.default_rng([*stream, patient, _DEALING])
         count = malignant + benign + both
-        heights = np.arange(count) * 0.06 - 0.03 * count
+        heights = [0.06 * index - 0.03 * count for index in range(count)]
         label = "normal" if benign and not both else "malignant"
         slices = _scan([*stream, patient], unlike, heights, label, (_LIDC_PX, _LIDC_PX))
         first = int(rng.integers(20, 80))
@@ -290,9 +289,7 @@ def _lidc(stream: list[int]) -> Iterator[_Picture]:
                 yield _Picture(path, f"LIDC-IDRI-{patient:04d}", _encode(slices[index], "PNG"))
 
 
-def _crop(
-    rng: np.random.Generator, thorax: Thorax, nodule_index: int, malignant: bool, count: int
-) -> list[Pixels]:
+def _crops(rng: np.random.Generator, thorax: Thorax, *, malignant: bool, count: int) -> list[Pixels]:
     nodule = make_nodule(rng, *thorax.spot(rng, depth=0.85), malignant=malignant, scale=1.0)
     y, x = window(
         _CROP_PX,
@@ -305,7 +302,7 @@ def _crop(
         grey = thorax.draw(rng, y, x, height=0.12 * (index - (count - 1) / 2), nodules=(nodule,))
         # The release scales the greys of each image by itself.
         gain, offset = between(rng, 0.75, 1.0), between(rng, 0, 40)
-        crops.append(np.floor(grey * gain + offset + 0.5).clip(0, 255).astype(np.uint8))
+        crops.append(to_pixels(gain * grey.astype(np.float64) + offset))
     return crops
 
 
@@ -319,7 +316,7 @@ def _lidc_nodules(stream: list[int]) -> Iterator[_Picture]:
         thorax = Thorax(own)
         group = f"LIDC-IDRI-{patient:04d}"
         for nodule, (label, count) in enumerate(plan):
-            for index, pixels in enumerate(_crop(own, thorax, nodule, label == "malignant", count)):
+            for index, pixels in enumerate(_crops(own, thorax, malignant=label == "malignant", count=count)):
                 yield _Picture(
                     f"{label}/{group}_nodule-{nodule}_slice-{index}.png", group, _encode(pixels, "PNG")
                 )
