@@ -91,7 +91,7 @@ def test_real_results_carry_no_tag(real_report):
 def test_the_published_figure_stands_beside_ours(real, real_report):
     six = _section(render_markdown(real_report), "The six published results, and ours")
     published = _row(six, "IQ-OTH/NCCD, DenseNet121", "**published**")
-    assert published[2:4] == ["220", "99.55 % (97.5 to 99.9)"]  # 219 of 220, Wilson
+    assert published[2] == "99.55 % (97.5 to 99.9)"  # 219 of 220, Wilson
     results = load_results(real.config, real.root)
     ours = results.metrics[Cell("iqoth", "densenet121", "plain", "published")]
     lines = [line for line in six.splitlines() if line.startswith("|  | ours, plain")]
@@ -101,7 +101,7 @@ def test_the_published_figure_stands_beside_ours(real, real_report):
         for entry in results.comparisons["reproduction"]
         if (entry["dataset"], entry["backbone"], entry["head"]) == ("iqoth", "densenet121", "plain")
     ]
-    assert lines[0].rstrip(" |").endswith(f"**{entry['verdict']}**")
+    assert f"| **{entry['verdict']}** |" in lines[0]
 
 
 def test_what_is_not_of_the_design_stays_open(real_report):

@@ -49,15 +49,10 @@ def six_results(results: Results) -> Section:
         Table(
             "The six published accuracies and ours",
             (
-                "dataset, backbone",
-                "figure",
-                "test images",
-                "accuracy",
+                "dataset, backbone", "figure", "accuracy", "difference", "verdict", "test images",
                 "spread over seeds",
-                "difference",
-                "verdict",
             ),
-            "llrrrrl",
+            "llrrlrr",
             accuracies,
         ),
         *_open_rows(results),
@@ -67,7 +62,7 @@ def six_results(results: Results) -> Section:
             "llrrr",
             others,
         ),
-    ]
+    ]  # fmt: skip
     return Section("six", "The six published results, and ours", blocks)
 
 
@@ -82,26 +77,20 @@ def _ours(results: Results, result: PublishedResult, head: str) -> Mapping[str, 
 def _accuracy_rows(results: Results, result: PublishedResult) -> list[list[str]]:
     low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
     theirs = {"accuracy": result.n_right / result.n_test, "accuracy_low": low, "accuracy_high": high}
-    rows = [
-        [
-            _name(result),
-            "**published**",
-            f"{result.n_test:,}",
-            percent_interval(theirs, "accuracy"),
-            "",
-            "",
-            "",
-        ]
-    ]
+    accuracy = percent_interval(theirs, "accuracy")
+    rows = [[_name(result), "**published**", accuracy, "", "", f"{result.n_test:,}", ""]]
     for head in results.config.heads:
         ours, entry = _ours(results, result, head), _entry(results, result, head)
         verdict = "not compared yet" if entry is None else f"**{entry['verdict']}**"
         if ours is None:
-            rows.append(["", f"ours, {head}", DASH, DASH, DASH, DASH, verdict])
+            rows.append(["", f"ours, {head}", DASH, DASH, verdict, DASH, DASH])
         else:
-            tested, difference = f"{ours['n_test']:,}", DASH if entry is None else points(entry)
-            accuracy, spread = percent_interval(ours, "accuracy"), seed_spread(ours)
-            rows.append(["", f"ours, {head}", tested, accuracy, spread, difference, verdict])
+            accuracy, difference = (
+                percent_interval(ours, "accuracy"),
+                DASH if entry is None else points(entry),
+            )
+            tested, spread = f"{ours['n_test']:,}", seed_spread(ours)
+            rows.append(["", f"ours, {head}", accuracy, difference, verdict, tested, spread])
     return rows
 
 
