@@ -29,10 +29,10 @@ NAMES = {
 }
 # SHA-256 over the sorted names and decoded pixels of each embedded archive.
 CONTENT = {
-    "iqoth": "407da62666babc14e992948b8ad1d628fef3d9a4aa9c6bc003b49bfc21bf0017",
-    "lc25000": "bcd546b4fb10a53f8b66767015e264051dcb965517a840240ef45daad7873c14",
-    "lidc": "f9def6306bf598862db5e6db2dc91e357a44a3af837af09bf17ab8ba778408bb",
-    "lidc_nodules": "c52b1a42773ef8fe645b0574d5114350398fc88cbfc76238a89bd8daa56c2a63",
+    "iqoth": "2238a08b6f821ede3188928eeaa0eca5eda74442a9fad0389913ffa6971a913c",
+    "lc25000": "85db623228ef9e951cf9b13a37fc4052e4c4e5e4d5175ec4b477a1bc238f2d91",
+    "lidc": "3a63d99fd585472b46f3741ed28ba746b9330df7aa19785142e97f40ab9bd853",
+    "lidc_nodules": "1f545a21a0fbc2c7912fb6f3ccd26afeee66d5d0e71de8b0bb53a606a29461ba",
 }
 BOTH = pytest.mark.parametrize("dataset_id", sorted(PLANTED))
 

@@ -32,7 +32,7 @@ def calibration_images(n: int, size_px: int, *, seed: int) -> Pixels:
         if index % 2:
             drawn = Tissue(rng, TISSUES[index // 2 % len(TISSUES)], _CALIBRATION_PX).draw()
         else:
-            thorax = Thorax(rng)
+            thorax = Thorax(rng, disease=between(rng, 0, 1))
             nodule = make_nodule(rng, *thorax.spot(rng, depth=0.8), malignant=index % 4 == 0, scale=1.0)
             y, x = window(_CALIBRATION_PX, _CALIBRATION_PX, half=between(rng, 0.4, 1.0))
             grey = thorax.draw(rng, y, x, height=between(rng, -0.8, 0.8), nodules=(nodule,))

@@ -74,6 +74,10 @@ class _Picture:
     encoded: bytes
 
 
+_DISEASE = {"normal": 0.0, "benign": 0.4, "malignant": 1.0}
+"""A shortcut for classifiers, as scans of the ill often carry: haze in all of the lungs."""
+
+
 @dataclass(frozen=True)
 class _Cases:
     """How one class of `iqoth` is composed: its folder and file names, its scans and their slices."""
@@ -201,7 +205,7 @@ def _scan(
     attempt = 0
     while True:
         rng = np.random.default_rng([*stream, attempt])
-        thorax = Thorax(rng)
+        thorax = Thorax(rng, disease=_DISEASE[label])
         nodules: tuple[Nodule, ...] = ()
         if label != "normal":
             place = thorax.spot(rng, depth=0.8)
@@ -313,7 +317,7 @@ def _lidc_nodules(stream: list[int]) -> Iterator[_Picture]:
     patients = rng.permutation(1012)[: len(plans)] + 1
     for patient, plan in zip(patients, plans, strict=True):
         own = np.random.default_rng([*stream, int(patient)])
-        thorax = Thorax(own)
+        thorax = Thorax(own, disease=between(own, 0, 0.5))
         group = f"LIDC-IDRI-{patient:04d}"
         for nodule, (label, count) in enumerate(plan):
             for index, pixels in enumerate(_crops(own, thorax, malignant=label == "malignant", count=count)):

@@ -66,9 +66,10 @@ class Thorax:
 
     Args:
         rng: The patient's random numbers.
+        disease: 0 for clear lungs, 1 for hazy ones.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, *, disease: float) -> None:
         self.centre = (between(rng, -0.14, 0.14), between(rng, -0.2, 0.12))
         tilt = between(rng, -0.09, 0.09)
         self.turn = ((1 - tilt * tilt) / (1 + tilt * tilt), 2 * tilt / (1 + tilt * tilt))
@@ -78,7 +79,7 @@ class Thorax:
             "air": between(rng, 2, 45),
             "fat": between(rng, 95, 140),
             "muscle": between(rng, 140, 185),
-            "lung": between(rng, 25, 75),
+            "lung": between(rng, 15, 45) + 75 * disease,
             "vessel": between(rng, 120, 175),
             "heart": between(rng, 150, 205),
             "aorta": between(rng, 160, 235),

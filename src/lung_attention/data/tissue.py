@@ -32,9 +32,9 @@ class Tissue:
 
     def __init__(self, rng: np.random.Generator, kind: str, size_px: int) -> None:
         self.rng, self.kind, self.size = rng, kind, size_px
-        self.zoom = between(rng, 0.75, 1.3) * size_px / 150
-        # Tumours stain bluer and darker than lung, squamous ones most, but tiles vary about as much.
-        tint = {"adenocarcinoma": 0.0, "benign": -0.3, "squamous_cell_carcinoma": 0.7}[kind]
+        self.zoom = between(rng, 1.0, 1.6) * size_px / 150
+        # Tumours stain a little bluer and darker than lung, but tiles vary more than classes.
+        tint = {"adenocarcinoma": 0.0, "benign": -0.2, "squamous_cell_carcinoma": 0.2}[kind]
         blue = tint + between(rng, -0.6, 0.6)
         red = -tint + between(rng, -0.6, 0.6)
         dark = -30 * tint + between(rng, -10, 10)
