@@ -77,7 +77,7 @@ no_deps=--no-deps
 [ -z "$extras" ] || no_deps=
 echo "installing the locked versions with $installer (minutes the first time)"
 if [ "$installer" = uv ]; then
-    uv pip install --quiet --python "$venv/bin/python" --require-hashes --requirement requirements.lock
+    uv pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes --requirement requirements.lock
     # shellcheck disable=SC2086 # an empty option must vanish
     uv pip install --quiet --python "$venv/bin/python" $no_deps --editable "$editable"
 else

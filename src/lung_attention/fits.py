@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lung_attention.config import Recipe
 from lung_attention.models.heads import build_head
 from lung_attention.splits.protocol import Fold, folds, is_cross_validation, refit
-from lung_attention.training import HISTORY_KEYS, Features, Labels, fit_head, predict
+from lung_attention.training import (
+    HISTORY_KEYS,
+    Features,
+    Labels,
+    compile_head,
+    fit_head,
+    predict,
+    restart,
+)
 
 EpochReport = Callable[[int, int, int, dict[str, float]], None]
 
@@ -51,6 +60,8 @@ def fit_cell(
 ) -> FittedCell:
     """Fits a cell as its split table asks.
 
+    All fits share one compiled head, which starts anew each time, with other weights for each seed and fold.
+
     Args:
         features: `(n, rows, cols, channels)`, rows as in the table.
         table: A split table.
@@ -67,9 +78,8 @@ def fit_cell(
     labels: Labels = pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
     history: list[dict[str, float]] = []
 
-    def fit(seed: int, fold: Fold) -> keras.Model:
-        number = fit_seed(seed, fold.number)
-        head = build_head(
+    def new_head(seed: int) -> keras.Model:
+        return build_head(
             features.shape[1:],
             len(classes),
             attention=attention,
@@ -80,8 +90,15 @@ def fit_cell(
             pooling=recipe.pooling,
             dropout=recipe.dropout,
             l2=recipe.l2,
-            seed=number,
+            seed=seed,
         )
+
+    head = new_head(0)
+    compile_head(head, learning_rate=learning_rate, jit_compile=recipe.jit_compile)
+
+    def fit(seed: int, fold: Fold) -> None:
+        number = fit_seed(seed, fold.number)
+        restart(head, new_head(number), learning_rate=learning_rate)
 
         def record(epoch: int, values: dict[str, float]) -> None:
             history.append({"seed": seed, "fold": fold.number, "epoch": epoch, **values})
@@ -95,31 +112,28 @@ def fit_cell(
             watched=fold.watched,
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
-            learning_rate=learning_rate,
-            jit_compile=recipe.jit_compile,
             seed=number,
             on_epoch=record,
         )
-        return head
 
-    kept: keras.Model | None = None
+    kept: list[npt.NDArray[np.float32]] = []
     predicted: list[pd.DataFrame] = []
     for seed in seeds:
         for fold in folds(table):
-            head = fit(seed, fold)
+            fit(seed, fold)
             part = table.iloc[fold.test][["image", "label", "fold"]].assign(seed=seed)
             probabilities = predict(head, features, fold.test, batch_size=recipe.batch_size)
             for number, name in enumerate(classes):
                 part[f"probability_{name}"] = probabilities[:, number]
             predicted.append(part)
-            kept = head if kept is None else kept
+            kept = kept or head.get_weights()
     if is_cross_validation(table):
-        kept = fit(seeds[0], refit(table))
+        fit(seeds[0], refit(table))
+        kept = head.get_weights()
+    head.set_weights(kept)
     columns = ["seed", "fold", "epoch", *HISTORY_KEYS]
     return FittedCell(
-        head=kept,
-        predictions=pd.concat(predicted, ignore_index=True).sort_values(
-            ["seed", "fold"], kind="stable", ignore_index=True
-        ),
+        head=head,
+        predictions=pd.concat(predicted, ignore_index=True),
         history=pd.DataFrame(history, columns=columns),
     )

@@ -54,6 +54,37 @@ class _EpochReporter(keras.callbacks.Callback):
         self._report(epoch + 1, values)
 
 
+def compile_head(head: keras.Model, *, learning_rate: float, jit_compile: bool) -> None:
+    """Prepares a head for `fit_head`: Adam on sparse categorical cross-entropy.
+
+    Args:
+        head: From features to probabilities; changed.
+        learning_rate: Of Adam.
+        jit_compile: Whether XLA compiles the step, which halves the time of a large one on a CPU.
+    """
+    head.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=jit_compile,
+    )
+
+
+def restart(head: keras.Model, fresh: keras.Model, *, learning_rate: float) -> None:
+    """Makes a compiled head as good as new, so that its next fit need not be traced and compiled again.
+
+    Args:
+        head: Compiled, and perhaps fitted before; changed.
+        fresh: A new head of the same architecture; its weights and random states are taken over.
+        learning_rate: Of Adam.
+    """
+    for variable, start in zip(head.variables, fresh.variables, strict=True):
+        variable.assign(start)
+    for variable in head.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    head.optimizer.learning_rate = learning_rate
+
+
 def fit_head(
     head: keras.Model,
     features: Features,
@@ -63,15 +94,13 @@ def fit_head(
     watched: Rows,
     epochs: int,
     batch_size: int,
-    learning_rate: float,
-    jit_compile: bool,
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Fits a head in place with Adam on sparse categorical cross-entropy.
+    """Fits a compiled head in place.
 
     Args:
-        head: From features to probabilities; changed.
+        head: From features to probabilities, compiled by `compile_head`; changed.
         features: `(n, rows, cols, channels)`, may be memory-mapped.
         labels: Class numbers `(n,)`.
         train: The rows fitted on.
@@ -79,19 +108,11 @@ def fit_head(
             influence on the fit.
         epochs: Passes over `train`; the weights of the last one stay.
         batch_size: Rows a step.
-        learning_rate: Of Adam.
-        jit_compile: Whether XLA compiles the step, which halves its time on a CPU.
-        seed: Seed of the order of batches and of anything random inside the head.
+        seed: Seed of the order of batches and of anything else that is drawn.
         on_epoch: Receives the number of each finished epoch, from 1, and `loss`, `accuracy` and, where rows
             are watched, `val_loss`, `val_accuracy`.
     """
     keras.utils.set_random_seed(seed)
-    head.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=jit_compile,
-    )
     head.fit(
         _Batches(features, labels, train, batch_size=batch_size, seed=seed),
         validation_data=_Batches(features, labels, watched, batch_size=batch_size, seed=None)

@@ -9,7 +9,7 @@ from lung_attention.fits import fit_cell, fit_seed
 from lung_attention.models.heads import build_head
 from lung_attention.splits.grouped import grouped_split
 from lung_attention.splits.protocol import folds
-from lung_attention.training import fit_head, predict
+from lung_attention.training import compile_head, fit_head, predict, restart
 
 CLASSES = ("a", "b")
 
@@ -32,10 +32,11 @@ def fitted(features, labels, *, seed=1, watched=(), epochs=3):
         (2, 2, 8), 2, attention=True, hidden_units=[8], attention_maps=2, attention_gamma=0.01,
         attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=seed,
     )  # fmt: skip
+    compile_head(head, learning_rate=1e-2, jit_compile=True)
     seen = []
     fit_head(
         head, features, labels, train=np.arange(40), watched=np.array(watched, dtype=int), epochs=epochs,
-        batch_size=16, learning_rate=1e-2, jit_compile=True, seed=seed,
+        batch_size=16, seed=seed,
         on_epoch=lambda epoch, values: seen.append((epoch, values)),
     )  # fmt: skip
     return predict(head, features, np.arange(40, 60), batch_size=16), seen
@@ -114,3 +115,25 @@ def test_fits_of_neighbouring_seeds_and_folds_share_nothing():
     seeds = {fit_seed(seed, fold) for seed in range(20) for fold in range(-1, 20)}
     assert len(seeds) == 20 * 21
     assert max(seeds) < 2**31
+
+
+def test_a_restarted_head_fits_like_a_new_one(features, labels):
+    def new(seed):
+        return build_head(
+            (2, 2, 8), 2, attention=True, hidden_units=[8], attention_maps=2, attention_gamma=0.01,
+            attention_activation="relu", pooling="flatten", dropout=0.5, l2=0.0, seed=seed,
+        )  # fmt: skip
+
+    def fit(head, seed):
+        fit_head(
+            head, features, labels, train=np.arange(40), watched=np.arange(0), epochs=2, batch_size=16,
+            seed=seed, on_epoch=lambda *_: None,
+        )  # fmt: skip
+        return predict(head, features, np.arange(40, 60), batch_size=16)
+
+    used, fresh = new(1), new(2)
+    for head in (used, fresh):
+        compile_head(head, learning_rate=1e-2, jit_compile=True)
+    fit(used, 1)
+    restart(used, new(2), learning_rate=1e-2)
+    np.testing.assert_array_equal(fit(used, 2), fit(fresh, 2))
