@@ -6,8 +6,10 @@ the values a stage reads (its `params:` in dvc.yaml) say all that this module ca
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Hashable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,6 +24,18 @@ def _known_dataset(name: str) -> str:
     return name
 
 
+T = TypeVar("T", bound=Hashable)
+
+
+def _all_different(values: list[T]) -> list[T]:
+    if len(set(values)) < len(values):
+        raise ValueError("expected no value twice")
+    return values
+
+
+# A design names each of its factors' values once; a seed given twice would count its images twice.
+Distinct = Annotated[list[T], Field(min_length=1), AfterValidator(_all_different)]
+
 DatasetId = Annotated[str, AfterValidator(_known_dataset)]
 Backbone = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
 Head = Literal["plain", "attention"]
@@ -35,7 +49,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Download(_Section):
@@ -130,7 +144,7 @@ class Training(_Section):
     """The recipe, and what the published notebooks set for each dataset."""
 
     recipe: Recipe
-    seeds: dict[DatasetId, Annotated[list[Seed], Field(min_length=1)]]
+    seeds: dict[DatasetId, Distinct[Seed]]
     learning_rate: dict[DatasetId, dict[Backbone, Annotated[float, Field(gt=0)]]]
 
 
@@ -153,7 +167,7 @@ class Profile(_Section):
     """
 
     stand_ins: list[str]
-    datasets: Annotated[list[DatasetId], Field(min_length=1)]
+    datasets: Distinct[DatasetId]
     tolerance: Fraction
     download: Download
     backbone: BackboneWeights
@@ -165,15 +179,25 @@ class Profile(_Section):
     train: Training
     evaluate: Evaluation
 
+    def by_dataset(self) -> dict[str, Collection[str]]:
+        """The datasets of every section that has a value for each; keys as in params.yaml."""
+        return {
+            "download.pins": self.download.pins,
+            "audit.near_duplicates_leak": self.audit.near_duplicates_leak,
+            "preprocess.image_size_px": self.preprocess.image_size_px,
+            "train.seeds": self.train.seeds,
+            "train.learning_rate": self.train.learning_rate,
+        }
+
 
 class Config(_Section):
     """The whole of params.yaml."""
 
     profile: str
-    datasets: Annotated[list[DatasetId], Field(min_length=1)]
-    backbones: Annotated[list[Backbone], Field(min_length=1)]
-    heads: Annotated[list[Head], Field(min_length=1)]
-    splits: Annotated[list[Split], Field(min_length=1)]
+    datasets: Distinct[DatasetId]
+    backbones: Distinct[Backbone]
+    heads: Distinct[Head]
+    splits: Distinct[Split]
     profiles: dict[str, Profile]
 
     @model_validator(mode="after")
@@ -181,6 +205,9 @@ class Config(_Section):
         if self.profile not in self.profiles:
             raise ValueError(f"profile: expected one of {sorted(self.profiles)}, received {self.profile!r}")
         for name, profile in self.profiles.items():
+            for key, values in profile.by_dataset().items():
+                if absent := [dataset for dataset in profile.datasets if dataset not in values]:
+                    raise ValueError(f"profiles.{name}.{key}: no value for {absent}")
             for dataset, rates in profile.train.learning_rate.items():
                 if unknown := set(rates) ^ set(profile.backbone.pins):
                     raise ValueError(
@@ -203,6 +230,15 @@ class Config(_Section):
         return self.profiles[self.profile]
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-05 as a number, as DVC writes it; PyYAML by itself takes it for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def load_config(path: Path) -> Config:
     """Reads and validates params.yaml.
 
@@ -216,7 +252,7 @@ def load_config(path: Path) -> Config:
         UserError: The file is missing, is no YAML, misses a key, holds an unknown one or a bad value.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_bytes(), Loader=_Loader)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}", remedy="run in the folder of params.yaml") from error
     except yaml.YAMLError as error:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import Config, load_config
 from lung_attention.data.sources.resolve import (
@@ -24,6 +26,8 @@ from lung_attention.data.sources.resolve import (
 )
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
+
+_DATABASE = "sqlite:///mlflow.db"
 
 
 def reproduce(profile: str, overrides: Sequence[str]) -> None:
@@ -45,7 +49,7 @@ def reproduce(profile: str, overrides: Sequence[str]) -> None:
         )
     name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}"
     settings = [f"profile={profile}", f"datasets=[{','.join(config.profiles[profile].datasets)}]"]
-    settings += _pins(config, profile)
+    settings += _pins(config, profile, overrides)
     settings += [_qualified(override, profile) for override in overrides]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for setting in settings:
@@ -59,16 +63,22 @@ def reproduce(profile: str, overrides: Sequence[str]) -> None:
     _bring_back(profile, _reference(name))
 
 
-def _pins(config: Config, profile: str) -> list[str]:
+def _pins(config: Config, profile: str, overrides: Sequence[str]) -> list[str]:
     """Hashes of the user's own archives and weights, so that DVC sees when one is replaced."""
     settings = config.profiles[profile]
+    chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
+
+    def names(key: str, default: list[str]) -> list[str]:
+        found = yaml.safe_load(chosen[key]) if key in chosen else default
+        return found if isinstance(found, list) else [found]
+
     pins = []
-    if settings.download.source == "folder":
-        for dataset in settings.datasets:
+    if chosen.get("download.source", settings.download.source) == "folder":
+        for dataset in names("datasets", settings.datasets):
             found = fingerprint(find_archive(dataset, source="folder"))
             pins.append(f"profiles.{profile}.download.pins.{dataset}={found}")
-    if settings.backbone.source == "folder":
-        for backbone in config.backbones:
+    if chosen.get("backbone.source", settings.backbone.source) == "folder":
+        for backbone in names("backbones", config.backbones):
             found = fingerprint(find_weights(backbone, source="folder"))
             pins.append(f"profiles.{profile}.backbone.pins.{backbone}={found}")
     return pins
@@ -87,12 +97,19 @@ def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = "src"  # relative, so that it is the copy's
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    environment.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd().resolve() / 'mlflow.db'}")
-    environment.setdefault("LUNG_ATTENTION_HOME", str(Path.cwd().resolve()))
+    environment["MLFLOW_TRACKING_URI"] = _absolute(environment.get("MLFLOW_TRACKING_URI") or _DATABASE)
     for variable in (ARCHIVES_VARIABLE, WEIGHTS_VARIABLE):
         if variable in environment:
             environment[variable] = str(Path(environment[variable]).resolve())
     return environment
+
+
+def _absolute(address: str) -> str:
+    """The same MLflow address, but a database file named relative to here is not looked for in the copy."""
+    scheme = "sqlite:///"
+    if not address.startswith(scheme):
+        return address
+    return f"{scheme}{Path(address.removeprefix(scheme)).absolute()}"
 
 
 def _git(*arguments: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,19 @@ from lung_attention.errors import UserError
 
 # Real members are far smaller; a larger one is an archive that was made to fill a disk.
 MAX_MEMBER_BYTES = 64 * 2**20
+
+# What `zipfile` lets through of a damaged or unusual archive: bad structure, broken streams, names that are
+# no text, compression methods it does not know.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    UnicodeDecodeError,
+    IndexError,
+)
 
 _natural = natsort_keygen()
 
@@ -49,26 +64,25 @@ def open_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
             stands twice or is oversized.
     """
     if path.is_dir():
-        names = sorted(str(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file())
-        yield names, lambda name: (path / name).read_bytes()
+        yield _files_below(path), lambda name: _read_file(path, name)
         return
     try:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such archive", remedy="put the archive there") from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except _DAMAGE as error:
         raise UserError(
             f"{path} is no complete zip archive ({error})",
             remedy="fetch the archive again, it may be cut short",
         ) from error
     with archive:
-        members = [info for info in archive.infolist() if not info.is_dir()]
+        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         _refuse_unsafe(path, members)
 
         def read(name: str) -> bytes:
             try:
                 return archive.read(name)
-            except (zipfile.BadZipFile, EOFError, OSError) as error:
+            except _DAMAGE as error:
                 raise UserError(
                     f"{path}: member {name!r} is damaged ({error})", remedy="fetch the archive again"
                 ) from error
@@ -76,12 +90,31 @@ def open_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
         yield [info.filename for info in members], read
 
 
+def _files_below(folder: Path) -> list[str]:
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    for name in names:
+        if not name.isprintable():
+            raise UserError(f"{folder}: {name!r} has a name with unprintable characters", remedy="rename it")
+    return names
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {name!r} cannot be read ({error.strerror})", remedy="look at the file's permissions"
+        ) from error
+
+
 def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo]) -> None:
     seen: set[str] = set()
     for info in members:
         parts = PurePosixPath(info.filename).parts
         problem = ""
-        if info.filename.startswith("/") or ".." in parts or "\\" in info.filename or ":" in parts[0]:
+        if not parts or not info.filename.isprintable():
+            problem = "has an empty name or one with unprintable characters"
+        elif info.filename.startswith("/") or ".." in parts or "\\" in info.filename or ":" in parts[0]:
             problem = "has a name that leaves its folder"
         elif info.flag_bits & 1:
             problem = "is encrypted"
@@ -99,7 +132,8 @@ def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo]) -> None:
 def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Member]:
     """Finds a dataset's images among the files of an archive.
 
-    The release's top folder may be nested in other folders, as in some public copies, or be missing.
+    The release's top folder may be nested in other folders, as in some public copies, or be missing. The `._`
+    files that macOS puts beside every file of an archive are no images, whatever their ending.
 
     Args:
         names: The files of the archive.
@@ -119,6 +153,8 @@ def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Memb
             for name in names:
                 head, marker, tail = f"/{name}".partition(f"/{folder}/")
                 if marker and "/" not in tail and tail.lower().endswith(dataset.suffixes):
+                    if tail.startswith("._"):
+                        continue
                     if head and not _is_below_root(head, dataset):
                         continue
                     found.append(Member(f"{folder}/{tail}", label, name))

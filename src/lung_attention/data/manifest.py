@@ -23,8 +23,11 @@ COLUMNS = ("image", "label", "bytes", "sha256", "width", "height", "group")
 # The earliest time a zip can hold: the archive's bytes must not depend on the day it is written.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
+# What the public archives hold. Pillow knows formats that start other programs, such as PostScript.
+_FORMATS = ("JPEG", "PNG")
+
 _NODULE = re.compile(r"(LIDC-IDRI-\d{4})_")
-_SLICE = re.compile(r"(?:(\d+)-\d{3} \(\d+\)|1-\d+)\.dcm\.png")
+_SLICE = re.compile(r"(?:(\d+)-\d{3} \(\d+\)|1-\d+)\.dcm\.png", re.IGNORECASE)
 
 
 def patient_of(dataset_id: str, image: str, label: str) -> str:
@@ -120,16 +123,23 @@ def _check_counts(labels: list[str], dataset: Dataset, source: Path) -> None:
 
 
 def _size(content: bytes, source: Path, name: str) -> tuple[int, int]:
-    """Width and height in pixels of an image that decodes without error."""
+    """Width and height in pixels of an 8-bit image that decodes without error."""
     try:
         with warnings.catch_warnings():
             # Pillow only warns of an image large enough to be a decompression bomb.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 image.load()
-                return image.size
+                mode, size = image.mode, image.size
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning,
             Image.DecompressionBombError) as error:  # fmt: skip
         raise UserError(
             f"{source}: image {name!r} cannot be read ({error})", remedy="fetch the archive again"
         ) from error
+    if mode.startswith(("I", "F")):
+        raise UserError(
+            f"{source}: image {name!r} has more than 8 bits a channel (mode {mode}), "
+            "of which all above 255 would be lost",
+            remedy="save it with 8 bits, after windowing where it is a CT slice",
+        )
+    return size

@@ -1,0 +1,185 @@
+"""Zip files and folders: what is found in them, and what is refused."""
+
+import stat
+import struct
+import warnings
+import zipfile
+
+import pytest
+
+from lung_attention.data.archive import MAX_MEMBER_BYTES, find_members, open_archive
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import UserError
+
+IQOTH = DATASETS["iqoth"]
+LC25000 = DATASETS["lc25000"]
+
+
+def write_zip(path, members, method=zipfile.ZIP_STORED):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of duplicate names
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name, content in members:
+                archive.writestr(name, content)
+    return path
+
+
+def refusal(path):
+    with pytest.raises(UserError) as caught, open_archive(path) as (names, read):
+        for name in names:
+            read(name)
+    assert str(path) in caught.value.problem
+    return caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "C:/evil.jpg", "a\\..\\evil.jpg", "..", ".", "a\nb.jpg"],
+)  # fmt: skip
+def test_unsafe_names_are_refused(tmp_path, name):
+    assert repr(name) in refusal(write_zip(tmp_path / "a.zip", [("good.jpg", b"1"), (name, b"2")]))
+
+
+def test_an_encrypted_member_is_refused(tmp_path):
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", b"1")])
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flags in the central directory
+    path.write_bytes(content)
+    assert "'a.jpg' is encrypted" in refusal(path)
+
+
+def test_a_link_is_refused(tmp_path):
+    link = zipfile.ZipInfo("a.jpg")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    assert "'a.jpg' is a link" in refusal(write_zip(tmp_path / "a.zip", [(link, "/etc/passwd")]))
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    assert "twice" in refusal(write_zip(tmp_path / "a.zip", [("a.jpg", b"1"), ("a.jpg", b"2")]))
+
+
+def test_a_member_that_would_fill_the_disk_is_refused(tmp_path):
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", b"1")])
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, MAX_MEMBER_BYTES + 1)
+    path.write_bytes(content)
+    assert f"{MAX_MEMBER_BYTES + 1:,} bytes" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_damaged_member_is_named(tmp_path, method):
+    original = b"0123456789" * 100
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", original)], method)
+    content = path.read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    refused = 0
+    for position in range(35, directory, max(1, directory // 40)):
+        damaged = bytearray(content)
+        damaged[position] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            with open_archive(path) as (names, read):
+                assert [read(name) for name in names] == [original]  # a byte that carries nothing
+        except UserError as error:
+            assert "'a.jpg'" in error.problem
+            refused += 1
+    assert refused > 10
+
+
+def test_an_unknown_compression_method_is_no_traceback(tmp_path):
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", b"1")])
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, 8, 9)  # Deflate64, which Windows uses for large files
+    struct.pack_into("<H", content, content.index(b"PK\x01\x02") + 10, 9)
+    path.write_bytes(content)
+    assert "compression" in refusal(path)
+
+
+def test_an_archive_cut_anywhere_is_refused(tmp_path):
+    whole = write_zip(
+        tmp_path / "whole.zip", [("a.jpg", b"0123456789"), ("b.jpg", b"9876543210")]
+    ).read_bytes()
+    for length in range(0, len(whole), 7):
+        path = tmp_path / "cut.zip"
+        path.write_bytes(whole[:length])
+        assert "no complete zip archive" in refusal(path), length
+
+
+def test_a_missing_archive(tmp_path):
+    assert "no such archive" in refusal(tmp_path / "a.zip")
+
+
+def test_a_folder_reads_like_a_zip(tmp_path):
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    (tmp_path / "x" / "y" / "a.jpg").write_bytes(b"1")
+    with open_archive(tmp_path / "x") as (names, read):
+        assert names == ["y/a.jpg"]
+        assert read("y/a.jpg") == b"1"
+        (tmp_path / "x" / "y" / "a.jpg").unlink()
+        with pytest.raises(UserError, match=r"y/a\.jpg"):
+            read("y/a.jpg")
+
+
+ROOT = IQOTH.root
+FILES = [
+    f"{folder}/{folder.removesuffix('s')} ({number}).jpg"
+    for (folder,) in IQOTH.folders
+    for number in (1, 2, 3, 9, 10, 11, 100)
+]
+
+
+def images(names, dataset=IQOTH):
+    return [member.image for member in find_members(names, dataset, path="archive.zip")]
+
+
+@pytest.mark.parametrize("prefix", ["", f"{ROOT}/", f"{ROOT}/{ROOT}/", f"mine/{ROOT}/", "mine/", "./"])
+def test_images_have_the_same_names_however_the_top_folder_is_nested(prefix):
+    # Lexical order as an archive would have it: the result is natural, 2 before 10, classes in label order.
+    assert images(sorted(f"{prefix}{name}" for name in FILES)) == FILES
+
+
+def test_labels_follow_the_folders():
+    labels = {
+        member.image.split("/")[0]: member.label for member in find_members(FILES, IQOTH, path="archive.zip")
+    }
+    assert labels == {"Normal cases": "normal", "Malignant cases": "malignant", "Bengin cases": "benign"}
+
+
+def test_upper_case_endings_are_images_and_other_files_are_not():
+    more = ["Normal cases/Normal case (4).JPG", "Normal cases/Normal case (5).Png"]
+    others = ["Normal cases/Thumbs.db", "IQ-OTH_NCCD lung cancer dataset.txt", "Normal cases/deep/x.jpg"]
+    assert set(images(FILES + more + others)) == set(FILES + more)
+
+
+def test_what_macos_adds_is_no_image():
+    junk = [f"__MACOSX/{ROOT}/{name.replace('/', '/._')}" for name in FILES]
+    beside = [f"{ROOT}/{name.replace('/', '/._')}" for name in FILES]
+    assert images([f"{ROOT}/{name}" for name in FILES] + junk + beside) == FILES
+
+
+@pytest.mark.parametrize("gone", [folder for (folder,) in IQOTH.folders])
+def test_a_missing_or_empty_class_folder_is_named(gone):
+    left = [name for name in FILES if not name.startswith(gone)] + [f"{gone}/notes.txt"]
+    with pytest.raises(UserError, match=f"class folder '{gone}'") as caught:
+        images(left)
+    assert "archive.zip" in caught.value.problem
+
+
+def test_two_copies_of_the_release_are_refused():
+    with pytest.raises(UserError, match="stands in two folders"):
+        images([f"a/{name}" for name in FILES] + [f"b/{name}" for name in FILES])
+
+
+def test_folders_of_the_same_name_deep_in_something_else_are_not_taken():
+    strangers = [f"backup/2019/{name}" for name in FILES]
+    assert images(FILES + strangers) == FILES
+    with pytest.raises(UserError, match="class folder"):
+        images(strangers)
+
+
+def test_colon_images_are_left_out():
+    lung = [f"lung_colon_image_set/lung_image_sets/{folder}/x{n}.jpeg" for (folder,) in LC25000.folders for n in (1, 2)]  # fmt: skip
+    colon = [f"lung_colon_image_set/colon_image_sets/{folder}/x{n}.jpeg" for folder in ("colon_aca", "lung_n") for n in (3,)]  # fmt: skip
+    assert images(colon + lung, LC25000) == [name.split("/", 2)[2] for name in lung]

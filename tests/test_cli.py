@@ -1,0 +1,79 @@
+"""The command line: what a user sees of a mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lung_attention.cli import build_parser
+from lung_attention.errors import UserError, run_guarded
+
+
+def failing(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_a_users_mistake_is_a_message_with_its_remedy_and_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as exited:
+        run_guarded(failing(UserError("no file x", remedy="fetch x")))
+    assert exited.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: no file x\n  -> fetch x\n"
+    assert captured.out == ""
+
+
+def test_an_interruption_says_so(capsys):
+    with pytest.raises(SystemExit) as exited:
+        run_guarded(failing(KeyboardInterrupt()))
+    assert exited.value.code == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_guarded(failing(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
+def test_exit_codes(returned, code):
+    with pytest.raises(SystemExit) as exited:
+        run_guarded(lambda: returned)
+    assert exited.value.code == code
+
+
+def test_overrides_are_collected():
+    arguments = build_parser().parse_args(["repro", "--profile", "local", "--set", "a=1", "--set", "b=2"])
+    assert (arguments.profile, arguments.set) == ("local", ["a=1", "b=2"])
+
+
+def test_without_a_command_the_usage_is_shown(capsys):
+    with pytest.raises(SystemExit) as exited:
+        build_parser().parse_args([])
+    assert exited.value.code == 2
+    assert "usage: lung-attention" in capsys.readouterr().err
+
+
+def test_help_needs_no_tensorflow_and_no_mlflow():
+    code = (
+        "import sys; from lung_attention.cli import build_parser; import lung_attention.isolated;"
+        "build_parser().format_help(); print({'tensorflow', 'keras', 'mlflow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_an_unknown_profile_is_refused_before_anything_runs(tmp_path):
+    params = Path(__file__).parents[1] / "params.yaml"
+    (tmp_path / "params.yaml").write_bytes(params.read_bytes())
+    code = "from lung_attention.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "repro", "--profile", "lokal"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "received 'lokal'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,156 @@
+"""Another profile beside the default one: what is asked of DVC, and what comes back."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lung_attention import isolated
+from lung_attention.data.sources.resolve import fingerprint
+from lung_attention.errors import UserError
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with params.yaml, an archive and two weight files, where DVC is only recorded."""
+    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives" / "iqoth.zip").write_bytes(b"iqoth")
+    (tmp_path / "weights").mkdir()
+    for name in ("mobilenetv2", "densenet121"):
+        (tmp_path / "weights" / f"{name}_notop.weights.h5").write_text(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LUNG_ATTENTION_ARCHIVES", "archives")
+    monkeypatch.setenv("LUNG_ATTENTION_WEIGHTS", "weights")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def asked(project, monkeypatch):
+    """What was asked of DVC: its settings and environment."""
+    seen = {"code": 0}
+
+    def run(command, *, env, check):
+        seen["command"] = command
+        seen["settings"] = [command[i + 1] for i, word in enumerate(command) if word == "-S"]
+        seen["env"] = env
+        return subprocess.CompletedProcess(command, seen["code"])
+
+    monkeypatch.setattr(isolated.subprocess, "run", run)
+    monkeypatch.setattr(isolated, "_reference", lambda name: f"refs/exps/{name}")
+    monkeypatch.setattr(isolated, "_bring_back", lambda profile, reference: seen.update(back=reference))
+    return seen
+
+
+def test_a_profile_runs_in_a_copy_with_the_hashes_of_its_sources(asked, project):
+    isolated.reproduce("local", ["datasets=[iqoth]", "train.recipe.epochs=3", "profiles.local.split.seed=1"])
+    assert asked["command"][2:6] == ["dvc", "exp", "run", "--temp"]
+    assert asked["settings"] == [
+        "profile=local",
+        "datasets=[iqoth,lc25000,lidc_nodules]",
+        f"profiles.local.download.pins.iqoth={fingerprint(project / 'archives' / 'iqoth.zip')}",
+        *(
+            f"profiles.local.backbone.pins.{name}="
+            + fingerprint(project / "weights" / f"{name}_notop.weights.h5")
+            for name in ("mobilenetv2", "densenet121")
+        ),
+        "datasets=[iqoth]",
+        "profiles.local.train.recipe.epochs=3",
+        "profiles.local.split.seed=1",
+    ]
+    assert asked["back"].startswith("refs/exps/local-")
+
+
+def test_a_missing_archive_is_told_before_the_run_and_its_remedy_works(asked):
+    with pytest.raises(UserError, match=r"lc25000\.zip") as caught:
+        isolated.reproduce("local", [])
+    assert "--set 'datasets=[...]'" in caught.value.remedy
+    assert "command" not in asked
+    isolated.reproduce("local", ["datasets=[iqoth]"])
+
+
+def test_backbones_left_out_and_other_sources_need_no_files(asked, project):
+    (project / "weights" / "densenet121_notop.weights.h5").unlink()
+    isolated.reproduce("local", ["datasets=[iqoth]", "backbones=[mobilenetv2]"])
+    isolated.reproduce("local", ["datasets=[iqoth]", "backbone.source=random"])
+    assert not any("backbone.pins" in setting for setting in asked["settings"])
+
+
+def test_the_sample_profile_needs_no_variables(asked, monkeypatch):
+    monkeypatch.delenv("LUNG_ATTENTION_ARCHIVES")
+    monkeypatch.delenv("LUNG_ATTENTION_WEIGHTS")
+    isolated.reproduce("sample", [])
+    assert not any("pins" in setting for setting in asked["settings"])
+
+
+def test_the_copy_uses_its_own_code_and_our_files(asked, project):
+    isolated.reproduce("sample", [])
+    env = asked["env"]
+    assert env["PYTHONPATH"] == "src"
+    assert env["LUNG_ATTENTION_ARCHIVES"] == str(project / "archives")
+    assert env["MLFLOW_TRACKING_URI"] == f"sqlite:///{project / 'mlflow.db'}"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("sqlite:///runs/my.db", "sqlite:///{project}/runs/my.db"),
+        ("sqlite:////var/my.db", "sqlite:////var/my.db"),
+        ("http://server:5000/a?b=c", "http://server:5000/a?b=c"),
+    ],
+)
+def test_a_relative_database_does_not_end_in_the_copy(asked, project, monkeypatch, given, expected):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    isolated.reproduce("sample", [])
+    assert asked["env"]["MLFLOW_TRACKING_URI"] == expected.format(project=project)
+
+
+def test_a_failed_run_brings_nothing_back(asked):
+    asked["code"] = 1
+    with pytest.raises(UserError, match="did not end well") as caught:
+        isolated.reproduce("sample", [])
+    assert "make repro PROFILE=sample" in caught.value.remedy
+    assert "back" not in asked
+
+
+@pytest.mark.parametrize(
+    ("profile", "overrides", "part"), [("lokal", [], "'lokal'"), ("sample", ["x"], "'x'")]
+)
+def test_mistakes_are_named(asked, profile, overrides, part):
+    with pytest.raises(UserError, match=part):
+        isolated.reproduce(profile, overrides)
+    assert "command" not in asked
+
+
+def test_what_comes_back_is_this_profiles_results_parameters_and_lock_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def git(*arguments):
+        command = ["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def write(state):
+        for name in ("params.yaml", "dvc.lock", "results/sample/a.json", "results/local/a.json"):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(state)
+
+    git("init", "-q")
+    write("old")
+    git("add", ".")
+    git("commit", "-qm", "old")
+    write("new")
+    git("add", ".")
+    git("commit", "-qm", "new")
+    git("update-ref", "refs/exps/ab/abcd/local-1", "HEAD")
+    git("reset", "-q", "--hard", "HEAD~1")
+    isolated._bring_back("local", isolated._reference("local-1"))
+    changed = {str(path) for path in Path().rglob("*") if path.is_file() and ".git" not in path.parts}
+    assert {name for name in changed if Path(name).read_text() == "new"} == {
+        "results/local/a.json", "results/local/params.yaml", "results/local/dvc.lock",
+    }  # fmt: skip
+    assert Path("params.yaml").read_text() == Path("results/sample/a.json").read_text() == "old"
+    with pytest.raises(UserError, match="local-2"):
+        isolated._reference("local-2")
