@@ -11,7 +11,11 @@ def test_a_cell_is_named_like_its_stage():
 def test_the_design_is_the_full_matrix_in_order():
     cells = list(design(["a", "b"], ["m"], ["plain", "attention"], ["published", "grouped"]))
     assert len(cells) == len(set(cells)) == 8
-    assert [cell.name for cell in cells[:3]] == ["a-m-plain-published", "a-m-plain-grouped", "a-m-attention-published"]  # fmt: skip
+    assert [cell.name for cell in cells[:3]] == [
+        "a-m-plain-published",
+        "a-m-plain-grouped",
+        "a-m-attention-published",
+    ]
 
 
 def test_no_two_files_share_a_path_and_no_profile_reaches_into_another():

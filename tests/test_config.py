@@ -125,8 +125,14 @@ def test_a_profile_that_does_not_cover_the_datasets(tmp_path):
 
 @pytest.mark.parametrize(
     "key",
-    ["download.pins", "audit.near_duplicates_leak", "preprocess.image_size_px", "train.seeds", "train.learning_rate"],
-)  # fmt: skip
+    [
+        "download.pins",
+        "audit.near_duplicates_leak",
+        "preprocess.image_size_px",
+        "train.seeds",
+        "train.learning_rate",
+    ],
+)
 def test_a_dataset_without_a_value(tmp_path, key):
     assert f"profiles.sample.{key}: no value for ['lidc']" in refusal(
         tmp_path, {(*S, *key.split("."), "lidc"): ...}

@@ -34,8 +34,17 @@ def refusal(path):
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "C:/evil.jpg", "a\\..\\evil.jpg", "..", ".", "a\nb.jpg"],
-)  # fmt: skip
+    [
+        "../evil.jpg",
+        "a/../../evil.jpg",
+        "/etc/evil.jpg",
+        "C:/evil.jpg",
+        "a\\..\\evil.jpg",
+        "..",
+        ".",
+        "a\nb.jpg",
+    ],
+)
 def test_unsafe_names_are_refused(tmp_path, name):
     assert repr(name) in refusal(write_zip(tmp_path / "a.zip", [("good.jpg", b"1"), (name, b"2")]))
 
@@ -180,6 +189,14 @@ def test_folders_of_the_same_name_deep_in_something_else_are_not_taken():
 
 
 def test_colon_images_are_left_out():
-    lung = [f"lung_colon_image_set/lung_image_sets/{folder}/x{n}.jpeg" for (folder,) in LC25000.folders for n in (1, 2)]  # fmt: skip
-    colon = [f"lung_colon_image_set/colon_image_sets/{folder}/x{n}.jpeg" for folder in ("colon_aca", "lung_n") for n in (3,)]  # fmt: skip
+    lung = [
+        f"lung_colon_image_set/lung_image_sets/{folder}/x{n}.jpeg"
+        for (folder,) in LC25000.folders
+        for n in (1, 2)
+    ]
+    colon = [
+        f"lung_colon_image_set/colon_image_sets/{folder}/x{n}.jpeg"
+        for folder in ("colon_aca", "lung_n")
+        for n in (3,)
+    ]
     assert images(colon + lung, LC25000) == [name.split("/", 2)[2] for name in lung]

@@ -182,8 +182,12 @@ def test_patients_are_read_from_names(dataset, image, label, patient):
 
 @pytest.mark.parametrize(
     ("dataset", "image"),
-    [("lidc", "train/benign/slice 5.png"), ("lidc_nodules", "benign/0004_nodule-0.png"), ("lidc", "a/2-17.dcm.png")],
-)  # fmt: skip
+    [
+        ("lidc", "train/benign/slice 5.png"),
+        ("lidc_nodules", "benign/0004_nodule-0.png"),
+        ("lidc", "a/2-17.dcm.png"),
+    ],
+)
 def test_a_name_without_its_patient_is_refused(dataset, image):
     with pytest.raises(UserError, match="does not tell its patient") as caught:
         patient_of(dataset, image, "benign")

@@ -30,9 +30,13 @@ def test_what_is_missing_is_named_with_what_is_there(folder, find, name):
     assert name in caught.value.problem
 
 
-@pytest.mark.parametrize(("find", "name", "variable"), [
-    (find_archive, "iqoth", "LUNG_ATTENTION_ARCHIVES"), (find_weights, "densenet121", "LUNG_ATTENTION_WEIGHTS"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("find", "name", "variable"),
+    [
+        (find_archive, "iqoth", "LUNG_ATTENTION_ARCHIVES"),
+        (find_weights, "densenet121", "LUNG_ATTENTION_WEIGHTS"),
+    ],
+)
 def test_a_variable_that_is_unset_empty_or_no_folder(monkeypatch, tmp_path, find, name, variable):
     for value in (None, "", str(tmp_path / "nowhere")):
         monkeypatch.delenv(variable, raising=False)

@@ -1,0 +1,105 @@
+"""The published splits: partitions of the published sizes, whatever the images are called."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lung_attention.data.catalog import DATASETS
+from lung_attention.published import load_published
+from lung_attention.splits.published import published_split
+
+SUPPORTS = {
+    result.dataset: [sum(row) for row in result.confusion_matrix] for result in load_published().results
+}
+
+
+def made_up(counts, classes, group=""):
+    labels = [name for name, count in zip(classes, counts, strict=True) for _ in range(count)]
+    images = [f"{label}/{row}.png" for row, label in enumerate(labels)]
+    return pd.DataFrame({"image": images, "label": labels, "group": group})
+
+
+def full_size(dataset_id):
+    dataset = DATASETS[dataset_id]
+    return made_up(dataset.counts, dataset.classes)
+
+
+@pytest.mark.parametrize(
+    ("dataset_id", "sizes"),
+    [
+        ("iqoth", {"train": 877, "test": 220}),  # its test part was its validation part
+        ("lc25000", {"train": 12_000, "validation": 1_500, "test": 1_500}),
+        ("lidc_nodules", {"train": 1_321, "validation": 331, "test": 414}),
+    ],
+)
+def test_sizes(dataset_id, sizes):
+    table = published_split(full_size(dataset_id), dataset_id, seed=10)
+    assert table["subset"].value_counts().to_dict() == sizes
+    assert (table["fold"] == 0).all()
+
+
+@pytest.mark.parametrize("dataset_id", ["iqoth", "lc25000"])
+def test_published_supports(dataset_id):
+    table = published_split(full_size(dataset_id), dataset_id, seed=10)
+    supports = table[table["subset"] == "test"]["label"].value_counts()
+    assert [supports[name] for name in DATASETS[dataset_id].classes] == SUPPORTS[dataset_id]
+
+
+@pytest.mark.parametrize("dataset_id", ["iqoth", "lc25000"])
+def test_published_splits_depend_on_no_seed_of_ours(dataset_id):
+    manifest = full_size(dataset_id)
+    pd.testing.assert_frame_equal(*(published_split(manifest, dataset_id, seed=seed) for seed in (1, 2)))
+
+
+def test_nodules_are_stratified_and_follow_the_seed():
+    manifest = full_size("lidc_nodules")
+    first, again, other = (published_split(manifest, "lidc_nodules", seed=seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(first, again)
+    assert (first["subset"] != other["subset"]).any()
+    share = (manifest["label"] == "malignant").mean()
+    for _, part in first.groupby("subset"):
+        assert abs((part["label"] == "malignant").sum() - share * len(part)) <= 1
+
+
+def test_lidc_goes_by_the_folders_of_the_archive():
+    names = {
+        "train/malignant/174-001 (2).dcm.png": "train",
+        "train/malignant/174-001 (10).dcm.png": "train",
+        "valid/malignant/1-5.dcm.png": "validation",
+        "test/malignant/174-001 (3).dcm.png": "test",
+        "train/benign/1-5.dcm.png": "train",
+        "valid/benign/205-001 (77).dcm.png": "validation",
+        "test/benign/28-001 (1).dcm.png": "test",
+    }
+    manifest = pd.DataFrame(
+        {"image": list(names), "label": [name.split("/")[1] for name in names], "group": "p"}
+    )
+    table = published_split(manifest, "lidc", seed=0)
+    assert dict(zip(table["image"], table["subset"], strict=True)) == names
+    assert (table["group"] == "p").all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dataset_id=st.sampled_from(["iqoth", "lc25000", "lidc_nodules"]),
+    counts=st.lists(st.integers(12, 60), min_size=2, max_size=3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_split_is_a_partition_in_the_manifests_order(dataset_id, counts, seed):
+    manifest = made_up(counts, ["a", "b", "c"][: len(counts)])
+    table = published_split(manifest, dataset_id, seed=seed)
+    assert list(table.columns) == ["image", "label", "group", "fold", "subset"]
+    assert table["image"].tolist() == manifest["image"].tolist()
+    assert table["label"].tolist() == manifest["label"].tolist()
+    expected = {"train", "test"} if dataset_id == "iqoth" else {"train", "validation", "test"}
+    assert set(table["subset"]) == expected
+    share = (table["subset"] == "train").mean()
+    assert share == pytest.approx(0.64 if dataset_id == "lidc_nodules" else 0.8, abs=2 / len(table))
+
+
+def test_the_manifest_is_left_alone():
+    manifest = full_size("iqoth")
+    before = manifest.copy()
+    published_split(manifest, "iqoth", seed=0)
+    pd.testing.assert_frame_equal(manifest, before)
