@@ -23,6 +23,7 @@ from scipy import sparse
 from lung_attention.similarity import grey
 
 Floats = NDArray[np.float32]
+Integers = NDArray[np.intp]
 
 MAX_ROTATION_DEG = 25
 """The strongest rotation of LC25000's augmentation."""
@@ -149,7 +150,7 @@ def _disc(radius: float) -> Disc:
 
 def cropped_scores(
     thumbnails: NDArray[np.uint8], first: NDArray[np.intp], second: NDArray[np.intp]
-) -> Floats:
+) -> tuple[Floats, Integers, Integers]:
     """Registered correlation of pairs of tiles, both of them turned and cropped, and mirrored.
 
     Args:
@@ -158,15 +159,19 @@ def cropped_scores(
         second: `(pairs,)`, row numbers.
 
     Returns:
-        `(pairs,)`: the best correlation over all rotations of both by whole degrees up to 25 and all mirror
-        images; of pairs nowhere alike, that over some of them.
+        Three arrays `(pairs,)`: the best correlation over all rotations of both by whole degrees up to 25
+        and all mirror images (of pairs nowhere alike, over some of them); the degrees of the first tile and
+        of the second in which it was found.
     """
     disc = _disc(_CROPPED_RADIUS)
     degrees = np.arange(-MAX_ROTATION_DEG, MAX_ROTATION_DEG + 1)
     seen = looks(thumbnails, disc, [cropped_rotation(float(angle)) for angle in degrees])
     around = _around(np.arange(1, len(degrees), 4), len(degrees), reach=3)
     mirrors = disc.mirrors(quarter_turns=False)
-    return _best(seen, seen, mirrors, around, around, first, second, least=_COARSE_LEAST_CROPPED)
+    scores, ours, theirs = _best(
+        seen, seen, mirrors, around, around, first, second, least=_COARSE_LEAST_CROPPED
+    )
+    return scores, degrees[ours], degrees[theirs]
 
 
 def shifted_scores(
@@ -194,7 +199,7 @@ def shifted_scores(
     both = (line[:, None, :, None] * len(steps) + line[None, :, None, :]).reshape(len(line) ** 2, -1)
     around = _around(np.arange(1, len(turns), 3), len(turns), reach=2)
     mirrors = disc.mirrors(quarter_turns=True)
-    return _best(shifted, turned, mirrors, both, around, first, second, least=_COARSE_LEAST_SHIFTED)
+    return _best(shifted, turned, mirrors, both, around, first, second, least=_COARSE_LEAST_SHIFTED)[0]
 
 
 def _around(coarse: NDArray[np.intp], n: int, *, reach: int) -> NDArray[np.intp]:
@@ -213,7 +218,7 @@ def _best(
     second: NDArray[np.intp],
     *,
     least: float,
-) -> Floats:
+) -> tuple[Floats, Integers, Integers]:
     """Best correlation of pairs over the poses of either and all mirror images, coarse to fine.
 
     Args:
@@ -227,7 +232,7 @@ def _best(
         least: Coarse correlation below which a pair is not looked at closely.
 
     Returns:
-        `(pairs,)`.
+        Three arrays `(pairs,)`: the correlation, and the pose of the first tile and of the second.
     """
     low = slice(0, _COARSE_PATTERNS)
     coarse = our_poses[:, our_poses.shape[1] // 2]
@@ -235,6 +240,7 @@ def _best(
         theirs[:, their_poses[:, their_poses.shape[1] // 2], low], dtype=np.float32
     )
     found = np.zeros(len(first), dtype=np.float32)
+    poses = np.zeros((2, len(first)), dtype=np.intp)
     for own, pairs in _by_first(first, len(ours)):
         others = second[pairs]
         mirrored = np.stack([ours[own].astype(np.float32) @ mirror for mirror in mirrors])
@@ -243,14 +249,22 @@ def _best(
         products = products.reshape(len(others), -1)
         best = products.argmax(axis=1)
         scores = products[np.arange(len(others)), best]
-        close = np.flatnonzero(scores >= least)
         shape = (len(their_poses), len(mirrors), len(our_poses))
-        their_best, mirror, our_best = np.unravel_index(best[close], shape)
-        ours_near = mirrored[mirror[:, None], our_poses[our_best]]
-        theirs_near = theirs[others[close][:, None], their_poses[their_best]].astype(np.float32)
-        scores[close] = (ours_near @ theirs_near.transpose(0, 2, 1)).max(axis=(1, 2), initial=-1)
+        their_best, mirror, our_best = np.unravel_index(best, shape)
+        poses[:, pairs] = coarse[our_best], their_poses[their_best, their_poses.shape[1] // 2]
+        close = np.flatnonzero(scores >= least)
+        if len(close):
+            our_near, their_near = our_poses[our_best[close]], their_poses[their_best[close]]
+            ours_near = mirrored[mirror[close][:, None], our_near]
+            theirs_near = theirs[others[close][:, None], their_near].astype(np.float32)
+            products = (ours_near @ theirs_near.transpose(0, 2, 1)).reshape(len(close), -1)
+            best = products.argmax(axis=1)
+            rows = np.arange(len(close))
+            scores[close] = products[rows, best]
+            poses[0, pairs[close]] = our_near[rows, best // their_near.shape[1]]
+            poses[1, pairs[close]] = their_near[rows, best % their_near.shape[1]]
         found[pairs] = scores
-    return found
+    return found, poses[0], poses[1]
 
 
 def _by_first(first: NDArray[np.intp], n: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
@@ -286,8 +300,8 @@ def looks(
     for block in range(0, len(poses), _POSES_AT_ONCE):
         weights = []
         for number in range(block, min(block + _POSES_AT_ONCE, len(poses))):
-            sampler = _sampler(side, disc.points, poses[number], shifts[number])
-            weight = np.asarray(sampler.T @ disc.projection, dtype=np.float32)
+            sampling = sampler(side, disc.points, poses[number], shifts[number])
+            weight = np.asarray(sampling.T @ disc.projection, dtype=np.float32)
             seen = np.flatnonzero(weight.any(axis=1))
             weights.append((number, seen, weight[seen]))
         for start in range(0, len(thumbnails), _CHUNK):
@@ -300,10 +314,20 @@ def looks(
     return found
 
 
-def _sampler(
+def sampler(
     side: int, points: NDArray[np.float64], pose: NDArray[np.float64], shift: tuple[float, float]
 ) -> sparse.csr_array:
-    """Matrix `(m, side * side)` that samples the disc from a tile, bilinearly."""
+    """Matrix `(m, side * side)` that samples a tile where its original's points are, bilinearly.
+
+    Args:
+        side: Of the tile, in pixels.
+        points: `(2, m)`, rows and columns from the centre, of the original's side.
+        pose: `(2, 2)`, from tile to original.
+        shift: Added to the points in the tile (row, column), of its side.
+
+    Returns:
+        The matrix. Points outside the tile get the value at its margin.
+    """
     places = (np.linalg.inv(pose) @ points + np.array(shift)[:, None]) * side + (side - 1) / 2
     places = np.clip(places, 0, side - 1.001)
     corner = np.floor(places).astype(np.intp)

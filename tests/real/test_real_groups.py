@@ -1,0 +1,109 @@
+"""The groups of the real archives."""
+
+import os
+import re
+import time
+import zipfile
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from natsort import natsorted
+
+from lung_attention.data.catalog import DATASETS
+from lung_attention.images import thumbnail
+from lung_attention.splits.groups import groups_with_two_labels, infer_groups
+from lung_attention.splits.pseudo_groups import PseudoGroupSettings
+from lung_attention.splits.source_tiles import SourceTileSettings
+
+FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        not FOLDER, reason="LUNG_ATTENTION_ARCHIVES does not name the folder of the real archives"
+    ),
+]
+
+
+@cache
+def load(dataset_id):
+    """Manifest and thumbnails, read from the zip without the package's importer."""
+    path = Path(FOLDER) / f"{dataset_id}.zip"
+    if not path.is_file():
+        pytest.skip(f"LUNG_ATTENTION_ARCHIVES has no {dataset_id}.zip")
+    dataset = DATASETS[dataset_id]
+    rows, thumbnails = [], []
+    with zipfile.ZipFile(path) as archive:
+        for label, folders in zip(dataset.classes, dataset.folders, strict=True):
+            tops = tuple(f"{dataset.root}/{folder}/" for folder in folders)
+            for name in natsorted(name for name in archive.namelist() if name.startswith(tops)):
+                content = archive.read(name)
+                patient = re.search(r"LIDC-IDRI-\d{4}(?=_)", name)
+                image = name.removeprefix(f"{dataset.root}/")
+                rows.append((image, label, sha256(content).hexdigest(), patient[0] if patient else ""))
+                thumbnails.append(thumbnail(content))
+    return pd.DataFrame(rows, columns=["image", "label", "sha256", "group"]), np.stack(thumbnails)
+
+
+def find(dataset_id, *, strictness="thumbnails_and_neighbours"):
+    manifest, thumbnails = load(dataset_id)
+    groups = infer_groups(
+        manifest,
+        thumbnails,
+        dataset_id,
+        twin_cosine=0.98,
+        pseudo=PseudoGroupSettings(strictness=strictness, cosine=0.90, neighbour_cosine=0.80),
+        source=SourceTileSettings(
+            candidates=100, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3
+        ),
+    )
+    assert groups.groupby(manifest["sha256"]).nunique().max() == 1
+    return manifest, groups
+
+
+def test_iqoth_by_thumbnails_alone():
+    _, groups = find("iqoth", strictness="thumbnails")
+    assert groups.nunique() == 116
+
+
+def test_iqoth_with_neighbours_does_not_collapse():
+    _, loose = find("iqoth", strictness="thumbnails")
+    manifest, groups = find("iqoth")
+    assert groups.nunique() == 94
+    assert groups.value_counts().max() < 0.05 * len(groups)
+    assert groups.groupby(loose).nunique().max() == 1  # the stricter only joins
+    assert len(groups_with_two_labels(manifest["label"].to_numpy(), groups.to_numpy())) == 2
+
+
+def test_no_two_patients_of_the_nodules_share_a_picture():
+    manifest, groups = find("lidc_nodules")
+    assert groups.tolist() == manifest["group"].tolist()
+    assert groups.nunique() == 668
+
+
+@cache
+def find_lc25000():
+    load("lc25000")
+    start = time.process_time()
+    return *find("lc25000"), time.process_time() - start
+
+
+def test_lc25000_has_about_250_source_tiles_a_class():
+    manifest, groups, seconds = find_lc25000()
+    per_class = groups.groupby(manifest["label"]).nunique()
+    assert per_class.between(235, 250).all(), per_class.to_dict()
+    assert not groups_with_two_labels(manifest["label"].to_numpy(), groups.to_numpy())
+    assert groups.value_counts().between(5, 80).all()
+    assert seconds < 300
+
+
+def test_strongly_turned_copies_of_lc25000_are_found():
+    manifest, groups, _ = find_lc25000()
+    group_of = dict(zip(manifest["image"], groups, strict=True))
+    # One original by eye, from hardly turned to turned by 25 degrees either way and half cropped away.
+    copies = (1001, 2962, 4554, 212, 4857, 1832, 2009, 2482, 3263)
+    assert len({group_of[f"lung_scc/lungscc{number}.jpeg"] for number in copies}) == 1
