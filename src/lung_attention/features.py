@@ -72,6 +72,8 @@ def extract_features(
                 array[start:number] = features
                 start = number
                 batch.clear()
+        if start != len(images):
+            raise ValueError(f"Expected {len(images)} images. Received: {start}")
         array.flush()
         del array
     write_json(

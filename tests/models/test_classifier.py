@@ -96,7 +96,6 @@ def test_it_opens_where_only_the_models_are_imported_and_says_the_same(trained, 
     np.testing.assert_allclose(found, probabilities_of(loaded, images[:1]), atol=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="the nested head is saved with the state of its optimizer")
 def test_the_file_carries_no_optimizer(trained, loaded):
     with zipfile.ZipFile(trained[2]) as file, h5py.File(io.BytesIO(file.read("model.weights.h5"))) as weights:
         names = []

@@ -88,7 +88,6 @@ def test_rows_of_groups_are_taken_by_position_not_by_index():
     pd.testing.assert_frame_equal(grouped_split(manifest, groups, folds=3, seed=0), expected)
 
 
-@pytest.mark.xfail(strict=True, reason="only the number of groups is checked, not the folds drawn")
 def test_a_fold_without_a_class_is_refused():
     # Two groups of each class, but a group of both classes draws the other images of one class to its side.
     groups = [["b"], ["a"] * 8, ["b"] * 3, ["a"] * 4 + ["b"] * 3]

@@ -57,5 +57,7 @@ def build_classifier(
         A model from uint8 pixels `(batch_size, height, width, 3)` to probabilities `(batch_size, classes)`,
         uncompiled, so that its file carries no optimizer state.
     """
+    # A fitted head would be saved with the state of its optimizer; this one shares its weights and has none.
+    head = keras.Model(head.inputs, head.outputs, name=head.name)
     pixels = keras.Input((None, None, 3), dtype="uint8", name="image")
     return keras.Model(pixels, head(backbone(preprocessing(pixels))), name="lung_attention")

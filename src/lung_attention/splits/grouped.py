@@ -42,5 +42,12 @@ def grouped_split(manifest: pd.DataFrame, groups: pd.Series[str], *, folds: int,
     ):
         fold_of[test] = fold
     table["fold"] = fold_of
+    images = pd.crosstab(table["fold"], table["label"])
+    for fold, label in np.argwhere(images.to_numpy() == 0):
+        raise UserError(
+            f"fold {images.index[fold]} has no image of class {images.columns[label]!r}, "
+            "since groups carry more than one class",
+            remedy="lower split.folds, or change split.seed, in params.yaml",
+        )
     table["subset"] = CROSS_VALIDATION
     return table

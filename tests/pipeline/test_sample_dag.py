@@ -1,0 +1,144 @@
+"""The DAG on the embedded sample, end to end, in a copy of the repository."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lung_attention.cells import PARAMS, Cell, Paths, design
+from lung_attention.config import load_config
+from lung_attention.data.sample import PLANTED
+
+pytestmark = pytest.mark.pipeline
+
+ROOT = Path(__file__).parents[2]
+CONFIG = load_config(ROOT / PARAMS)
+CELLS = list(design(CONFIG.datasets, CONFIG.backbones, CONFIG.heads, CONFIG.splits))
+PATHS = Paths("sample")
+ONE = Cell("iqoth", "mobilenetv2", "attention", "grouped")
+
+
+def run(copy, *command, check=True):
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DVC_", "LUNG_"))
+    }
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["PYTHONPATH"] = "src"
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    if check:
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The tracked files in a new git repository, after `dvc repro`."""
+    copy = tmp_path_factory.mktemp("dag") / "copy"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, tracked.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    run(copy, "git", "init", "-q")
+    run(copy, "git", "config", "user.email", "test@localhost")
+    run(copy, "git", "config", "user.name", "test")
+    run(copy, "git", "add", "-A")
+    run(copy, "git", "commit", "-qm", "start")
+    run(copy, "dvc", "repro")
+    return copy
+
+
+def metrics(copy, cell):
+    return json.loads((copy / PATHS.metrics(cell)).read_text(encoding="utf-8"))
+
+
+def test_a_second_repro_does_nothing_and_says_so(copy):
+    assert "Data and pipelines are up to date." in run(copy, "dvc", "repro").stdout
+
+
+def test_every_cell_has_its_figures(copy):
+    summary = pd.read_csv(copy / PATHS.summary)
+    factors = ["dataset", "backbone", "head", "split"]
+    assert {tuple(row) for row in summary[factors].itertuples(index=False)} == {
+        (cell.dataset, cell.backbone, cell.head, cell.split) for cell in CELLS
+    }
+    assert summary["accuracy"].between(summary["accuracy_low"], summary["accuracy_high"]).all()
+    for name in (PATHS.report_markdown, PATHS.report_html):
+        text = (copy / name).read_text(encoding="utf-8")
+        assert all(sentence in text for sentence in CONFIG.active.stand_ins)
+    assert (copy / PATHS.report_html).stat().st_size <= 3 * 2**20
+
+
+def test_git_sees_no_change_but_the_lock_and_the_results(copy):
+    changed = run(copy, "git", "status", "--porcelain").stdout.splitlines()
+    assert [line for line in changed if not line[3:].startswith(("dvc.lock", "results/sample/"))] == []
+
+
+def test_figures_agree_with_the_committed_ones_within_the_stated_tolerance(copy):
+    assert "within the tolerance" in run(copy, "lung-attention", "drift").stdout
+
+
+def test_each_cell_is_one_complete_run(copy):
+    script = (
+        "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db')\n"
+        "runs = mlflow.search_runs(experiment_names=['lung-attention/sample'], output_format='list',\n"
+        "    filter_string=\"tags.kind = 'cell'\", max_results=1000)\n"
+        "for run in runs:\n"
+        "    tags = run.data.tags\n"
+        "    print(tags['stage'], run.info.status, tags['complete'], 'test_accuracy' in run.data.metrics)"
+    )
+    found = run(copy, sys.executable, "-c", script).stdout.split("\n")
+    assert sorted(filter(None, found)) == sorted(f"{cell.stage} FINISHED true True" for cell in CELLS)
+
+
+def test_a_forced_rerun_gives_the_same_bytes_and_supersedes_its_run(copy):
+    names = [PATHS.metrics(ONE), PATHS.predictions(ONE), PATHS.history(ONE)]
+    before = [(copy / name).read_bytes() for name in names]
+    run(copy, "dvc", "repro", "--single-item", "--force", ONE.stage)
+    run(copy, "dvc", "repro", "--single-item", "--force", f"evaluate@{ONE.name}")
+    assert [(copy / name).read_bytes() for name in names] == before
+
+
+def test_a_change_of_the_report_retrains_nothing(copy):
+    page = copy / "src" / "lung_attention" / "report" / "page.py"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text + "\n# changed\n", encoding="utf-8")
+    try:
+        status = json.loads(run(copy, "dvc", "status", "--json").stdout)
+    finally:
+        page.write_text(text, encoding="utf-8")
+    assert set(status) == {"report"}
+
+
+@pytest.mark.parametrize("command", [("metrics", "show"), ("metrics", "diff"), ("exp", "show"), ("dag",)])
+def test_dvc_shows_what_there_is(copy, command):
+    run(copy, "dvc", *command)
+
+
+def test_a_trained_attention_is_connected(copy):
+    script = (
+        "import sys; import keras, numpy as np; import lung_attention.models\n"
+        "model = keras.saving.load_model(sys.argv[1])\n"
+        "image = np.random.default_rng(0).integers(0, 255, (1, 90, 100, 3)).astype('uint8')\n"
+        "before = np.asarray(model(image))\n"
+        "layer = model.get_layer('head').get_layer('soft_attention')\n"
+        "layer.kernels.assign(np.random.default_rng(1).normal(size=layer.kernels.shape))\n"
+        "print('moved', float(np.abs(np.asarray(model(image)) - before).max()))"
+    )
+    cell = Cell("iqoth", "densenet121", "attention", "published")
+    said = run(copy, sys.executable, "-c", script, str(PATHS.model(cell))).stdout
+    assert float(said.split("moved")[1]) > 1e-4
+
+
+@pytest.mark.parametrize("dataset", CONFIG.datasets)
+def test_the_audit_finds_the_planted_traps(copy, dataset):
+    audit = json.loads((copy / PATHS.audit(dataset)).read_text(encoding="utf-8"))
+    planted = PLANTED[dataset]
+    assert audit["redundant_files"]["total"] == planted.redundant_files
+    assert audit["splits"]["published"]["leak"]
+    assert not audit["splits"]["grouped"]["leak"]
