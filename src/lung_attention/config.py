@@ -83,6 +83,8 @@ class SourceTiles(_Section):
 
     candidates: Count
     correlation: Cosine
+    overlap_correlation: Cosine
+    least_overlap: Cosine
 
 
 class Grouping(_Section):

@@ -111,7 +111,7 @@ def test_the_paths_of_dvc_yaml_are_those_of_the_package():
             continue
         known.add(str(value))
     known |= {f"{paths.results}/cells", f"{paths.results}/audit", f"{paths.results}/baselines"}
-    known |= {f"{paths.artifacts}/splits", "data"}
+    known |= {f"{paths.artifacts}/{folder}" for folder in ("archives", "manifests", "splits")} | {"data"}
     for stage in STAGES.values():
         kinds = ("deps", "outs", "metrics", "plots")
         for entry in itertools.chain.from_iterable(stage.get(kind, []) for kind in kinds):
