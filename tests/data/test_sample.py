@@ -6,6 +6,7 @@ import re
 import time
 import zipfile
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,16 @@ NAMES = {
 # SHA-256 over the sorted names and decoded pixels of each embedded archive.
 CONTENT = {
     "iqoth": "2238a08b6f821ede3188928eeaa0eca5eda74442a9fad0389913ffa6971a913c",
-    "lc25000": "85db623228ef9e951cf9b13a37fc4052e4c4e5e4d5175ec4b477a1bc238f2d91",
+    "lc25000": "8be5b19ff191adb591e430dbe2c019e24890f4af160c08227779a3a2867c010c",
     "lidc": "3a63d99fd585472b46f3741ed28ba746b9330df7aa19785142e97f40ab9bd853",
     "lidc_nodules": "1f545a21a0fbc2c7912fb6f3ccd26afeee66d5d0e71de8b0bb53a606a29461ba",
 }
 BOTH = pytest.mark.parametrize("dataset_id", sorted(PLANTED))
+
+
+@cache
+def truth_of(dataset_id):
+    return true_groups(dataset_id, SEED)
 
 
 def members(archive):
@@ -96,14 +102,13 @@ def test_drawing_is_quick(drawn):
     assert drawn[2] < 20
 
 
-def test_bytes_repeat_and_another_seed_draws_other_images(tmp_path, drawn):
+def test_another_seed_draws_other_images(tmp_path, drawn):
     folder, digests, _ = drawn
-    assert make_sample(tmp_path / "again", seed=SEED) == digests
-    others = make_sample(tmp_path / "other", seed=SEED + 1)
+    others = make_sample(tmp_path, seed=SEED + 1)
     assert set(others) == set(digests)
     for name in digests:
         ours = {hashlib.sha256(content).digest() for content in members(folder / name).values()}
-        theirs = {hashlib.sha256(content).digest() for content in members(tmp_path / "other" / name).values()}
+        theirs = {hashlib.sha256(content).digest() for content in members(tmp_path / name).values()}
         assert not ours & theirs
 
 
@@ -135,7 +140,7 @@ def test_duplicates_are_planted(embedded):
     assert sum(len(group) - 1 for group in sets) == planted.redundant_files
     across = [group for group in sets if len({labels[image] for image in group}) > 1]
     assert sum(len(group) - 1 for group in across) == planted.redundant_across_classes
-    truth = true_groups(dataset.id, SEED)
+    truth = truth_of(dataset.id)
     assert all(len({truth[image] for image in group}) == 1 for group in sets)
 
 
@@ -163,7 +168,7 @@ def test_sizes_give_the_class_away_where_planted(embedded):
 
 def test_groups_are_as_planted_and_can_be_split(embedded):
     dataset, images, labels, planted = embedded
-    truth = true_groups(dataset.id, SEED)
+    truth = truth_of(dataset.id)
     assert set(truth) == set(images)
     labels_of = defaultdict(set)
     for image, group in truth.items():
@@ -176,7 +181,7 @@ def test_groups_are_as_planted_and_can_be_split(embedded):
 
 
 def test_slices_of_a_case_bear_consecutive_numbers_and_nearly_repeat():
-    truth = true_groups("iqoth", SEED)
+    truth = truth_of("iqoth")
     images = {name.split("/", 1)[1]: content for name, content in members(EMBEDDED / "iqoth.zip").items()}
     vectors = {}
     for image, content in images.items():

@@ -53,7 +53,7 @@ class Planted:
 
 PLANTED: dict[str, Planted] = {
     "iqoth": Planted(images=(70, 80, 30), redundant_files=12, odd_sized=6, groups=25),
-    "lc25000": Planted(images=(80, 80, 80), redundant_files=9, groups=48),
+    "lc25000": Planted(images=(100, 100, 100), redundant_files=9, groups=60),
     "lidc": Planted(
         images=(90, 88),
         redundant_files=10,
@@ -97,12 +97,15 @@ _IQOTH_PX = 128
 _IQOTH_ODD_PX = (104, 152)
 """Height and width of the last malignant case, as some real malignant scans are cut out by hand."""
 
-_TILES = 16
+_TILES = 20
 _COPIES = 5
 _REPEATED_TILES = 3
 _TILE_PX = 96
-_SOURCE_PX = 168
-"""A turned and shifted tile of 96 px stays inside a source of 168 px."""
+_SOURCE_PX = 144
+_MOST_TURNED = 0.07
+"""Tangent of half the largest angle: 8 degrees. The real copies' 25 would leave a sixth of a tile."""
+_MIRRORED = 0.3
+"""Share of copies mirrored, of either axis."""
 
 _LIDC_PX = 128
 _LIDC: dict[int, tuple[int, int, int]] = {
@@ -236,20 +239,28 @@ def _iqoth(stream: list[int]) -> Iterator[_Picture]:
 
 
 def _augmented(rng: np.random.Generator, source: Pixels) -> Pixels:
-    """A copy of a tile: turned by quarters and a small angle, flipped, shifted, sampled bilinearly."""
-    t = between(rng, -0.08, 0.08)  # up to 9 degrees
-    cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
-    flip = 1 - 2 * int(rng.integers(0, 2))
-    dy, dx = (between(rng, -3, 3) for _ in range(2))
-    y, x = window(_TILE_PX, _TILE_PX, half=_TILE_PX / 2)
-    row = cos * y + sin * x * flip + dy + source.shape[0] / 2 - 0.5
-    column = cos * x * flip - sin * y + dx + source.shape[1] / 2 - 0.5
+    """A copy of a tile, made as LC25000's were: turned, its empty corners cropped, stretched, mirrored.
+
+    A square of side 1 turned by a is X = cos |a| + sin |a| wide. With t = tan |a| the Augmentor library cuts
+    E = t X (1 - t) off left and right, and A = t (X - E) off above and below.
+    """
+    half = between(rng, -_MOST_TURNED, _MOST_TURNED)  # the tangent of half the angle
+    cos, sin = (1 - half * half) / (1 + half * half), 2 * half / (1 + half * half)
+    tangent, extent = abs(sin) / cos, cos + abs(sin)
+    aside = tangent * extent * (1 - tangent)
+    above = tangent * (extent - aside)
+    y, x = window(_TILE_PX, _TILE_PX, half=source.shape[0] / 2)
+    y, x = y * (extent - 2 * above), x * (extent - 2 * aside)
+    middle = source.shape[0] / 2 - 0.5
+    row = np.clip(cos * y - sin * x + middle, 0, source.shape[0] - 1.001)
+    column = np.clip(sin * y + cos * x + middle, 0, source.shape[0] - 1.001)
     i, j = row.astype(np.int64), column.astype(np.int64)
     fv, fu = (row - i)[..., None], (column - j)[..., None]
     top = source[i, j] * (1 - fu) + source[i, j + 1] * fu
     bottom = source[i + 1, j] * (1 - fu) + source[i + 1, j + 1] * fu
-    turned = to_pixels(top * (1 - fv) + bottom * fv)
-    return np.ascontiguousarray(np.rot90(turned, int(rng.integers(0, 4))))
+    copy = to_pixels(top * (1 - fv) + bottom * fv)
+    vertically, horizontally = 1 - 2 * (rng.random(2) < _MIRRORED)
+    return np.ascontiguousarray(copy[::vertically, ::horizontally])
 
 
 def _lc25000(stream: list[int]) -> Iterator[_Picture]:

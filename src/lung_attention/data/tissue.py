@@ -32,13 +32,13 @@ class Tissue:
 
     def __init__(self, rng: np.random.Generator, kind: str, size_px: int) -> None:
         self.rng, self.kind, self.size = rng, kind, size_px
-        self.zoom = between(rng, 1.0, 1.6) * size_px / 150
-        # Tumours stain a little bluer and darker than lung, but tiles vary more than classes.
-        tint = {"adenocarcinoma": 0.0, "benign": -0.2, "squamous_cell_carcinoma": 0.2}[kind]
+        self.zoom = between(rng, 0.8, 1.2) * size_px / 150
+        # Tumours stain bluer and darker than lung, squamous ones most, but tiles vary more than classes.
+        tint = {"adenocarcinoma": 0.0, "benign": -0.3, "squamous_cell_carcinoma": 0.35}[kind]
         blue = tint + between(rng, -0.6, 0.6)
         red = -tint + between(rng, -0.6, 0.6)
-        dark = -30 * tint + between(rng, -10, 10)
-        self.nucleus = np.array([92 + 24 * red + dark, 58 + dark, 140 + 18 * blue + dark])
+        dark = -30 * tint + between(rng, -14, 12)
+        self.nucleus = np.array([128 + 20 * red + dark, 88 + 10 * red + dark, 160 + 18 * blue + dark])
         self.cell = np.array([196 + 14 * red + dark, 140 + 16 * red + dark, 198 + 18 * blue + dark])
         self.fibre = np.array([222 + 12 * red + dark, 150 + 18 * red + dark, 198 + 22 * blue + dark])
         self.light = np.array([236 + 10 * red, 228 + 6 * red, 232 + 12 * blue])
@@ -106,7 +106,7 @@ class Tissue:
         rng, pixel = self.rng, 2 / self.size
         solid = between(rng, -0.6, 0.45)  # how much of the tile is poorly differentiated
         self._solid(canvas, np.clip(4 * (smooth_noise(self.lattices[1], self.y, self.x, 1.3) + solid), 0, 1))
-        self._scattered(canvas, 18)
+        self._scattered(canvas, 60)
         for _ in range(int(rng.integers(2, 5))):
             cx, cy = between(rng, -0.8, 0.8), between(rng, -0.8, 0.8)
             unit, a, b = (
@@ -130,7 +130,7 @@ class Tissue:
 
     def _lace(self, canvas: Field) -> None:
         rng = self.rng
-        seeds = 2.6 * rng.random((int(rng.integers(7, 13)), 2)) - 1.3
+        seeds = 2.6 * rng.random((int(rng.integers(10, 18)), 2)) - 1.3
         warp = 0.12 * smooth_noise(self.lattices[0], self.y, self.x, 3.5)
         away = np.sort(
             np.sqrt(
@@ -147,7 +147,7 @@ class Tissue:
         paint(canvas, self.light, (1 - wall)[..., None])
         places = self._keep(self._grid_places(between(rng, 10, 14) * self.zoom), wall, 0.6)
         self._nuclei(canvas, places, directions(rng, len(places)), size=3.6, slender=1.8, jitter=0.3)
-        cells = self._keep(self.size * rng.random((int(rng.integers(0, 60)), 2)), 1 - wall, 0.5)
+        cells = self._keep(self.size * rng.random((int(rng.integers(20, 90)), 2)), 1 - wall, 0.5)
         violet, self.nucleus = self.nucleus, np.array([205.0, 60.0, 90.0])  # red blood cells
         self._nuclei(canvas, cells, directions(rng, len(cells)), size=2.6, slender=1.1, jitter=0.1)
         self.nucleus = violet
@@ -158,9 +158,11 @@ class Tissue:
         self._solid(
             canvas, np.clip(4 * (smooth_noise(self.lattices[1], self.y, self.x, 1.6) + fibrous), 0, 1)
         )
-        self._scattered(canvas, 12)
+        self._scattered(canvas, 60)
         for kind in range(int(rng.integers(1, 4))):
-            dx, dy = self.x - between(rng, -0.8, 0.8), self.y - between(rng, -0.8, 0.8)
+            # Off the middle: pearls there look so alike that tiles would pass for copies of each other.
+            (cx, cy), reach = directions(rng, 1)[0], between(rng, 0.5, 0.95)
+            dx, dy = self.x - cx * reach, self.y - cy * reach
             warp = 0.06 * smooth_noise(self.lattices[0], self.y, self.x, 4.0)
             away = np.sqrt(dx * dx + dy * dy) + warp
             radius = between(rng, 0.14, 0.34) * self.zoom
