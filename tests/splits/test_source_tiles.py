@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from lung_attention.errors import UserError
-from lung_attention.splits.registration import cropped_rotation, rotation
+from lung_attention.splits.discs import cropped_rotation, rotation
 from lung_attention.splits.source_tiles import (
     SourceTileSettings,
     colour_candidates,

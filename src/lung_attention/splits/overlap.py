@@ -12,8 +12,8 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
 
 from lung_attention.similarity import grey
+from lung_attention.splits.discs import sampler
 from lung_attention.splits.linking import Pairs
-from lung_attention.splits.registration import sampler
 
 _SIDE_PX = 48
 _PADDED_PX = 96
@@ -37,7 +37,7 @@ def overlapping_pairs(
 ) -> Pairs:
     """Finds pairs of pictures of which a part is the same, up to a mirror image.
 
-    All pairs are compared, so time grows with the square of their number: about two minutes of one core for
+    All pairs are compared, so time grows with the square of their number: about a minute of one core for
     750 pictures.
 
     Args:

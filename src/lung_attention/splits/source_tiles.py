@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from lung_attention.errors import UserError
+from lung_attention.splits.discs import cropped_rotation
 from lung_attention.splits.linking import Integers, Pairs, components, equal_pairs, names
 from lung_attention.splits.overlap import overlapping_pairs
-from lung_attention.splits.registration import (
-    MAX_ROTATION_DEG,
-    cropped_rotation,
-    cropped_scores,
-    shifted_scores,
-)
+from lung_attention.splits.registration import MAX_ROTATION_DEG, cropped_scores, shifted_scores
 
 _CHUNK = 256
 
