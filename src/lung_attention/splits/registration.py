@@ -4,8 +4,8 @@ Two tiles of one original agree in the disc around the original's centre (correl
 poses (see `discs`), up to a mirror image; tiles of different originals do not. Two families of poses are
 tried, by `cropped_scores` and `shifted_scores`. The first is that of LC25000. Measured on its tiles, a copy
 is its original turned by a whole number of degrees up to 25, cropped to hide the empty corners, stretched
-back to the full square, and mirrored. The crop is the one that the Augmentor library computed: wide and high by
-different factors, so that no rotation alone undoes it.
+back to the full square, and mirrored. The crop is the one that the Augmentor library computed: wide and high
+by different factors, so that no rotation alone undoes it.
 """
 
 from __future__ import annotations
