@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lung_attention.errors import UserError
 from lung_attention.audit.own_split import run_audit_command
+from lung_attention.errors import UserError
 
 OPTIONS = {"near_duplicate_cosine": 0.98, "near_duplicates_leak": True, "listed": 20}
 

@@ -54,7 +54,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from lung_attention.audit.text import findings, sentence
 from lung_attention.audit.leaks import (
     Images,
     Json,
@@ -65,6 +64,7 @@ from lung_attention.audit.leaks import (
     redundant,
     split_record,
 )
+from lung_attention.audit.text import findings, sentence
 from lung_attention.similarity import unit_vectors
 from lung_attention.splits.alignment import check_split
 

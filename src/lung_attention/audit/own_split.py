@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lung_attention.audit.dataset import audit
+from lung_attention.audit.leaks import Json
 from lung_attention.audit.text import markdown
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
 from lung_attention.images import THUMBNAIL_SIZE_PX, thumbnail
-from lung_attention.audit.leaks import Json
 
 _COLUMNS = ("path", "label", "subset")
 _SUBSETS = {
