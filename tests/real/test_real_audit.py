@@ -1,58 +1,18 @@
 """What is known of the real archives, found again."""
 
-import io
-import os
-import zipfile
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
-import pytest
-from natsort import natsorted
-from PIL import Image
+from real_archives import MARKS, load
 
 from lung_attention.audit.dataset import audit
 from lung_attention.data.catalog import DATASETS
 from lung_attention.evaluation.baselines import run_baselines
-from lung_attention.images import thumbnail
 from lung_attention.splits.published import published_split
 
-FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")
-
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        not FOLDER, reason="LUNG_ATTENTION_ARCHIVES does not name the folder of the real archives"
-    ),
-]
-
-
-@cache
-def load(dataset_id):
-    """Manifest, thumbnails and published split, read from the zip without the package's importer."""
-    path = Path(FOLDER) / f"{dataset_id}.zip"
-    if not path.is_file():
-        pytest.skip(f"LUNG_ATTENTION_ARCHIVES has no {dataset_id}.zip")
-    dataset = DATASETS[dataset_id]
-    rows, thumbnails = [], []
-    with zipfile.ZipFile(path) as archive:
-        for label, folders in zip(dataset.classes, dataset.folders, strict=True):
-            tops = tuple(f"{dataset.root}/{folder}/" for folder in folders)
-            for name in natsorted(name for name in archive.namelist() if name.startswith(tops)):
-                content = archive.read(name)
-                with Image.open(io.BytesIO(content)) as image:
-                    width, height = image.size
-                image_name = name.removeprefix(f"{dataset.root}/")
-                rows.append((image_name, label, len(content), sha256(content).hexdigest(), width, height, ""))
-                thumbnails.append(thumbnail(content))
-    manifest = pd.DataFrame(rows, columns=["image", "label", "bytes", "sha256", "width", "height", "group"])
-    return manifest, np.stack(thumbnails), published_split(manifest, dataset_id, seed=0)
+pytestmark = MARKS
 
 
 def run(dataset_id, *, near_duplicates_leak):
-    manifest, thumbnails, split = load(dataset_id)
+    manifest, thumbnails = load(dataset_id)
+    split = published_split(manifest, dataset_id, seed=0)
     return audit(
         manifest,
         thumbnails,
@@ -79,7 +39,8 @@ def test_iqoth():
 
 
 def test_on_the_published_iqoth_split_a_nearest_neighbour_makes_no_mistake():
-    manifest, thumbnails, split = load("iqoth")
+    manifest, thumbnails = load("iqoth")
+    split = published_split(manifest, "iqoth", seed=0)
     table = run_baselines(split, manifest, thumbnails, DATASETS["iqoth"].classes, seed=0, trees=1, bins=8)
     nearest = table[table["baseline"] == "nearest_neighbour"]
     assert len(nearest) == 220

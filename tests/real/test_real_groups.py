@@ -1,52 +1,15 @@
 """The groups of the real archives."""
 
-import os
-import re
 import time
-import zipfile
 from functools import cache
-from hashlib import sha256
-from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import pytest
-from natsort import natsorted
+from real_archives import MARKS, load
 
-from lung_attention.data.catalog import DATASETS
-from lung_attention.images import thumbnail
 from lung_attention.splits.groups import groups_with_two_labels, infer_groups
 from lung_attention.splits.pseudo_groups import PseudoGroupSettings
 from lung_attention.splits.source_tiles import SourceTileSettings
 
-FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")
-
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        not FOLDER, reason="LUNG_ATTENTION_ARCHIVES does not name the folder of the real archives"
-    ),
-]
-
-
-@cache
-def load(dataset_id):
-    """Manifest and thumbnails, read from the zip without the package's importer."""
-    path = Path(FOLDER) / f"{dataset_id}.zip"
-    if not path.is_file():
-        pytest.skip(f"LUNG_ATTENTION_ARCHIVES has no {dataset_id}.zip")
-    dataset = DATASETS[dataset_id]
-    rows, thumbnails = [], []
-    with zipfile.ZipFile(path) as archive:
-        for label, folders in zip(dataset.classes, dataset.folders, strict=True):
-            tops = tuple(f"{dataset.root}/{folder}/" for folder in folders)
-            for name in natsorted(name for name in archive.namelist() if name.startswith(tops)):
-                content = archive.read(name)
-                patient = re.search(r"LIDC-IDRI-\d{4}(?=_)", name)
-                image = name.removeprefix(f"{dataset.root}/")
-                rows.append((image, label, sha256(content).hexdigest(), patient[0] if patient else ""))
-                thumbnails.append(thumbnail(content))
-    return pd.DataFrame(rows, columns=["image", "label", "sha256", "group"]), np.stack(thumbnails)
+pytestmark = MARKS
 
 
 def find(dataset_id, *, strictness="thumbnails_and_neighbours"):

@@ -4,26 +4,19 @@ Class counts prove nothing: files in another order give the same ones.
 """
 
 import hashlib
-import os
 import zipfile
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from real_archives import FOLDER, MARKS
 
 from lung_attention.data.archive import find_members, open_archive
 from lung_attention.data.catalog import DATASETS
 from lung_attention.splits.published import published_split
 
-FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")
-
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        not FOLDER, reason="LUNG_ATTENTION_ARCHIVES does not name the folder of the real archives"
-    ),
-]
+pytestmark = MARKS
 
 PINNED = {
     "iqoth": "f8f75582d17ee745b4110ca08f07beddcace4e2748bec6e233319433cfe36a4b",
