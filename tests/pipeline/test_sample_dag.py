@@ -120,18 +120,28 @@ def test_dvc_shows_what_there_is(copy, command):
     run(copy, "dvc", *command)
 
 
-def test_a_trained_attention_is_connected(copy):
-    script = (
-        "import sys; import keras, numpy as np; import lung_attention.models\n"
-        "model = keras.saving.load_model(sys.argv[1])\n"
-        "image = np.random.default_rng(0).integers(0, 255, (1, 90, 100, 3)).astype('uint8')\n"
-        "before = np.asarray(model(image))\n"
-        "layer = model.get_layer('head').get_layer('soft_attention')\n"
-        "layer.kernels.assign(np.random.default_rng(1).normal(size=layer.kernels.shape))\n"
-        "print('moved', float(np.abs(np.asarray(model(image)) - before).max()))"
-    )
-    cell = Cell("iqoth", "densenet121", "attention", "published")
-    said = run(copy, sys.executable, "-c", script, str(PATHS.model(cell))).stdout
+CONNECTED = """
+import sys, zipfile
+import keras, numpy as np
+import lung_attention.models
+from lung_attention.images import decode
+
+model = keras.saving.load_model(sys.argv[1])
+with zipfile.ZipFile(sys.argv[2]) as archive:
+    images = [decode(archive.read(name))[None] for name in archive.namelist()[::9]]
+before = np.concatenate([model(image) for image in images])
+layer = model.get_layer("head").get_layer("soft_attention")
+layer.kernels.assign(np.random.default_rng(1).normal(size=layer.kernels.shape))
+after = np.concatenate([model(image) for image in images])
+print("moved", float(np.abs(after - before).max()))
+"""
+
+
+@pytest.mark.parametrize("backbone", CONFIG.backbones)
+def test_a_trained_attention_is_connected(copy, backbone):
+    cell = Cell("iqoth", backbone, "attention", "published")
+    arguments = [str(PATHS.model(cell)), str(PATHS.archive(cell.dataset))]
+    said = run(copy, sys.executable, "-c", CONNECTED, *arguments).stdout
     assert float(said.split("moved")[1]) > 1e-4
 
 
