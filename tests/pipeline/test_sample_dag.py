@@ -150,5 +150,9 @@ def test_the_audit_finds_the_planted_traps(copy, dataset):
     audit = json.loads((copy / PATHS.audit(dataset)).read_text(encoding="utf-8"))
     planted = PLANTED[dataset]
     assert audit["redundant_files"]["total"] == planted.redundant_files
+    assert audit["redundant_files"]["across_classes"] == planted.redundant_across_classes
+    assert audit["shape"]["size"]["giveaway_images"] == planted.odd_sized
+    assert len(audit["groups"]["two_labels"]) == planted.groups_with_two_labels
+    assert audit["contradictory"]["images"] == 2 * planted.contradictory_pairs
     assert audit["splits"]["published"]["leak"]
     assert not audit["splits"]["grouped"]["leak"]
