@@ -22,7 +22,6 @@ def main() -> None:
     with replacing(Paths(config.profile).backbone(name)) as temporary:
         if settings.source == "random":
             from lung_attention.data.drawing import calibration_images
-
             from lung_attention.models.backbones import random_backbone
 
             images = calibration_images(
