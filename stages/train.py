@@ -36,7 +36,7 @@ def main() -> None:
         paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
     )
     learning_rate = settings.learning_rate[cell.dataset][cell.backbone]
-    seeds = settings.seeds[cell.dataset]
+    seeds = settings.seeds[cell.dataset].of(cell.split)
     params = {
         **settings.recipe.model_dump(),
         "learning_rate": learning_rate,

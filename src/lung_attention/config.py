@@ -142,11 +142,22 @@ class Recipe(_Section):
     attention_activation: Literal["relu", "linear"]
 
 
+class Seeds(_Section):
+    """The training seeds of each split; every seed of a grouped one means a fit a fold."""
+
+    published: Distinct[Seed]
+    grouped: Distinct[Seed]
+
+    def of(self, split: str) -> list[int]:
+        """Those of one split."""
+        return {"published": self.published, "grouped": self.grouped}[split]
+
+
 class Training(_Section):
     """The recipe, and what the published notebooks set for each dataset."""
 
     recipe: Recipe
-    seeds: dict[DatasetId, Distinct[Seed]]
+    seeds: dict[DatasetId, Seeds]
     learning_rate: dict[DatasetId, dict[Backbone, Annotated[float, Field(gt=0)]]]
 
 

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 Features = npt.NDArray[np.float16]
 Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
+# Batches read while one is fitted on.
+_PREFETCHED = 2
+
 HISTORY_KEYS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-class _Batches(keras.utils.PyDataset):
+def _batches(
+    features: Features, labels: Labels, rows: Rows, *, batch_size: int, seed: int | None
+) -> tf.data.Dataset:
     """Rows of a memory-mapped array in batches, in a new order each epoch where a seed is given."""
+    random = None if seed is None else np.random.default_rng(seed)
 
-    def __init__(
-        self, features: Features, labels: Labels, rows: Rows, *, batch_size: int, seed: int | None
-    ) -> None:
-        super().__init__()
-        self._features = features
-        self._labels = labels
-        self._rows = rows.copy()
-        self._batch_size = batch_size
-        self._random = None if seed is None else np.random.default_rng(seed)
-        self.on_epoch_end()
+    def epoch() -> Iterator[tuple[Features, Labels]]:
+        order = rows if random is None else random.permutation(rows)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            yield features[chosen], labels[chosen]
 
-    def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
-
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], Labels]:
-        rows = self._rows[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._features[rows].astype(np.float32), self._labels[rows]
-
-    def on_epoch_end(self) -> None:
-        if self._random is not None:
-            self._random.shuffle(self._rows)
+    signature = (
+        tf.TensorSpec((None, *features.shape[1:]), tf.as_dtype(features.dtype)),
+        tf.TensorSpec((None,), tf.int64),
+    )
+    options = tf.data.Options()
+    # Nothing here needs tuning, and the end of an epoch would wait for the tuner, which sleeps twice as long
+    # each time: half the time of a fit.
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    batches = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    counted = batches.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size)))
+    return counted.prefetch(_PREFETCHED).with_options(options)
 
 
 class _EpochReporter(keras.callbacks.Callback):
@@ -114,8 +118,8 @@ def fit_head(
     """
     keras.utils.set_random_seed(seed)
     head.fit(
-        _Batches(features, labels, train, batch_size=batch_size, seed=seed),
-        validation_data=_Batches(features, labels, watched, batch_size=batch_size, seed=None)
+        _batches(features, labels, train, batch_size=batch_size, seed=seed),
+        validation_data=_batches(features, labels, watched, batch_size=batch_size, seed=None)
         if watched.size
         else None,
         epochs=epochs,
@@ -131,17 +135,12 @@ def predict(head: keras.Model, features: Features, rows: Rows, *, batch_size: in
     Returns:
         float32 `(len(rows), classes)`, each row summing to 1.
     """
-    none = np.zeros(len(features), dtype=np.int64)
-    batches = _Batches(features, none, rows, batch_size=batch_size, seed=None)
-    return np.concatenate(
-        [np.asarray(head(batches[i][0], training=False)) for i in range(len(batches))]
-    )  # fmt: skip
+    parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    return np.concatenate([np.asarray(head(features[part], training=False)) for part in parts])
 
 
 def device_name() -> str:
     """What a fit computes on: the GPU's name where there is one, else `cpu`."""
-    import tensorflow as tf
-
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return "cpu"

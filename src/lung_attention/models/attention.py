@@ -92,7 +92,7 @@ class SoftAttention(keras.layers.Layer):
 
     def call(self, features: Any) -> Any:
         """T + γ (α ⊙ T)."""
-        return features + self.gamma * self.attention_map(features) * features
+        return features * (1 + self.gamma * self.attention_map(features))  # one pass over T
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
