@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lung_attention.cells import PARAMS, Paths, design
+from lung_attention.cells import EXPERIMENTS, PARAMS, Paths, design
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.comparisons import compare
@@ -15,6 +15,7 @@ def main() -> None:
     config = load_config(PARAMS)
     settings, paths = config.active.evaluate, Paths(config.profile)
     cells = design(config.datasets, config.backbones, config.heads, config.splits)
+    experiments = read_table(EXPERIMENTS)
     result = compare(
         {cell: read_table(paths.predictions(cell)) for cell in cells},
         load_published().results,
@@ -23,6 +24,7 @@ def main() -> None:
             for dataset in config.datasets
             for split in config.splits
         },
+        experiments=experiments[experiments["profile"] == config.profile],
         stand_in=bool(config.active.stand_ins),
         resamples=settings.resamples,
         confidence=settings.confidence,

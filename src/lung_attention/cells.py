@@ -9,6 +9,8 @@ from pathlib import Path
 
 SAMPLE = Path("data")
 PARAMS = Path("params.yaml")
+# Runs with one setting changed: a row an experiment and cell, of all profiles.
+EXPERIMENTS = Path("results/experiments.csv")
 
 
 @dataclass(frozen=True, order=True)

@@ -28,6 +28,16 @@ def _repro(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _experiment(arguments: argparse.Namespace) -> int:
+    from lung_attention.cells import EXPERIMENTS
+    from lung_attention.experiments import run_experiment
+
+    rows = run_experiment(arguments.profile, arguments.name, arguments.set)
+    print(rows.to_string(index=False))
+    print(f"kept in {EXPERIMENTS}; the report takes them up: make repro PROFILE={arguments.profile}")
+    return 0
+
+
 def _track(arguments: argparse.Namespace) -> int:
     from lung_attention.tracking.cells import cells_with_results, publish_cell
 
@@ -121,6 +131,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. 'splits=[published]'"
     )
     repro.set_defaults(run=_repro)
+
+    experiment = commands.add_parser(
+        "experiment", help="run a profile with other settings and keep its accuracies beside the results"
+    )
+    experiment.add_argument("name", help="what is asked, e.g. 'nearest pixel instead of bilinear'")
+    experiment.add_argument("--profile", required=True)
+    experiment.add_argument(
+        "--set",
+        action="append",
+        required=True,
+        metavar="KEY=VALUE",
+        help="as in repro, e.g. 'datasets=[iqoth]'",
+    )
+    experiment.set_defaults(run=_experiment)
 
     track = commands.add_parser("track", help="bring the MLflow server in line with the results")
     track.add_argument("--profile", default="sample")

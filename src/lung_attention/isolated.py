@@ -35,8 +35,24 @@ def reproduce(profile: str, overrides: Sequence[str]) -> None:
 
     Args:
         profile: A profile of params.yaml.
+        overrides: As `run_isolated` takes them.
+
+    Raises:
+        UserError: The profile is unknown, a source is missing, or a stage failed.
+    """
+    _bring_back(profile, run_isolated(profile, overrides))
+
+
+def run_isolated(profile: str, overrides: Sequence[str]) -> str:
+    """Runs the pipeline of a profile in DVC's isolated copy; the work tree stays as it is.
+
+    Args:
+        profile: A profile of params.yaml.
         overrides: `key=value` as `dvc exp run -S` takes them; a key that begins with a section of a profile,
             such as `train.recipe.epochs`, is this profile's.
+
+    Returns:
+        The git reference that holds the results.
 
     Raises:
         UserError: The profile is unknown, a source is missing, or a stage failed.
@@ -60,7 +76,12 @@ def reproduce(profile: str, overrides: Sequence[str]) -> None:
             f"the run of profile {profile} did not end well; its last lines above say why",
             remedy=f"the same command goes on where it stopped: make repro PROFILE={profile}",
         )
-    _bring_back(profile, _reference(name))
+    return _reference(name)
+
+
+def kept_file(reference: str, path: Path) -> str:
+    """The text of a file as an isolated run left it."""
+    return _git("show", f"{reference}:{path.as_posix()}")
 
 
 def _pins(config: Config, profile: str, overrides: Sequence[str]) -> list[str]:
@@ -134,5 +155,5 @@ def _bring_back(profile: str, reference: str) -> None:
     results = Paths(profile).results
     _git("restore", "--source", reference, "--worktree", "--", results.as_posix())
     for file in ("params.yaml", "dvc.lock"):
-        write_text(results / file, _git("show", f"{reference}:{file}"))
+        write_text(results / file, kept_file(reference, Path(file)))
     print(f"profile {profile}: results are in {results}/ (git add {results} to keep them)")

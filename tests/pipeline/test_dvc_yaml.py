@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.cells import EXPERIMENTS, PARAMS, Cell, Paths
 from lung_attention.config import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,7 @@ def test_the_paths_of_dvc_yaml_are_those_of_the_package():
             continue
         known.add(str(value))
     known |= {f"{paths.results}/cells", f"{paths.results}/audit", f"{paths.results}/baselines"}
+    known.add(EXPERIMENTS.as_posix())
     known |= {f"{paths.artifacts}/{folder}" for folder in ("archives", "manifests", "splits")} | {"data"}
     for stage in STAGES.values():
         kinds = ("deps", "outs", "metrics", "plots")

@@ -104,6 +104,17 @@ def test_the_published_figure_stands_beside_ours(real, real_report):
     assert f"| **{entry['verdict']}** |" in lines[0]
 
 
+def test_figures_that_are_off_name_the_experiment_that_shows_why(real_report):
+    six = _section(render_markdown(real_report), "The six published results, and ours")
+    row = _row(six, "IQ-OTH/NCCD, DenseNet121, plain", "nearest pixel")
+    assert row[2:] == [
+        "`preprocess.interpolation=nearest`", "99.10 % (97.0 to 99.9)", "−0.45", "**explains it**",
+    ]  # fmt: skip
+    unexplained = next(line for line in six.splitlines() if line.startswith("No experiment"))
+    assert "IQ-OTH/NCCD, DenseNet121, attention" in unexplained
+    assert "DenseNet121, plain" not in unexplained
+
+
 def test_what_is_not_of_the_design_stays_open(real_report):
     markdown = render_markdown(real_report)
     six = _section(markdown, "The six published results, and ours")

@@ -16,7 +16,8 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
 - `reproduction`: an entry for each published result and head.
   `dataset`, `backbone`, `head`, `published` `{accuracy, low, high, n_right, n_test}`, `ours` `{accuracy, low,
   high, n_test, n_groups, seeds, seed_sd}` or null, `difference`, `low`, `high` (ours − published; null where
-  not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in).
+  not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in),
+  `experiments` (where ours is off: what runs with one setting changed say, see `explanations`).
 - `headline`: three pairs of `question` and `answer` in plain words.
 """
 
@@ -28,6 +29,7 @@ from typing import Any
 import pandas as pd
 
 from lung_attention.cells import Cell
+from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
 from lung_attention.evaluation.measured import Bootstrap, Measured, figures
 from lung_attention.evaluation.paired import difference_intervals, holm, mcnemar, right_differences, sign_flip
@@ -49,6 +51,7 @@ def compare(
     published: Sequence[PublishedResult],
     *,
     baselines: Mapping[tuple[str, str], pd.DataFrame],
+    experiments: pd.DataFrame,
     stand_in: bool,
     resamples: int,
     confidence: float,
@@ -62,6 +65,7 @@ def compare(
         published: The published results.
         baselines: For each dataset and split the predictions of the trivial baselines, with a column
             `baseline`, groups as in `cells`. May be empty.
+        experiments: Runs of this profile with one setting changed, see `explanations`. May be empty.
         stand_in: Whether images or backbones are stand-ins.
         resamples: Bootstrap resamples.
         confidence: Of intervals and verdicts, such as 0.95.
@@ -86,6 +90,10 @@ def compare(
         for result in published
         for head in ("plain", "attention")
     ]
+    theirs = {(result.dataset, result.backbone): result for result in published}
+    for entry in reproductions:
+        result = theirs[entry["dataset"], entry["backbone"]]
+        entry["experiments"] = experiments_on(entry, result, experiments, confidence=confidence)
     titles = {result.backbone: result.backbone_title for result in published}
     return {
         "confidence": confidence,

@@ -7,7 +7,8 @@ from typing import Any
 
 from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
-from lung_attention.evaluation.verdicts import published_interval
+from lung_attention.evaluation.explanations import EXPLAINS
+from lung_attention.evaluation.verdicts import ABOVE, BELOW, published_interval
 from lung_attention.plots.confusion import confusion_matrix, count_text
 from lung_attention.plots.style import new_figure, words
 from lung_attention.published import PublishedResult
@@ -55,6 +56,7 @@ def six_results(results: Results) -> Section:
             "llrrlrr",
             accuracies,
         ),
+        *_why_off(results),
         *_open_rows(results),
         Table(
             "Test loss (cross-entropy) and AUROC, published and ours",
@@ -112,6 +114,45 @@ def _entry(results: Results, result: PublishedResult, head: str) -> Mapping[str,
         if (entry["dataset"], entry["backbone"], entry["head"]) == key:
             return entry
     return None
+
+
+def _why_off(results: Results) -> list[Block]:
+    """For each figure that is off, the experiments that show why, or that there is none yet."""
+    rows, unexplained = [], []
+    for result in results.published.results:
+        for head in results.config.heads:
+            entry = _entry(results, result, head)
+            if entry is None or entry["verdict"] not in (ABOVE, BELOW):
+                continue
+            name = f"{_name(result)}, {head}"
+            for number, run in enumerate(entry["experiments"]):
+                ours = {f"accuracy{end}": run[key] for end, key in
+                        (("", "accuracy"), ("_low", "low"), ("_high", "high"))}  # fmt: skip
+                rows.append(
+                    [
+                        "" if number else name,
+                        run["experiment"],
+                        f"`{run['settings']}`",
+                        percent_interval(ours, "accuracy"),
+                        signed(f"{100 * run['difference']:+.2f}"),
+                        f"**{run['finding']}**",
+                    ]
+                )
+            if not any(run["finding"] == EXPLAINS for run in entry["experiments"]):
+                unexplained.append(name)
+    blocks: list[Block] = []
+    if rows:
+        blocks.append(
+            Table(
+                "Why ours is off: the same runs with one setting changed",
+                ("dataset, backbone, head", "experiment", "settings", "accuracy", "difference", "finding"),
+                "lllrrl",
+                rows,
+            )
+        )
+    if unexplained:
+        blocks.append(Text(f"No experiment made here explains the gap alone: {'; '.join(unexplained)}."))
+    return blocks
 
 
 def _open_rows(results: Results) -> list[Block]:

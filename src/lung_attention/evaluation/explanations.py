@@ -1,0 +1,65 @@
+"""Why a figure is off: runs with one setting changed, set beside the published figure in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from lung_attention.evaluation.verdicts import ABOVE, BELOW, WITHIN, reproduction
+from lung_attention.published import PublishedResult
+
+EXPLAINS, PART, NOT = "explains it", "explains a part", "does not explain it"
+
+
+def experiments_on(
+    entry: Mapping[str, Any], published: PublishedResult, experiments: pd.DataFrame, *, confidence: float
+) -> list[dict[str, Any]]:
+    """What experiments say about one published figure that ours does not meet.
+
+    Args:
+        entry: Its entry of `reproduction` (schema in `comparisons`).
+        published: The published result.
+        experiments: A row an experiment and cell: experiment,settings,dataset,backbone,head,split,n_test,
+            accuracy,accuracy_low,accuracy_high. Those on other cells are left out.
+        confidence: Of all intervals.
+
+    Returns:
+        For each experiment on this cell `experiment`, `settings`, `n_test`, `accuracy`, `low`, `high` (of the
+        accuracy), `difference` (experiment − published) and `finding`: it explains the gap if with the
+        setting changed the figure lies within the sampling error of the published one, a part of it if it
+        is still off on the same side, but nearer. Empty where ours is not off.
+    """
+    if entry["verdict"] not in (ABOVE, BELOW):
+        return []
+    chosen = (
+        (experiments["dataset"] == entry["dataset"])
+        & (experiments["backbone"] == entry["backbone"])
+        & (experiments["head"] == entry["head"])
+        & (experiments["split"] == "published")
+    )
+    found = []
+    for row in experiments[chosen].itertuples():
+        accuracy, low, high = float(row.accuracy), float(row.accuracy_low), float(row.accuracy_high)
+        outcome = reproduction(published, accuracy, low, high, confidence=confidence)
+        found.append(
+            {
+                "experiment": str(row.experiment),
+                "settings": str(row.settings),
+                "n_test": int(row.n_test),
+                "accuracy": accuracy,
+                "low": low,
+                "high": high,
+                "difference": outcome["difference"],
+                "finding": _finding(entry, outcome),
+            }
+        )
+    return found
+
+
+def _finding(entry: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
+    if outcome["verdict"] == WITHIN:
+        return EXPLAINS
+    same_side = outcome["verdict"] == entry["verdict"]
+    return PART if same_side and abs(outcome["difference"]) < abs(entry["difference"]) else NOT
