@@ -170,6 +170,64 @@ class Evaluation(_Section):
     seed: Seed
 
 
+class Range(_Section):
+    """The numbers that a search may choose from."""
+
+    low: float
+    high: float
+    log: bool
+    step: Annotated[float, Field(gt=0)] | None
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> Range:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("a logarithmic range begins above 0 and has no step")
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is in the range; steps are not looked at."""
+        return self.low <= value <= self.high
+
+
+class SearchSpace(_Section):
+    """What a search may change about a head and its fit; a list names the choices."""
+
+    learning_rate: Range
+    epochs: Range
+    batch_size: Distinct[Count]
+    hidden_layers: Distinct[Literal[1, 2]]
+    hidden_units: Distinct[Count]
+    pooling: Distinct[Literal["flatten", "average"]]
+    dropout: Range
+    l2: Distinct[Annotated[float, Field(ge=0)]]
+    attention_maps: Range
+    attention_gamma: Range
+    attention_activation: Distinct[Literal["relu", "linear"]]
+
+
+class Pruning(_Section):
+    """When a trial that is worse than the median of the others is given up."""
+
+    startup_trials: Count
+    warmup_epochs: Annotated[int, Field(ge=0)]
+
+
+class Search(_Section):
+    """The nested search for the settings of a head; not part of `dvc repro`."""
+
+    trials: Count
+    time_budget_s: Annotated[float, Field(gt=0)] | None
+    inner_folds: Annotated[int, Field(ge=2)]
+    seed: Seed
+    startup_trials: Count
+    pruning: Pruning
+    heartbeat_s: Count
+    grace_s: Count
+    space: SearchSpace
+
+
 class Profile(_Section):
     """One complete set of parameters.
 
@@ -191,6 +249,7 @@ class Profile(_Section):
     preprocess: Preprocessing
     train: Training
     evaluate: Evaluation
+    search: Search
 
     def by_dataset(self) -> dict[str, Collection[str]]:
         """The datasets of every section that has a value for each; keys as in params.yaml."""

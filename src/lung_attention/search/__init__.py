@@ -1,0 +1,1 @@
+"""Nested search for the settings of a head. Nothing else imports Optuna."""

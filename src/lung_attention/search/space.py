@@ -1,0 +1,125 @@
+"""From a trial's parameters to the settings of a head, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from optuna.trial import BaseTrial
+
+from lung_attention.config import Range, Recipe, SearchSpace
+from lung_attention.errors import UserError
+
+Parameters = dict[str, Any]
+
+_ATTENTION = ("attention_maps", "attention_gamma", "attention_activation")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a fit of a head needs.
+
+    Attributes:
+        recipe: How the head is built and fitted.
+        learning_rate: Of Adam.
+    """
+
+    recipe: Recipe
+    learning_rate: float
+
+    def as_json(self) -> Parameters:
+        """The settings as plain values, the recipe's beside the learning rate."""
+        return {**self.recipe.model_dump(), "learning_rate": self.learning_rate}
+
+
+def settings_from_json(values: Mapping[str, Any]) -> Settings:
+    """Reads what `Settings.as_json` wrote."""
+    recipe = {key: value for key, value in values.items() if key != "learning_rate"}
+    return Settings(Recipe.model_validate(recipe), float(values["learning_rate"]))
+
+
+def suggest(trial: BaseTrial, space: SearchSpace, default: Settings, *, attention: bool) -> Settings:
+    """Asks a trial for its settings.
+
+    The width of the second layer is asked for only where there is one, and the attention's parameters only
+    for a head with attention. Nothing else is conditional.
+
+    Args:
+        trial: Running, or fixed; it says the value of each parameter.
+        space: What is searched.
+        default: Where what is not searched comes from.
+        attention: Whether the head has the soft attention.
+
+    Returns:
+        The trial's settings.
+    """
+    layers = int(trial.suggest_categorical("hidden_layers", space.hidden_layers))
+    chosen: Parameters = {
+        "epochs": _int(trial, "epochs", space.epochs),
+        "batch_size": trial.suggest_categorical("batch_size", space.batch_size),
+        "pooling": trial.suggest_categorical("pooling", space.pooling),
+        "dropout": _float(trial, "dropout", space.dropout),
+        "l2": trial.suggest_categorical("l2", space.l2),
+        "hidden_units": [
+            trial.suggest_categorical(f"hidden_units_{number}", space.hidden_units)
+            for number in range(1, layers + 1)
+        ],
+    }
+    if attention:
+        chosen |= {
+            "attention_maps": _int(trial, "attention_maps", space.attention_maps),
+            "attention_gamma": _float(trial, "attention_gamma", space.attention_gamma),
+            "attention_activation": trial.suggest_categorical(
+                "attention_activation", space.attention_activation
+            ),
+        }
+    recipe = Recipe.model_validate({**default.recipe.model_dump(), **chosen})
+    return Settings(recipe, _float(trial, "learning_rate", space.learning_rate))
+
+
+def parameters_of(settings: Settings, space: SearchSpace, *, attention: bool) -> Parameters:
+    """The parameters of a trial that has these settings: the inverse of `suggest`.
+
+    Args:
+        settings: Of a head.
+        space: What is searched.
+        attention: Whether the head has the soft attention.
+
+    Returns:
+        A value of every parameter that `suggest` asks for.
+
+    Raises:
+        UserError: The space does not hold the settings.
+    """
+    recipe = settings.recipe.model_dump()
+    parameters: Parameters = {
+        "hidden_layers": len(settings.recipe.hidden_units),
+        **{f"hidden_units_{number}": units for number, units in enumerate(recipe["hidden_units"], start=1)},
+        **{name: recipe[name] for name in ("epochs", "batch_size", "pooling", "dropout", "l2")},
+        "learning_rate": settings.learning_rate,
+    }
+    if attention:
+        parameters |= {name: recipe[name] for name in _ATTENTION}
+    for name, value in parameters.items():
+        of_space = getattr(space, "hidden_units" if name.startswith("hidden_units") else name)
+        inside = of_space.holds(value) if isinstance(of_space, Range) else value in of_space
+        if not inside:
+            raise UserError(
+                f"search.space.{name} does not hold the value that is not tuned, {value!r}",
+                remedy="widen it in params.yaml: every study begins with the settings of `train`",
+            )
+    return parameters
+
+
+def distributions_fingerprint(space: SearchSpace) -> Parameters:
+    """The space as plain values, for a hash."""
+    return space.model_dump()
+
+
+def _float(trial: BaseTrial, name: str, of: Range) -> float:
+    return float(trial.suggest_float(name, of.low, of.high, log=of.log, step=of.step))
+
+
+def _int(trial: BaseTrial, name: str, of: Range) -> int:
+    return int(trial.suggest_int(name, int(of.low), int(of.high), log=of.log, step=int(of.step or 1)))
