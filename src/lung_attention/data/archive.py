@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,8 +16,18 @@ from natsort import natsort_keygen
 from lung_attention.data.catalog import Dataset
 from lung_attention.errors import UserError
 
-# Real members are far smaller; a larger one is an archive that was made to fill a disk.
+# The releases' images are below 1 MiB each and 2 GB in all: what goes far beyond was made to fill a disk.
 MAX_MEMBER_BYTES = 64 * 2**20
+MAX_TOTAL_BYTES = 16 * 2**30
+MAX_MEMBERS = 250_000  # ten times LC25000 with its colon part
+
+# Images are compressed already, zip makes them hardly smaller. Measured over the whole archive too, since
+# members that share their compressed bytes look harmless one by one.
+MAX_RATIO = 100
+_SMALL_BYTES = 2**20  # below this a uniform image may well shrink that much, and does no harm
+
+# The largest image of a release has 768 x 768 pixels. Beyond this, decoding takes memory for no use.
+MAX_PIXELS = 4096 * 4096
 
 # What `zipfile` lets through of a damaged or unusual archive: bad structure, broken streams, names that are
 # no text, compression methods it does not know.
@@ -60,8 +71,8 @@ def open_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
         The names of all files, with `/` between folders, and a function that reads one of them.
 
     Raises:
-        UserError: The file is missing, truncated or no zip, or a member has an unsafe name, is encrypted,
-            stands twice or is oversized.
+        UserError: The file is missing, truncated or no zip, or a member has an unsafe name, is encrypted, no
+            plain file, stands twice or unpacks to too much.
     """
     if path.is_dir():
         yield _files_below(path), lambda name: _read_file(path, name)
@@ -78,6 +89,7 @@ def open_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
     with archive:
         members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         _refuse_unsafe(path, members)
+        _refuse_bombs(path, members)
 
         def read(name: str) -> bytes:
             try:
@@ -92,9 +104,14 @@ def open_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
 
 def _files_below(folder: Path) -> list[str]:
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    inside = folder.resolve()
     for name in names:
         if not name.isprintable():
             raise UserError(f"{folder}: {name!r} has a name with unprintable characters", remedy="rename it")
+        if not (folder / name).resolve().is_relative_to(inside):
+            raise UserError(
+                f"{folder}: {name!r} is a link that leaves the folder", remedy="put the file itself there"
+            )
     return names
 
 
@@ -118,8 +135,10 @@ def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo]) -> None:
             problem = "has a name that leaves its folder"
         elif info.flag_bits & 1:
             problem = "is encrypted"
-        elif (info.external_attr >> 16) & 0o170000 == 0o120000:
+        elif _kind(info) == stat.S_IFLNK:
             problem = "is a link"
+        elif _kind(info) not in (0, stat.S_IFREG):
+            problem = "is no plain file"
         elif info.filename in seen:
             problem = "stands in the archive twice"
         elif info.file_size > MAX_MEMBER_BYTES:
@@ -127,6 +146,31 @@ def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo]) -> None:
         if problem:
             raise UserError(f"{path}: member {info.filename!r} {problem}", remedy="fetch the archive again")
         seen.add(info.filename)
+
+
+def _kind(info: zipfile.ZipInfo) -> int:
+    """The kind of file that a Unix system has noted of a member; 0 where another system made the archive."""
+    return stat.S_IFMT(info.external_attr >> 16)
+
+
+def _refuse_bombs(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    remedy = "do not use this archive; fetch it from another source"
+    if len(members) > MAX_MEMBERS:
+        raise UserError(f"{path} has {len(members):,} members, more than {MAX_MEMBERS:,}", remedy=remedy)
+    total = sum(info.file_size for info in members)
+    if total > MAX_TOTAL_BYTES:
+        raise UserError(f"{path} unpacks to {total:,} bytes, more than {MAX_TOTAL_BYTES:,}", remedy=remedy)
+    size = path.stat().st_size
+    if total > max(MAX_RATIO * size, _SMALL_BYTES):
+        raise UserError(
+            f"{path} unpacks to {total // size:,} times its size, more than {MAX_RATIO} times", remedy=remedy
+        )
+    for info in members:
+        if info.file_size > max(MAX_RATIO * info.compress_size, _SMALL_BYTES):
+            raise UserError(
+                f"{path}: member {info.filename!r} unpacks to more than {MAX_RATIO} times its size",
+                remedy=remedy,
+            )
 
 
 def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Member]:
@@ -170,6 +214,29 @@ def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Memb
         twice = next(image for image in images if images.count(image) > 1)
         raise UserError(f"{path}: image {twice!r} stands in two folders", remedy="remove one of the copies")
     return members
+
+
+def require_counts(members: list[Member], dataset: Dataset, *, path: Path) -> None:
+    """Compares the images of each class with the public release.
+
+    Args:
+        members: The images found.
+        dataset: What the archive should hold.
+        path: The archive, for messages.
+
+    Raises:
+        UserError: A class has more or fewer images.
+    """
+    labels = [member.label for member in members]
+    found = tuple(labels.count(name) for name in dataset.classes)
+    if found != dataset.counts:
+        expected = dict(zip(dataset.classes, dataset.counts, strict=True))
+        raise UserError(
+            f"{path}: found {dict(zip(dataset.classes, found, strict=True))} images, "
+            f"expected {expected} of {dataset.title}",
+            remedy="fetch the complete archive, or for one of your own: "
+            f"--set download.check_counts.{dataset.id}=false",
+        )
 
 
 def _is_below_root(head: str, dataset: Dataset) -> bool:

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from lung_attention.data.archive import find_members, open_archive
+from lung_attention.data.archive import MAX_PIXELS, find_members, open_archive, require_counts
 from lung_attention.data.catalog import Dataset
 from lung_attention.errors import UserError
 from lung_attention.files import replacing, write_table
@@ -89,7 +89,7 @@ def import_archive(
     with open_archive(source) as (names, read), replacing(archive) as temporary:
         members = find_members(names, dataset, path=source)
         if check_counts:
-            _check_counts([member.label for member in members], dataset, source)
+            require_counts(members, dataset, path=source)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as written:
             for member in tqdm(members, desc=f"verify {dataset.id}", unit="image", mininterval=1):
                 content = read(member.source)
@@ -111,17 +111,6 @@ def import_archive(
     return table
 
 
-def _check_counts(labels: list[str], dataset: Dataset, source: Path) -> None:
-    found = tuple(labels.count(name) for name in dataset.classes)
-    if found != dataset.counts:
-        expected = dict(zip(dataset.classes, dataset.counts, strict=True))
-        raise UserError(
-            f"{source}: found {dict(zip(dataset.classes, found, strict=True))} images, "
-            f"expected {expected} of {dataset.title}",
-            remedy="fetch the complete archive, or set check_counts: false for an archive of your own",
-        )
-
-
 def _size(content: bytes, source: Path, name: str) -> tuple[int, int]:
     """Width and height in pixels of an 8-bit image that decodes without error."""
     try:
@@ -129,6 +118,8 @@ def _size(content: bytes, source: Path, name: str) -> tuple[int, int]:
             # Pillow only warns of an image large enough to be a decompression bomb.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
                 image.load()
                 mode, size = image.mode, image.size
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning,
