@@ -80,6 +80,13 @@ def _drift(arguments: argparse.Namespace) -> int:
     return int(worst > tolerance)
 
 
+def _check_lock(_: argparse.Namespace) -> int:
+    from lung_attention.lock import check_lock
+
+    print(f"dvc.lock: {check_lock()} stages are locked as they stand")
+    return 0
+
+
 def _stamp(arguments: argparse.Namespace) -> int:
     from lung_attention.report.freshness import stale_stages, stamp
 
@@ -112,6 +119,36 @@ def _readme(arguments: argparse.Namespace) -> int:
             raise UserError("README.md does not show the committed figures", remedy="lung-attention readme")
         return 0
     write_text(readme, text)
+    return 0
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from lung_attention.gate.command import run_gate_command
+    from lung_attention.gate.report import to_json, to_markdown
+
+    outcome = run_gate_command(
+        arguments.reference, profile=arguments.profile, margin=arguments.margin, cells=arguments.cells
+    )
+    text = to_markdown(outcome)
+    print(text, end="")
+    if arguments.markdown:
+        write_text(arguments.markdown, text)
+    if arguments.json:
+        write_json(arguments.json, to_json(outcome))
+    return outcome.exit_code
+
+
+def _gate_simulation(arguments: argparse.Namespace) -> int:
+    from lung_attention.gate.command import rule_of
+    from lung_attention.gate.simulation import simulate_all, to_markdown
+    from lung_attention.report.regions import replace_region
+
+    settings = load_config(PARAMS).profiles[arguments.profile].gate
+    results = simulate_all(
+        rule_of(settings), settings.training_sd, reruns=arguments.reruns, repeats=arguments.repeats, tell=print
+    )
+    page = arguments.page.read_text(encoding="utf-8")
+    write_text(arguments.page, replace_region(page, "gate-simulation", to_markdown(results)))
     return 0
 
 
@@ -168,6 +205,11 @@ def build_parser() -> argparse.ArgumentParser:
     drift.add_argument("--revision", default="HEAD")
     drift.set_defaults(run=_drift)
 
+    lock = commands.add_parser(
+        "check-lock", help="say which stages dvc.lock no longer belongs to; needs no data"
+    )
+    lock.set_defaults(run=_check_lock)
+
     stamp = commands.add_parser("stamp", help="let a profile's report say whether its code has changed since")
     stamp.add_argument("--profile", default="local")
     stamp.set_defaults(run=_stamp)
@@ -175,6 +217,26 @@ def build_parser() -> argparse.ArgumentParser:
     readme = commands.add_parser("readme", help="write the committed figures into README.md")
     readme.add_argument("--check", action="store_true", help="only say whether they are there")
     readme.set_defaults(run=_readme)
+
+    gate = commands.add_parser(
+        "gate", help="compare the results with a reference's; exit code 1: worse, 2: not comparable"
+    )
+    gate.add_argument("--reference", required=True, metavar="REVISION|FOLDER")
+    gate.add_argument("--profile", help="default: the one in use")
+    gate.add_argument("--margin", type=float, help="smaller losses are none (default: params.yaml)")
+    gate.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
+    gate.add_argument("--json", type=Path, metavar="FILE", help="also write the figures")
+    gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")
+    gate.set_defaults(run=_gate)
+
+    simulation = commands.add_parser(
+        "gate-simulation", help="write the gate's rates of false alarms and of detection into its page"
+    )
+    simulation.add_argument("--profile", default="local", help="whose gate")
+    simulation.add_argument("--reruns", type=int, default=1000, help="equal re-runs of each case")
+    simulation.add_argument("--repeats", type=int, default=200, help="re-runs with each planted loss")
+    simulation.add_argument("--page", type=Path, default=Path("docs/gate.md"), metavar="FILE")
+    simulation.set_defaults(run=_gate_simulation)
     return parser
 
 
