@@ -28,6 +28,11 @@ class Cell:
         return f"{self.dataset}-{self.backbone}-{self.head}-{self.split}"
 
     @property
+    def unsplit(self) -> str:
+        """The name without the split, for what there is on one split only."""
+        return f"{self.dataset}-{self.backbone}-{self.head}"
+
+    @property
     def stage(self) -> str:
         """The DVC stage that trains this cell."""
         return f"train@{self.name}"
@@ -73,6 +78,10 @@ class Paths:
     def manifest(self, dataset: str) -> Path:
         """A row an image."""
         return self.artifacts / "manifests" / f"{dataset}.csv"
+
+    def origin(self, dataset: str) -> Path:
+        """Which source served a dataset, and its hash."""
+        return self.artifacts / "manifests" / f"{dataset}.json"
 
     def thumbnails(self, dataset: str) -> Path:
         """uint8 `(n, 64, 64, 3)`, rows as in the manifest."""
@@ -145,6 +154,30 @@ class Paths:
     def baseline_predictions(self, dataset: str, split: str) -> Path:
         """Predictions of the trivial baselines."""
         return self.results / "baselines" / f"{dataset}-{split}.csv"
+
+    def search(self, cell: Cell) -> Path:
+        """What a search found for a cell: settings of each fold and of the refit, and figures of each study."""
+        return self.results / "search" / f"{cell.unsplit}.json"
+
+    def tuned_predictions(self, cell: Cell) -> Path:
+        """Out-of-fold predictions of the settings found, each fold by those of its own study."""
+        return self.results / "search" / f"{cell.unsplit}.csv"
+
+    def tuned_comparison(self, cell: Cell) -> Path:
+        """Tuned beside default."""
+        return self.results / "search" / f"{cell.unsplit}-tuned-vs-default.json"
+
+    def search_figure(self, cell: Cell) -> Path:
+        """Histories and importances of a cell's studies, drawn."""
+        return self.results / "search" / f"{cell.unsplit}.svg"
+
+    def tuned_model(self, cell: Cell) -> Path:
+        """The full model, its head fitted on all images with the settings found on all of them."""
+        return self.artifacts / "search" / cell.unsplit / "model.keras"
+
+    def studies(self, cell: Cell) -> Path:
+        """The journal of a cell's studies, where no database is named; no output of a stage."""
+        return self.artifacts / "studies" / f"{cell.unsplit}.journal"
 
     @property
     def comparisons(self) -> Path:

@@ -220,12 +220,60 @@ class Search(_Section):
     trials: Count
     time_budget_s: Annotated[float, Field(gt=0)] | None
     inner_folds: Annotated[int, Field(ge=2)]
+    jit_compile: bool
     seed: Seed
     startup_trials: Count
     pruning: Pruning
     heartbeat_s: Count
     grace_s: Count
     space: SearchSpace
+
+
+class Floors(_Section):
+    """The balanced accuracy that a classifier has to exceed on each split."""
+
+    published: Fraction
+    grouped: Fraction
+
+
+class DeclaredChange(_Section):
+    """A change that the gate lets pass because somebody wants it."""
+
+    cells: Distinct[Annotated[str, Field(min_length=1)]]
+    change: Literal["missing", "images", "labels", "folds", "worse", "below_published"]
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class Gating(_Section):
+    """When a change of code or parameters makes a result worse.
+
+    Attributes:
+        margin: A loss up to this is none, in fractions of 1.
+        confidence: One-sided.
+        power: With which a loss called detectable would be detected.
+        resamples: Of the bootstrap, and swaps of the permutation test.
+        seed: Of both.
+        training_sd: How far one training is luckier than another as a whole, in balanced accuracy.
+        floors: What a classifier has to exceed whatever the reference says; at least a majority vote.
+        declared: Wanted changes.
+    """
+
+    margin: Annotated[float, Field(ge=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    power: Fraction
+    resamples: Annotated[int, Field(ge=100)]
+    seed: Seed
+    training_sd: dict[DatasetId, Annotated[float, Field(ge=0, lt=1)]]
+    floors: dict[DatasetId, Floors]
+    declared: list[DeclaredChange]
+
+    @model_validator(mode="after")
+    def _floors_are_above_a_majority_vote(self) -> Gating:
+        for dataset, floors in self.floors.items():
+            least = 1 / len(DATASETS[dataset].classes)
+            if min(floors.published, floors.grouped) < least:
+                raise ValueError(f"floors.{dataset}: expected at least {least:.3f}, that of a majority vote")
+        return self
 
 
 class Profile(_Section):
@@ -249,6 +297,7 @@ class Profile(_Section):
     preprocess: Preprocessing
     train: Training
     evaluate: Evaluation
+    gate: Gating
     search: Search
 
     def by_dataset(self) -> dict[str, Collection[str]]:
@@ -259,6 +308,8 @@ class Profile(_Section):
             "preprocess.image_size_px": self.preprocess.image_size_px,
             "train.seeds": self.train.seeds,
             "train.learning_rate": self.train.learning_rate,
+            "gate.training_sd": self.gate.training_sd,
+            "gate.floors": self.gate.floors,
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import BaseTrial
@@ -110,11 +110,6 @@ def parameters_of(settings: Settings, space: SearchSpace, *, attention: bool) ->
                 remedy="widen it in params.yaml: every study begins with the settings of `train`",
             )
     return parameters
-
-
-def distributions_fingerprint(space: SearchSpace) -> Parameters:
-    """The space as plain values, for a hash."""
-    return space.model_dump()
 
 
 def _float(trial: BaseTrial, name: str, of: Range) -> float:

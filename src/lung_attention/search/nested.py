@@ -1,0 +1,208 @@
+"""Nested search: a study for each outer fold, on its training rows alone, and a last one on all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+from optuna import Study
+from optuna.pruners import MedianPruner
+from optuna.trial import FixedTrial
+
+from lung_attention.config import Search
+from lung_attention.fits import fit_seed
+from lung_attention.search.objective import Part, build_objective, new_head, part_of
+from lung_attention.search.sampler import RankedSampler
+from lung_attention.search.space import Settings, parameters_of, suggest
+from lung_attention.search.study import TrialReport, run_study
+from lung_attention.search.workers import Workers
+from lung_attention.splits.protocol import REFIT, Fold, folds, refit
+from lung_attention.training import Features, Labels, compile_head, fit_head, predict
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is searched, and where it starts.
+
+    Attributes:
+        attention: Whether the head has the soft attention.
+        default: The settings that `train` uses, the first trial of each study.
+        search: Space and budget.
+    """
+
+    attention: bool
+    default: Settings
+    search: Search
+
+
+def fold_name(fold: int) -> str:
+    """The name of a fold's study: `fold-0`, or `all` for the one on all rows."""
+    return "all" if fold == REFIT else f"fold-{fold}"
+
+
+def outer_parts(table: pd.DataFrame) -> list[Fold]:
+    """The studies of a grouped split: its folds, and all rows."""
+    return [*folds(table), refit(table)]
+
+
+def search_part(
+    part: Part,
+    searched: Searched,
+    workers: Workers,
+    *,
+    name: str,
+    fold: int,
+    on_trial: TrialReport,
+) -> Study:
+    """Runs one study. It is handed the rows that it may see, and nothing of any other.
+
+    Args:
+        part: The rows.
+        searched: What is searched.
+        workers: The storage, and this process' place among its workers.
+        name: The study's name.
+        fold: The outer fold that is not among the rows; sets the study's seed.
+        on_trial: Receives the study and each trial that this worker has ended.
+
+    Returns:
+        The study.
+
+    Raises:
+        UserError: The space does not hold the default settings, or a class has too few groups.
+    """
+    search = searched.search
+    seed = int(np.random.SeedSequence([search.seed, fold + 1]).generate_state(1)[0] >> 1)
+    objective = build_objective(part, search, searched.default, attention=searched.attention, seed=seed)
+    return run_study(
+        workers,
+        name,
+        objective,
+        sampler=RankedSampler(
+            seed=seed,
+            first=parameters_of(searched.default, search.space, attention=searched.attention),
+            startup_trials=search.startup_trials,
+        ),
+        pruner=MedianPruner(
+            n_startup_trials=search.pruning.startup_trials, n_warmup_steps=search.pruning.warmup_epochs
+        ),
+        trials=search.trials,
+        time_budget_s=search.time_budget_s,
+        on_trial=on_trial,
+    )
+
+
+def search_cell(
+    features: Features,
+    table: pd.DataFrame,
+    classes: Sequence[str],
+    searched: Searched,
+    workers: Workers,
+    *,
+    study_name: Callable[[int], str],
+    on_trial: Callable[[int], TrialReport],
+) -> dict[int, Study]:
+    """Runs all studies of a cell, one after the other.
+
+    Args:
+        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
+        table: A grouped split table, with groups.
+        classes: Class names in label order.
+        searched: What is searched.
+        workers: The storage, and this process' place among its workers.
+        study_name: The name of a fold's study.
+        on_trial: Of a fold: receives its study and each trial that this worker has ended.
+
+    Returns:
+        The studies by fold, `REFIT` for the one on all rows.
+    """
+    labels = label_numbers(table, classes)
+    groups = table["group"].to_numpy(dtype=str)
+    return {
+        fold.number: search_part(
+            part_of(features, labels, groups, fold.train, n_classes=len(classes)),
+            searched,
+            workers,
+            name=study_name(fold.number),
+            fold=fold.number,
+            on_trial=on_trial(fold.number),
+        )
+        for fold in outer_parts(table)
+    }
+
+
+def best_settings(study: Study, searched: Searched) -> Settings:
+    """The settings of a study's best trial."""
+    trial = FixedTrial(study.best_params)
+    return suggest(trial, searched.search.space, searched.default, attention=searched.attention)
+
+
+def fit_tuned(
+    features: Features,
+    table: pd.DataFrame,
+    classes: Sequence[str],
+    settings: Mapping[int, Settings],
+    *,
+    attention: bool,
+    seeds: Sequence[int],
+    on_epoch: Callable[[int, int, int, dict[str, float]], None],
+) -> tuple[keras.Model, pd.DataFrame]:
+    """Fits each outer training part with the settings found on it, and predicts its test part, once.
+
+    Seeds give the same weights and batches as in `lung_attention.fits.fit_cell`, so that tuned and default
+    predictions differ by the settings alone.
+
+    Args:
+        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
+        table: A grouped split table.
+        classes: Class names in label order.
+        settings: Of each fold, and of the refit on all rows.
+        attention: Whether the head has the soft attention.
+        seeds: One complete set of fits each; the refit takes the first.
+        on_epoch: Receives seed, fold, epoch and the epoch's values.
+
+    Returns:
+        The head fitted on all rows, and the predictions: image, label, fold, seed and one probability a
+        class, each image once a seed.
+    """
+    labels = label_numbers(table, classes)
+    everything = Part(features, labels, table["group"].to_numpy(dtype=str), len(classes))
+
+    def fit(seed: int, fold: Fold) -> keras.Model:
+        of_fold = settings[fold.number]
+        number = fit_seed(seed, fold.number)
+        head = new_head(everything, of_fold, attention=attention, seed=number)
+        compile_head(head, learning_rate=of_fold.learning_rate, jit_compile=of_fold.recipe.jit_compile)
+        fit_head(
+            head,
+            features,
+            labels,
+            train=fold.train,
+            watched=np.array([], dtype=np.int64),
+            epochs=of_fold.recipe.epochs,
+            batch_size=of_fold.recipe.batch_size,
+            seed=number,
+            on_epoch=lambda epoch, values: on_epoch(seed, fold.number, epoch, values),
+        )
+        return head
+
+    predicted = []
+    for seed in seeds:
+        for fold in folds(table):
+            head = fit(seed, fold)
+            part = table.iloc[fold.test][["image", "label", "fold"]].assign(seed=seed)
+            batch_size = settings[fold.number].recipe.batch_size
+            probabilities = predict(head, features, fold.test, batch_size=batch_size)
+            for number, name in enumerate(classes):
+                part[f"probability_{name}"] = probabilities[:, number]
+            predicted.append(part)
+            keras.backend.clear_session()
+    return fit(seeds[0], refit(table)), pd.concat(predicted, ignore_index=True)
+
+
+def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> Labels:
+    """The class number of each row."""
+    return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
+

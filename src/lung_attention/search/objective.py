@@ -1,0 +1,215 @@
+"""What a study minimises: the loss on inner validation parts, of fits on the rest of the rows it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from optuna import Trial, TrialPruned
+from sklearn.model_selection import StratifiedGroupKFold
+
+from lung_attention.config import Search
+from lung_attention.errors import UserError
+from lung_attention.fits import fit_seed
+from lung_attention.models.heads import build_head
+from lung_attention.search.space import Settings, suggest
+from lung_attention.training import Features, Labels, Rows, compile_head, fit_head, restart
+
+InnerFold = tuple[Rows, Rows]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a dataset: all that a study ever sees of it.
+
+    Attributes:
+        features: `(n, rows, cols, channels)`, an array of its own and no view of all rows.
+        labels: Class numbers `(n,)`.
+        groups: `(n,)` str.
+        n_classes: Number of classes of the dataset.
+    """
+
+    features: Features
+    labels: Labels
+    groups: npt.NDArray[np.str_]
+    n_classes: int
+
+
+def part_of(
+    features: Features, labels: Labels, groups: npt.NDArray[np.str_], rows: Rows, *, n_classes: int
+) -> Part:
+    """Copies some rows out of a dataset, so that the others are out of reach.
+
+    Args:
+        features: `(n, rows, cols, channels)`, may be memory-mapped.
+        labels: Class numbers `(n,)`.
+        groups: The group of each row.
+        rows: Which rows.
+        n_classes: Number of classes.
+    """
+    return Part(np.array(features[rows]), labels[rows].copy(), groups[rows].copy(), n_classes)
+
+
+def inner_folds(part: Part, *, folds: int, seed: int) -> list[InnerFold]:
+    """Parts the rows by group, classes as evenly as groups allow.
+
+    Args:
+        part: The rows.
+        folds: How many.
+        seed: Of the assignment of groups to folds.
+
+    Returns:
+        For each fold the rows fitted on and the rows validated on, numbers of rows of `part`.
+
+    Raises:
+        UserError: A class has fewer groups than folds.
+    """
+    for number in range(part.n_classes):
+        of_class = len(set(part.groups[part.labels == number].tolist()))
+        if of_class < folds:
+            raise UserError(
+                f"class {number} has {of_class} groups to search on, fewer than the {folds} inner folds",
+                remedy="lower search.inner_folds in params.yaml",
+            )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    return [
+        (train.astype(np.int64), validation.astype(np.int64))
+        for train, validation in splitter.split(np.zeros(len(part.labels)), part.labels, groups=part.groups)
+    ]
+
+
+def new_head(part: Part, settings: Settings, *, attention: bool, seed: int) -> keras.Model:
+    """Builds the head of some settings, not compiled."""
+    recipe = settings.recipe
+    return build_head(
+        part.features.shape[1:],
+        part.n_classes,
+        attention=attention,
+        hidden_units=recipe.hidden_units,
+        attention_maps=recipe.attention_maps,
+        attention_gamma=recipe.attention_gamma,
+        attention_activation=recipe.attention_activation,
+        pooling=recipe.pooling,
+        dropout=recipe.dropout,
+        l2=recipe.l2,
+        seed=seed,
+    )
+
+
+def inner_loss(
+    part: Part,
+    settings: Settings,
+    folds: Sequence[InnerFold],
+    *,
+    attention: bool,
+    jit_compile: bool,
+    seed: int,
+    on_epoch: Callable[[int, int, float], None],
+) -> float:
+    """Fits on each inner fold in turn and measures the rest.
+
+    All fits share one compiled head, which starts anew each time from other weights.
+
+    Args:
+        part: The rows.
+        settings: Of the head and its fits.
+        folds: From `inner_folds`.
+        attention: Whether the head has the soft attention.
+        jit_compile: Whether XLA compiles the step, whatever the settings say.
+        seed: Of weights and batches; the same for all trials of a study, so that they differ by settings.
+        on_epoch: Receives the fold's number, the epoch from 1, and the mean cross-entropy of all rows
+            validated on so far, this fold's after this epoch. May raise to end it all.
+
+    Returns:
+        The mean cross-entropy of all rows, each validated once, after the last epoch.
+    """
+    recipe = settings.recipe
+    head = new_head(part, settings, attention=attention, seed=seed)
+    compile_head(head, learning_rate=settings.learning_rate, jit_compile=jit_compile)
+    total, count = 0.0, 0
+    for number, (train, validation) in enumerate(folds):
+        own_seed = fit_seed(seed, number)
+        fresh = new_head(part, settings, attention=attention, seed=own_seed)
+        restart(head, fresh, learning_rate=settings.learning_rate)
+        losses: list[float] = []
+
+        def record(
+            epoch: int,
+            values: dict[str, float],
+            *,
+            number: int = number,
+            before: tuple[float, int] = (total, count),
+            size: int = len(validation),
+            losses: list[float] = losses,
+        ) -> None:
+            # Keras adds the penalty on the weights, by which settings must not be compared.
+            losses.append(values["val_loss"] - sum(float(penalty) for penalty in head.losses))
+            on_epoch(number, epoch, (before[0] + losses[-1] * size) / (before[1] + size))
+
+        fit_head(
+            head,
+            part.features,
+            part.labels,
+            train=train,
+            watched=validation,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            seed=own_seed,
+            on_epoch=record,
+        )
+        total += losses[-1] * len(validation)
+        count += len(validation)
+    return total / count
+
+
+def build_objective(
+    part: Part, search: Search, default: Settings, *, attention: bool, seed: int
+) -> Callable[[Trial], float]:
+    """Makes the objective of one study.
+
+    Args:
+        part: All rows of the study.
+        search: Space and inner folds.
+        default: Where what is not searched comes from.
+        attention: Whether the head has the soft attention.
+        seed: Of inner folds, weights and batches.
+
+    Returns:
+        A function of a trial. It reports the loss after each epoch, at step (inner fold) · (most epochs) +
+        epoch, and gives up when the study's pruner says so or the loss is not finite.
+
+    Raises:
+        UserError: A class has fewer groups than folds.
+    """
+    parts = inner_folds(part, folds=search.inner_folds, seed=seed)
+    most_epochs = int(search.space.epochs.high)
+
+    def objective(trial: Trial) -> float:
+        settings = suggest(trial, search.space, default, attention=attention)
+
+        def report(fold: int, epoch: int, loss: float) -> None:
+            if not math.isfinite(loss):
+                raise TrialPruned(f"the loss is {loss}")
+            trial.report(loss, fold * most_epochs + epoch)
+            if trial.should_prune():
+                raise TrialPruned
+
+        try:
+            return inner_loss(
+                part,
+                settings,
+                parts,
+                attention=attention,
+                jit_compile=search.jit_compile,
+                seed=seed,
+                on_epoch=report,
+            )
+        finally:
+            # Every trial has a graph of its own; hundreds of them would fill the memory.
+            keras.backend.clear_session()
+
+    return objective

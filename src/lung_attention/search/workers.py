@@ -1,0 +1,267 @@
+"""Storages of studies, and which trials in them were left running by a worker that is dead.
+
+A journal, one file, serves the processes of one machine. It has no heartbeat; instead each worker holds a
+lock on a file of its own, which the system takes from it when it dies, however that happens. A database
+serves workers of many machines and has Optuna's heartbeat.
+"""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Protocol
+
+from optuna import Study
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import (
+    BaseStorage,
+    JournalStorage,
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+    fail_stale_trials,
+)
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from lung_attention.errors import UserError
+from lung_attention.search.sampler import RETRY_OF
+
+# Attributes of trials: who runs it, what it raised, that there were enough without it.
+WORKER = "worker"
+ERROR = "error"
+SURPLUS = "surplus"
+
+
+def was_cut_off(trial: FrozenTrial) -> bool:
+    """Whether a failed trial failed only because its worker died; such a trial is run again."""
+    return not {ERROR, SURPLUS} & set(trial.user_attrs)
+
+
+class Workers(Protocol):
+    """A storage and the workers that share it.
+
+    Attributes:
+        storage: Optuna's.
+        name: This worker's.
+    """
+
+    storage: BaseStorage
+    name: str
+
+    def requeue_lost(self, study: Study) -> None:
+        """Fails the trials that dead workers left running and queues the parameters of each again, once."""
+
+
+@contextmanager
+def open_workers(address: str | Path, *, heartbeat_s: int, grace_s: int) -> Iterator[Workers]:
+    """Opens a storage and makes this process one of its workers.
+
+    Args:
+        address: The path of a journal, which is made where it is missing, or the address of a database, such
+            as `postgresql+psycopg2://user@host/name`.
+        heartbeat_s: Databases: seconds between two signs of life.
+        grace_s: Databases: after how many seconds of silence a worker counts as dead.
+
+    Yields:
+        The worker.
+
+    Raises:
+        UserError: The database cannot be opened.
+    """
+    if "://" not in str(address):
+        with _journal_workers(Path(address)) as workers:
+            yield workers
+        return
+    # Neither user nor password is told.
+    place = str(address).rpartition("@")[2]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            storage = RDBStorage(
+                str(address),
+                heartbeat_interval=heartbeat_s,
+                grace_period=grace_s,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                # A connection that the server has closed meanwhile is made anew.
+                engine_kwargs={"pool_pre_ping": True},
+            )
+    except Exception as error:
+        raise UserError(
+            f"the studies' database at {place} cannot be opened ({type(error).__name__})",
+            remedy="start it, install its driver, or leave --storage out for a file on this machine",
+        ) from None
+    yield DatabaseWorkers(storage, grace_s)
+
+
+def _new_name() -> str:
+    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class DatabaseWorkers:
+    """Workers of a database, told dead from alive by Optuna's heartbeat.
+
+    Attributes:
+        storage: With heartbeat.
+        name: This worker's.
+
+    Args:
+        storage: With heartbeat.
+        grace_s: After how many seconds a trial that nobody has taken up is lost.
+    """
+
+    def __init__(self, storage: RDBStorage, grace_s: int) -> None:
+        self.storage: BaseStorage = storage
+        self.name = _new_name()
+        self._grace = timedelta(seconds=grace_s)
+
+    def requeue_lost(self, study: Study) -> None:
+        """Fails and queues again what dead workers left running."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            fail_stale_trials(study)
+        # A worker that dies between making a trial and its first sign of life leaves one without heartbeat.
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            begun = trial.datetime_start
+            if WORKER not in trial.user_attrs and begun and datetime.now() - begun > 2 * self._grace:
+                with suppress(UpdateFinishedTrialError):  # another worker was faster
+                    self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                    _queue_again(study, trial)
+
+
+class JournalWorkers:
+    """Workers of a journal, told dead from alive by the locks that they hold.
+
+    Attributes:
+        storage: The journal.
+        name: This worker's.
+
+    Args:
+        path: The journal.
+        name: This worker's.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._folder = _folder(path)
+        self.storage: BaseStorage = JournalStorage(
+            JournalFileBackend(str(path), lock_obj=JournalLock(path))
+        )
+
+    def requeue_lost(self, study: Study) -> None:
+        """Fails and queues again what dead workers left running; killed in between, the next call goes on."""
+        with _locked(self._folder / "requeue"):
+            trials = study.get_trials(deepcopy=False)
+            running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+            others_alive = running and any(
+                _is_locked(path) for path in self._folder.glob("*.worker") if path.stem != self.name
+            )
+            for trial in running:
+                worker = trial.user_attrs.get(WORKER)
+                if worker is None:
+                    alive = bool(others_alive)  # its worker had no time to sign it
+                else:
+                    alive = worker == self.name or _is_locked(self._folder / f"{worker}.worker")
+                if not alive:
+                    study.tell(trial.number, state=TrialState.FAIL)
+            trials = study.get_trials(deepcopy=False)
+            again = {trial.system_attrs.get(RETRY_OF): trial.number for trial in trials}
+            for trial in trials:
+                # A chain of repetitions names its first trial, so that only its last link may be missing.
+                original = trial.system_attrs.get(RETRY_OF, trial.number)
+                is_last = again.get(original, trial.number) == trial.number
+                if trial.state == TrialState.FAIL and is_last and was_cut_off(trial):
+                    _queue_again(study, trial)
+
+
+def _queue_again(study: Study, lost: FrozenTrial) -> None:
+    trial = copy.deepcopy(lost)
+    # Signed by the dead worker, the repetition would look lost until its own worker signs it.
+    trial.user_attrs.pop(WORKER, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        RetryHeartbeatStaleTrialCallback()(study, trial)
+
+
+def _folder(journal: Path) -> Path:
+    return journal.with_name(f"{journal.name}.workers")
+
+
+@contextmanager
+def _journal_workers(path: Path) -> Iterator[JournalWorkers]:
+    _folder(path).mkdir(parents=True, exist_ok=True)
+    name = _new_name()
+    own = _folder(path) / f"{name}.worker"
+    with _locked(own):
+        try:
+            yield JournalWorkers(path, name)
+        finally:
+            own.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    """Holds a lock on a file, which the system releases when the process ends."""
+    with path.open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield stream
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+class JournalLock(JournalFileOpenLock):  # the class behind both is not public
+    """Keeps a journal's writers apart; that of a killed writer is free at once, and its half line is removed.
+
+    Args:
+        path: The journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._stream: IO[bytes] | None = None
+
+    def acquire(self) -> bool:
+        """Waits for the lock."""
+        stream = self._path.open("rb+")
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        _drop_half_line(stream)
+        self._stream = stream
+        return True
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _drop_half_line(stream: IO[bytes]) -> None:
+    """Cuts off what a killed writer left behind the last line's end; the rest would be unreadable."""
+    end = stream.seek(0, os.SEEK_END)
+    at = end
+    while at:
+        start = max(0, at - 4096)
+        stream.seek(start)
+        found = stream.read(at - start).rfind(b"\n")
+        if found >= 0:
+            at = start + found + 1
+            break
+        at = start
+    if at < end:
+        stream.truncate(at)
