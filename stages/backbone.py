@@ -7,7 +7,7 @@ import shutil
 
 from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
-from lung_attention.data.sources.resolve import check_pin, find_weights
+from lung_attention.data.sources.resolve import find_weights, verify
 from lung_attention.errors import run_guarded
 from lung_attention.files import replacing
 
@@ -30,7 +30,7 @@ def main() -> None:
             random_backbone(name, images=images, seed=settings.seed).save_weights(temporary)
         else:
             source = find_weights(name, source=settings.source)
-            check_pin(source, settings.pins.get(name))
+            verify(source, pin=settings.pins.get(name))
             shutil.copyfile(source, temporary)
 
 

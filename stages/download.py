@@ -1,4 +1,4 @@
-"""Verifies a dataset's source and writes its archive and manifest."""
+"""Verifies a dataset's source and writes its archive, its manifest and where it came from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
-from lung_attention.data.sources.resolve import check_pin, find_archive
+from lung_attention.data.sources.resolve import find_archive, verify
 from lung_attention.errors import run_guarded
+from lung_attention.files import write_json
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     settings = config.active.download
     paths = Paths(config.profile)
     source = find_archive(dataset.id, source=settings.source)
-    check_pin(source, settings.pins.get(dataset.id))
+    digest, record = verify(source, pin=settings.pins.get(dataset.id))
     import_archive(
         source,
         dataset,
@@ -29,6 +30,16 @@ def main() -> None:
         manifest=paths.manifest(dataset.id),
         check_counts=settings.check_counts,
     )
+    origin = {
+        "source": settings.source,
+        "sha256": digest,
+        "served_by": None,
+        "address": None,
+        "fetched": None,
+    }
+    if record is not None:
+        origin |= {"served_by": record.source, "address": record.address, "fetched": record.fetched}
+    write_json(paths.origin(dataset.id), origin)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,15 @@ import yaml
 
 from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import Config, load_config
+from lung_attention.data.sources.client import PATIENCE
 from lung_attention.data.sources.resolve import (
     ARCHIVES_VARIABLE,
+    DOWNLOADS_VARIABLE,
     WEIGHTS_VARIABLE,
+    downloads_folder,
     find_archive,
     find_weights,
-    fingerprint,
+    verify,
 )
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
@@ -85,7 +88,7 @@ def kept_file(reference: str, path: Path) -> str:
 
 
 def _pins(config: Config, profile: str, overrides: Sequence[str]) -> list[str]:
-    """Hashes of the user's own archives and weights, so that DVC sees when one is replaced."""
+    """Hashes of archives and weights, so that DVC sees when one is replaced; first fetches public ones."""
     settings = config.profiles[profile]
     chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
 
@@ -93,14 +96,41 @@ def _pins(config: Config, profile: str, overrides: Sequence[str]) -> list[str]:
         found = yaml.safe_load(chosen[key]) if key in chosen else default
         return found if isinstance(found, list) else [found]
 
+    def pin(key: str, pinned: str | None) -> str | None:
+        found = yaml.safe_load(chosen[key]) if key in chosen else pinned
+        return None if found is None else str(found)
+
+    archives = {
+        dataset: pin(f"download.pins.{dataset}", settings.download.pins.get(dataset))
+        for dataset in names("datasets", settings.datasets)
+    }
+    weights = {
+        backbone: pin(f"backbone.pins.{backbone}", settings.backbone.pins.get(backbone))
+        for backbone in names("backbones", config.backbones)
+    }
+    archives_from = chosen.get("download.source", settings.download.source)
+    weights_from = chosen.get("backbone.source", settings.backbone.source)
+    public = (archives if archives_from == "public" else {}) | (weights if weights_from == "public" else {})
+    if public:
+        from lung_attention.data.sources.fetch import fetch_named
+
+        counted = yaml.safe_load(chosen.get("download.check_counts", str(settings.download.check_counts)))
+        fetch_named(
+            list(public),
+            downloads_folder(),
+            pins=public,
+            check_counts=bool(counted),
+            patience=PATIENCE,
+            consent=False,
+        )
     pins = []
-    if chosen.get("download.source", settings.download.source) == "folder":
-        for dataset in names("datasets", settings.datasets):
-            found = fingerprint(find_archive(dataset, source="folder"))
+    if archives_from in ("folder", "public"):
+        for dataset, pinned in archives.items():
+            found, _ = verify(find_archive(dataset, source=archives_from), pin=pinned)
             pins.append(f"profiles.{profile}.download.pins.{dataset}={found}")
-    if chosen.get("backbone.source", settings.backbone.source) == "folder":
-        for backbone in names("backbones", config.backbones):
-            found = fingerprint(find_weights(backbone, source="folder"))
+    if weights_from in ("folder", "public"):
+        for backbone, pinned in weights.items():
+            found, _ = verify(find_weights(backbone, source=weights_from), pin=pinned)
             pins.append(f"profiles.{profile}.backbone.pins.{backbone}={found}")
     return pins
 
@@ -119,7 +149,7 @@ def _environment() -> dict[str, str]:
     environment["PYTHONPATH"] = "src"  # relative, so that it is the copy's
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     environment["MLFLOW_TRACKING_URI"] = _absolute(environment.get("MLFLOW_TRACKING_URI") or _DATABASE)
-    for variable in (ARCHIVES_VARIABLE, WEIGHTS_VARIABLE):
+    for variable in (ARCHIVES_VARIABLE, WEIGHTS_VARIABLE, DOWNLOADS_VARIABLE):
         if variable in environment:
             environment[variable] = str(Path(environment[variable]).resolve())
     return environment

@@ -1,4 +1,4 @@
-"""A profile's source of archives and weights: the embedded sample, the user's folders, public servers."""
+"""A profile's source of archives and weights: the embedded sample, a user's folders, or what was fetched."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import hashlib
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from lung_attention.cells import SAMPLE
+from lung_attention.data.sources.ledger import LEDGER, Record, read_record
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
 
 ARCHIVES_VARIABLE = "LUNG_ATTENTION_ARCHIVES"
 WEIGHTS_VARIABLE = "LUNG_ATTENTION_WEIGHTS"
+DOWNLOADS_VARIABLE = "LUNG_ATTENTION_DOWNLOADS"
+
+
+def downloads_folder() -> Path:
+    """The folder of what was fetched: `LUNG_ATTENTION_DOWNLOADS`, else one in the user's cache."""
+    value = os.environ.get(DOWNLOADS_VARIABLE)
+    return Path(value) if value else user_cache_path("lung-attention")
 
 
 def find_archive(dataset_id: str, *, source: str) -> Path:
@@ -19,7 +29,7 @@ def find_archive(dataset_id: str, *, source: str) -> Path:
 
     Args:
         dataset_id: The dataset.
-        source: `embedded` (the sample), `folder` (the user's copies) or `public`.
+        source: `embedded` (the sample), `folder` (the user's copies) or `public` (what was fetched).
 
     Returns:
         A zip file, or an unpacked folder of the dataset's name.
@@ -30,7 +40,7 @@ def find_archive(dataset_id: str, *, source: str) -> Path:
     if source == "embedded":
         return SAMPLE / f"{dataset_id}.zip"
     if source == "public":
-        raise _no_downloads_yet(f"the archive of {dataset_id}", ARCHIVES_VARIABLE)
+        return _fetched(dataset_id, f"{dataset_id}.zip")
     folder = _folder(ARCHIVES_VARIABLE, "archives such as iqoth.zip, or folders such as iqoth/")
     for candidate in (folder / f"{dataset_id}.zip", folder / dataset_id):
         if candidate.exists():
@@ -47,7 +57,7 @@ def find_weights(backbone: str, *, source: str) -> Path:
 
     Args:
         backbone: The backbone.
-        source: `folder` (the user's copies) or `public`.
+        source: `folder` (the user's copies) or `public` (what was fetched).
 
     Returns:
         A weight file, named `<backbone>_notop.weights.h5`.
@@ -55,15 +65,15 @@ def find_weights(backbone: str, *, source: str) -> Path:
     Raises:
         UserError: There is none.
     """
+    name = f"{backbone}_notop.weights.h5"
     if source == "public":
-        raise _no_downloads_yet(f"the ImageNet weights of {backbone}", WEIGHTS_VARIABLE)
+        return _fetched(backbone, name)
     folder = _folder(WEIGHTS_VARIABLE, "weight files such as densenet121_notop.weights.h5")
-    path = folder / f"{backbone}_notop.weights.h5"
+    path = folder / name
     if not path.is_file():
         raise UserError(
-            f"{folder} (${WEIGHTS_VARIABLE}) holds no {path.name}; found {_listing(folder)}",
-            remedy=f"save them with keras.applications: build the model with include_top=False and "
-            f"call save_weights('{path.name}')",
+            f"{folder} (${WEIGHTS_VARIABLE}) holds no {name}; found {_listing(folder)}",
+            remedy=f"fetch it on a machine with a network: lung-attention fetch --to FOLDER {backbone}",
         )
     return path
 
@@ -88,20 +98,38 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
-def check_pin(path: Path, pin: str | None) -> None:
-    """Compares a source with the hash recorded for it.
+def verify(path: Path, *, pin: str | None) -> tuple[str, Record | None]:
+    """Compares a source with every hash recorded for it.
+
+    Args:
+        path: A file, or a folder.
+        pin: What params.yaml demands, if anything.
+
+    Returns:
+        The source's hash, and the record that its folder has of where it came from, if there is one.
 
     Raises:
-        UserError: They differ.
+        UserError: A hash differs.
     """
-    if pin is None:
-        return
     found = fingerprint(path)
-    if found != pin:
+    record = read_record(path)
+    for place, expected in (("params.yaml", pin), (LEDGER, record.sha256 if record else None)):
+        if expected is not None and expected != found:
+            raise UserError(
+                f"{path} has sha256 {found}, but {expected} is recorded for it in {place}",
+                remedy=f"restore the file, or remove the hash from {place} if the change is wanted",
+            )
+    return found, record
+
+
+def _fetched(name: str, file: str) -> Path:
+    folder = downloads_folder()
+    path = folder / file
+    if not path.is_file():
         raise UserError(
-            f"{path} has sha256 {found}, but {pin} is recorded for it in params.yaml",
-            remedy="restore the file, or remove the pin if the change is wanted",
+            f"{file} has not been fetched; {folder} does not hold it", remedy=f"lung-attention fetch {name}"
         )
+    return path
 
 
 def _folder(variable: str, content: str) -> Path:
@@ -119,10 +147,3 @@ def _folder(variable: str, content: str) -> Path:
 def _listing(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
-
-
-def _no_downloads_yet(what: str, variable: str) -> UserError:
-    return UserError(
-        f"{what} cannot be downloaded yet",
-        remedy=f"use your own copy: export {variable}=<folder>; make repro PROFILE=local",
-    )

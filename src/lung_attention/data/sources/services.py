@@ -6,6 +6,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,26 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 # Hugging Face's copy of LC25000 keeps the release's file names, which tell class and folder.
 _LUNG_TILE = re.compile(r"(?:.*/)?lung_?(aca|n|scc)\d+\.jpe?g")
+
+
+def deliverers(
+    session: requests.Session, patience: Patience
+) -> dict[str, Callable[[Item, Source, Path], None]]:
+    """How each service of the table is asked.
+
+    Args:
+        session: Carries settings from one request to the next.
+        patience: How often and how long a failing server is asked again.
+
+    Returns:
+        By service a function that writes what a source serves of an item to a file or raises `TransferError`.
+    """
+    return {
+        "web": partial(from_web, session, patience=patience),
+        "kaggle": partial(from_kaggle, session, patience=patience),
+        "huggingface": partial(from_hugging_face, session, patience=patience),
+        "idc": rebuild,
+    }
 
 
 def from_web(
@@ -104,6 +125,11 @@ def from_hugging_face(
         paths.append(path)
     _zip_lung_tiles(paths, target)
     shutil.rmtree(folder)
+
+
+def rebuild(item: Item, source: Source, target: Path) -> None:
+    """Rebuilds an archive from the public CT series of LIDC-IDRI."""
+    raise TransferError("rebuilding from CT series is not there yet")
 
 
 def _zip_lung_tiles(shards: list[Path], target: Path) -> None:

@@ -117,6 +117,8 @@ def _request(
         headers |= {"Range": f"bytes={have}-", "If-Range": state["validator"]}
     with ask(session, address, headers, auth=auth, patience=patience) as response:
         if response.status_code == HTTPStatus.OK:
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise TransferError(f"{shown(address)} answers with a web page instead of a file")
             total = _length(response)
             if expected_bytes is not None and total is not None and total != expected_bytes:
                 raise TransferError(

@@ -1,0 +1,248 @@
+"""Fetching: sources in order of preference, each file verified and recorded before it is put in place.
+
+A folder of downloads holds `<dataset>.zip` and `<backbone>_notop.weights.h5`, the names that the profile
+`local` reads, and `sources.json`. What is on its way lies in `.incoming` until it has been verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from lung_attention.data.archive import find_members, open_archive, require_counts
+from lung_attention.data.catalog import DATASETS
+from lung_attention.data.sources import services
+from lung_attention.data.sources.client import Patience, TransferError, shown, tell
+from lung_attention.data.sources.ledger import LEDGER, Record, read_record, write_record
+from lung_attention.data.sources.resolve import verify
+from lung_attention.data.sources.table import ITEMS, Item, Source
+from lung_attention.data.sources.transfer import require_space
+from lung_attention.data.sources.weights import convert_weights
+from lung_attention.errors import UserError
+from lung_attention.files import sha256
+
+# More than this is not transferred without having been asked for expressly.
+CONSENT_BYTES = 5_000_000_000
+
+_INCOMING = ".incoming"
+
+# Asks a service: writes what a source serves of an item to a file, or raises TransferError.
+Deliver = Callable[[Item, Source, Path], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An item to fetch.
+
+    Attributes:
+        item: What it is.
+        about_bytes: About how much is transferred for it.
+        pin: The SHA-256 that params.yaml demands of the file, if any.
+        check_counts: Whether an archive must have the public release's number of images.
+    """
+
+    item: Item
+    about_bytes: int
+    pin: str | None
+    check_counts: bool
+
+
+def fetch_named(
+    names: Sequence[str],
+    folder: Path,
+    *,
+    pins: Mapping[str, str | None],
+    check_counts: bool,
+    patience: Patience,
+    consent: bool,
+) -> dict[str, str]:
+    """Fetches datasets and weights by name.
+
+    Args:
+        names: Keys of `table.ITEMS`.
+        folder: The folder of downloads.
+        pins: The SHA-256 that params.yaml demands of the file of each name, if any.
+        check_counts: Whether archives must have the public release's number of images.
+        patience: How often and how long a failing server is asked again.
+        consent: Whether the user has agreed to a large transfer.
+
+    Returns:
+        The SHA-256 of each file, by name.
+
+    Raises:
+        UserError: As `fetch_all`, or a name is unknown.
+    """
+    if unknown := [name for name in names if name not in ITEMS]:
+        raise UserError(f"{unknown}: expected some of {list(ITEMS)}", remedy="lung-attention datasets")
+    wanted = [
+        Wanted(ITEMS[name], ITEMS[name].about_bytes, pins.get(name), check_counts)
+        for name in dict.fromkeys(names)
+    ]
+    with requests.Session() as session:
+        deliver = services.deliverers(session, patience)
+        return fetch_all(wanted, folder, deliver=deliver, consent=consent)
+
+
+def fetch_all(
+    wanted: Sequence[Wanted], folder: Path, *, deliver: Mapping[str, Deliver], consent: bool
+) -> dict[str, str]:
+    """Fetches what is not in a folder yet and verifies what is.
+
+    Args:
+        wanted: The items.
+        folder: The folder of downloads; made if it is missing.
+        deliver: How each service is asked.
+        consent: Whether the user has agreed to a large transfer.
+
+    Returns:
+        The SHA-256 of each item's file, by the item's id.
+
+    Raises:
+        UserError: No source delivers an item, a hash differs from the recorded one, the disk is too small,
+            the transfer is large and nobody has agreed, or somebody else is fetching into the folder. Files
+            that were there before are as they were.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            missing = [each for each in wanted if not (folder / each.item.file).exists()]
+            _announce(missing, folder, consent)
+            hashes = {}
+            for each in wanted:
+                take = _fetch if each in missing else _verify_present
+                hashes[each.item.id] = take(each, folder, deliver)
+            return hashes
+    except Timeout as error:
+        raise UserError(f"another process is fetching into {folder}", remedy="wait for it to end") from error
+
+
+def _announce(missing: Sequence[Wanted], folder: Path, consent: bool) -> None:
+    if not missing:
+        return
+    total = sum(each.about_bytes for each in missing)
+    parts = ", ".join(f"{each.item.id} {each.about_bytes / 1e9:.2f} GB" for each in missing)
+    tell(f"to be fetched into {folder}: about {total / 1e9:.2f} GB ({parts})")
+    if total > CONSENT_BYTES and not consent:
+        names = " ".join(each.item.id for each in missing)
+        raise UserError(
+            f"about {total / 1e9:.0f} GB are to be transferred ({parts}), "
+            f"more than {CONSENT_BYTES / 1e9:.0f} GB",
+            remedy=f"lung-attention fetch --yes {names}",
+        )
+    # What is served and the file made of it lie on the disk at the same time.
+    require_space(folder, total + max(each.about_bytes for each in missing))
+
+
+def _verify_present(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
+    file = folder / wanted.item.file
+    found, record = verify(file, pin=wanted.pin)
+    if record is None:
+        write_record(file, Record(found, file.stat().st_size, "found in the folder", "", _today(), {}))
+    tell(f"{wanted.item.id}: {file} is there and unchanged")
+    return found
+
+
+def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
+    item = wanted.item
+    file = folder / item.file
+    incoming = folder / _INCOMING / item.id
+    incoming.mkdir(parents=True, exist_ok=True)
+    record = read_record(file)
+    served = dict(record.served) if record else {}
+    failures = []
+    for source in item.sources:
+        # Keras tells its older layout of weights from today's `.weights.h5` by the name.
+        target = incoming / f"{source.name}{'.h5' if item.kind == 'weights' else '.zip'}"
+        try:
+            deliver[source.service](item, source, target)
+            digest = _digest_of_served(target, source, file, served.get(source.name))
+            made = _verified(target, wanted)
+        except TransferError as error:
+            failures.append(f"{source.name}: {error}")
+            tell(f"{item.id}: {source.name} does not serve it ({error})")
+            continue
+        found = sha256(made)
+        if wanted.pin is not None and found != wanted.pin:
+            raise _mismatch(made, file, source, found, wanted.pin, "params.yaml")
+        served[source.name] = digest
+        # The record first: a file without one would count as found there by chance.
+        write_record(
+            file,
+            Record(found, made.stat().st_size, source.name, shown(source.address), _today(), served),
+        )
+        made.replace(file)
+        shutil.rmtree(incoming)
+        tell(f"{item.id}: {file} from {source.name}, sha256 {found}")
+        return found
+    raise UserError(
+        f"{item.id} could not be fetched:\n  " + "\n  ".join(failures),
+        remedy="run the same command again later, it goes on where it stopped; "
+        f"or put a copy of your own there as {file}",
+    )
+
+
+def _digest_of_served(target: Path, source: Source, file: Path, expected: str | None) -> str:
+    """The SHA-256 of what was served, compared with that of the first time and with published checksums."""
+    size = target.stat().st_size
+    if source.bytes is not None and size != source.bytes:
+        target.unlink()
+        raise TransferError(f"it has {size:,} bytes, but {source.bytes:,} are expected of it")
+    found = sha256(target)
+    if expected is not None and found != expected:
+        raise _mismatch(target, file, source, found, expected, LEDGER)
+    if source.md5 is not None:
+        with target.open("rb") as stream:
+            md5 = hashlib.file_digest(stream, "md5").hexdigest()
+        if md5 != source.md5:
+            raise _mismatch(target, file, source, f"(md5) {md5}", source.md5, "its publisher's list")
+    return found
+
+
+def _mismatch(got: Path, file: Path, source: Source, found: str, expected: str, place: str) -> UserError:
+    aside = file.with_name(f"{file.name}.mismatch")
+    got.replace(aside)
+    return UserError(
+        f"what {source.name} serves as {file.name} has hash {found}, but {expected} is recorded in {place}; "
+        f"it is kept as {aside}",
+        remedy=f"find out why; if the change is wanted, remove the hash from {place} and fetch again",
+    )
+
+
+def _verified(target: Path, wanted: Wanted) -> Path:
+    """Looks into what was served, and makes of it the file that is wanted.
+
+    Raises:
+        TransferError: It is something else, damaged or hostile; it is removed.
+    """
+    item = wanted.item
+    try:
+        if item.kind == "weights":
+            made = target.with_name(item.file)
+            convert_weights(target, made, backbone=item.id)
+            return made
+        dataset = DATASETS[item.id]
+        with open_archive(target) as (names, read):
+            members = find_members(names, dataset, path=target)
+            if wanted.check_counts:
+                require_counts(members, dataset, path=target)
+            for member in tqdm(members, desc=f"verify {item.id}", unit="image", mininterval=1):
+                read(member.source)
+        return target
+    except UserError as error:
+        target.unlink()
+        raise TransferError(error.problem) from error
+    except TransferError:
+        target.unlink()
+        raise
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

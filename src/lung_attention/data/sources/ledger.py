@@ -1,0 +1,64 @@
+"""The record of a folder of downloads: what each file is, who served it, and which hash it must keep."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lung_attention.errors import UserError
+from lung_attention.files import read_json, write_json
+
+LEDGER = "sources.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one file.
+
+    Attributes:
+        sha256: The hash of the file as it lies in the folder.
+        bytes: Its length.
+        source: The source that served it.
+        address: Where that was.
+        fetched: The day, as YYYY-MM-DD.
+        served: By source, the SHA-256 of what it served the first time; kept when the file is fetched again.
+            Differs from `sha256` where the file is made from what was served, as weights are.
+    """
+
+    sha256: str
+    bytes: int
+    source: str
+    address: str
+    fetched: str
+    served: dict[str, str]
+
+
+def read_record(file: Path) -> Record | None:
+    """Reads what the folder of a file has recorded of it.
+
+    Args:
+        file: A file in a folder of downloads, which may be missing.
+
+    Returns:
+        The record, or `None` where there is none, as in a folder that a user filled by hand.
+
+    Raises:
+        UserError: The record is damaged.
+    """
+    ledger = file.parent / LEDGER
+    if not ledger.is_file():
+        return None
+    try:
+        values = read_json(ledger).get(file.name)
+        return None if values is None else Record(**values)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{ledger} is damaged ({error})", remedy=f"remove {ledger}; hashes are then recorded anew"
+        ) from error
+
+
+def write_record(file: Path, record: Record) -> None:
+    """Records a file; the records of the others in its folder stay."""
+    ledger = file.parent / LEDGER
+    records = read_json(ledger) if ledger.is_file() else {}
+    write_json(ledger, {**records, file.name: asdict(record)})
