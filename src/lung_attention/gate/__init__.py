@@ -1,0 +1,1 @@
+"""Whether a change of code or parameters makes a result worse than a reference."""

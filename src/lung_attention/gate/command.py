@@ -1,0 +1,91 @@
+"""The command `lung-attention gate`: from its options and params.yaml to an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lung_attention.cells import PARAMS, Cell, Paths, design
+from lung_attention.config import Config, Gating, load_config
+from lung_attention.errors import UserError
+from lung_attention.gate.compare import Chance
+from lung_attention.gate.declared import Declared, split_spent
+from lung_attention.gate.reference import open_reference
+from lung_attention.gate.report import Outcome
+from lung_attention.gate.rules import Rule
+from lung_attention.gate.run import Limits, cells_with_predictions, run_gate, select
+
+
+def run_gate_command(
+    reference: str, *, profile: str | None, margin: float | None, cells: Sequence[str]
+) -> Outcome:
+    """Compares the work tree of the current folder with a reference.
+
+    Args:
+        reference: A git revision, or the root folder of another checkout.
+        profile: Whose results; None means the one in use.
+        margin: In place of that in params.yaml, where given.
+        cells: Patterns of cells' names; none means all.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UserError: The options, the reference or any predictions are unusable.
+    """
+    config = load_config(PARAMS)
+    name = config.profile if profile is None else profile
+    if name not in config.profiles:
+        raise UserError(
+            f"--profile: expected one of {sorted(config.profiles)}, received {name!r}",
+            remedy="--profile sample",
+        )
+    if margin is not None and not 0 <= margin < 1:
+        raise UserError(f"--margin: expected a fraction in 0..1, received {margin}", remedy="--margin 0.01")
+    settings, paths = config.profiles[name].gate, Paths(name)
+    rule = rule_of(settings, margin)
+    declared = [Declared(tuple(entry.cells), entry.change, entry.reason) for entry in settings.declared]
+    with open_reference(reference, paths) as before:
+        fresh, spent = split_spent(declared, before.root / PARAMS, name)
+        limits = Limits(
+            rule,
+            settings.training_sd,
+            {dataset: floors.model_dump() for dataset, floors in settings.floors.items()},
+            fresh,
+        )
+        ours, theirs = _candidate_cells(config, paths), cells_with_predictions(paths, before.root)
+        chosen = set(select(sorted({*ours, *theirs}), cells))
+        results = run_gate(
+            [cell for cell in ours if cell in chosen],
+            [cell for cell in theirs if cell in chosen],
+            paths=paths,
+            candidate=Path(),
+            reference=before.root,
+            limits=limits,
+        )
+    return Outcome(name, before, rule, results, spent)
+
+
+def rule_of(settings: Gating, margin: float | None = None) -> Rule:
+    """The rule that parameters state, with another margin where given."""
+    return Rule(
+        settings.margin if margin is None else margin,
+        Chance(settings.resamples, settings.confidence, settings.power, settings.seed),
+    )
+
+
+def _candidate_cells(config: Config, paths: Paths) -> list[Cell]:
+    """The cells with predictions; of the profile in use only those of the design.
+
+    Predictions that an earlier design left behind are nobody's result any more.
+    """
+    cells = cells_with_predictions(paths, Path())
+    if not cells:
+        raise UserError(
+            f"{paths.results.as_posix()}/cells holds no predictions",
+            remedy=f"make repro PROFILE={paths.profile}, or name a --profile with results",
+        )
+    if paths.profile != config.profile:
+        return cells
+    designed = set(design(config.datasets, config.backbones, config.heads, config.splits))
+    return [cell for cell in cells if cell in designed]

@@ -1,0 +1,215 @@
+"""The gate itself: reads both sides of every cell, compares, and says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from lung_attention.cells import Cell, Paths
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import UserError
+from lung_attention.evaluation.metrics import Predictions, predictions_to_arrays
+from lung_attention.evaluation.verdicts import BELOW
+from lung_attention.files import read_json, read_table
+from lung_attention.gate.compare import mean_scores
+from lung_attention.gate.declared import BELOW_PUBLISHED, MISSING, WORSE, Declared, reason_for
+from lung_attention.gate.pairing import Pair, differences, paired
+from lung_attention.gate.rules import (
+    CellResult,
+    Rule,
+    Verdict,
+    compare_pairs,
+    floor_breaches,
+    spread_of,
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a cell is held to.
+
+    Attributes:
+        rule: When a difference is a regression.
+        training_sd: For each dataset the spread of one training (see `compare.swap_p_value`).
+        floors: For each dataset and split the balanced accuracy to exceed.
+        declared: Wanted changes that still count.
+    """
+
+    rule: Rule
+    training_sd: Mapping[str, float]
+    floors: Mapping[str, Mapping[str, float]]
+    declared: Sequence[Declared]
+
+
+def cells_with_predictions(paths: Paths, root: Path) -> list[Cell]:
+    """The cells whose predictions lie below a root, by name."""
+    found = (root / paths.results / "cells").glob("*/predictions.csv")
+    names = [path.parent.name.split("-") for path in sorted(found)]
+    return [Cell(*parts) for parts in names if len(parts) == 4 and parts[0] in DATASETS]
+
+
+def select(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
+    """The cells that match any of the patterns; all, where there is no pattern.
+
+    Raises:
+        UserError: A pattern matches none.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(cell.name, pattern) for cell in cells):
+            raise UserError(
+                f"--cells {pattern}: no such cell on either side",
+                remedy="a name, or a pattern such as 'iqoth-*-grouped'; quote it",
+            )
+    return [
+        cell for cell in cells if not patterns or any(fnmatchcase(cell.name, pattern) for pattern in patterns)
+    ]
+
+
+def run_gate(
+    ours: Sequence[Cell],
+    theirs: Sequence[Cell],
+    *,
+    paths: Paths,
+    candidate: Path,
+    reference: Path,
+    limits: Limits,
+) -> list[CellResult]:
+    """Judges every cell of either side.
+
+    Args:
+        ours: The candidate's cells.
+        theirs: The reference's cells.
+        paths: The profile's file names.
+        candidate: Root of the candidate's files.
+        reference: Root of the reference's files.
+        limits: What cells are held to.
+
+    Returns:
+        A result a cell, sorted by the cell.
+
+    Raises:
+        UserError: Predictions cannot be read, or a class has no test image.
+    """
+    results: dict[str, CellResult] = {}
+    read: dict[Cell, Predictions] = {}
+    pairs: dict[str, Pair] = {}
+    spread: dict[str, float] = {}
+    notes: dict[str, list[str]] = {}
+    for cell in sorted({*ours, *theirs}):
+        path = candidate / paths.predictions(cell)
+        if cell not in ours or not path.exists():
+            results[cell.name] = _excused(cell, MISSING, "the reference has this cell", limits.declared)
+            continue
+        read[cell] = read_predictions(path, cell, side="candidate")
+        if cell not in theirs:
+            results[cell.name] = CellResult(cell.name, Verdict.NEW)
+            continue
+        before = read_predictions(reference / paths.predictions(cell), cell, side="reference")
+        found = differences(read[cell], before)
+        if found:
+            excused = [_excused(cell, item.change, item.text, limits.declared) for item in found]
+            # One change that is not declared is enough.
+            worst = max(excused, key=lambda result: result.verdict is Verdict.NOT_COMPARABLE)
+            results[cell.name] = replace(worst, notes=[note for result in excused for note in result.notes])
+            continue
+        pair = paired(read[cell], before)
+        pairs[cell.name] = pair
+        spread[cell.name] = spread_of(pair, limits.training_sd[cell.dataset])
+        notes[cell.name] = _seed_notes(read[cell], before, pair)
+    for name, result in compare_pairs(pairs, spread, limits.rule).items():
+        results[name] = _accept_worse(replace(result, notes=notes[name]), limits.declared)
+    published = _lost_reproductions(paths, candidate, reference)
+    for cell, predictions in read.items():
+        floor = limits.floors[cell.dataset][cell.split]
+        breaches = floor_breaches(mean_scores(predictions), floor=floor)
+        if cell.name in published:
+            reason = reason_for(cell.name, BELOW_PUBLISHED, limits.declared)
+            text = "accuracy is below the published one, beyond sampling error"
+            if reason is None:
+                breaches.append(text)
+            else:
+                result = results[cell.name]
+                results[cell.name] = replace(result, notes=[*result.notes, f"{text}; declared: {reason}"])
+        if breaches:
+            results[cell.name] = _below_floor(results[cell.name], breaches)
+    return [results[cell.name] for cell in sorted({*ours, *theirs})]
+
+
+def read_predictions(path: Path, cell: Cell, *, side: str) -> Predictions:
+    """Reads and validates the predictions of one side.
+
+    Raises:
+        UserError: They are missing, are no table, have another schema, or a class has no test image.
+    """
+    if side == "reference":
+        remedy = "name a newer --reference, whose predictions this version can read"
+    else:
+        remedy = "make the predictions anew with: dvc repro"
+    classes = DATASETS[cell.dataset].classes
+    try:
+        predictions = predictions_to_arrays(read_table(path), classes)
+    except UserError as error:
+        raise UserError(f"{side}, cell {cell.name}: {error.problem}", remedy=remedy) from error
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{side}, cell {cell.name}: these are no predictions ({error})", remedy=remedy
+        ) from error
+    present = set(predictions.labels.tolist())
+    absent = [name for number, name in enumerate(classes) if number not in present]
+    if absent:
+        raise UserError(f"{side}, cell {cell.name}: no test image of the classes {absent}", remedy=remedy)
+    return predictions
+
+
+def _excused(cell: Cell, change: str, text: str, declared: Sequence[Declared]) -> CellResult:
+    reason = reason_for(cell.name, change, declared)
+    if reason is None:
+        return CellResult(cell.name, Verdict.NOT_COMPARABLE, [f"{change}: {text}"])
+    return CellResult(cell.name, Verdict.DECLARED, [f"{change}: {text}; declared: {reason}"])
+
+
+def _accept_worse(result: CellResult, declared: Sequence[Declared]) -> CellResult:
+    reason = reason_for(result.cell, WORSE, declared)
+    if result.verdict is not Verdict.REGRESSION or reason is None:
+        return result
+    note = f"a regression; declared: {reason}"
+    return replace(result, verdict=Verdict.DECLARED, notes=[*result.notes, note])
+
+
+def _below_floor(result: CellResult, breaches: list[str]) -> CellResult:
+    """A breach joins what else was found; a regression stays one, and fails alike."""
+    verdict = result.verdict if result.verdict is Verdict.REGRESSION else Verdict.BELOW_FLOOR
+    return replace(result, verdict=verdict, notes=[*result.notes, *breaches])
+
+
+def _seed_notes(ours: Predictions, theirs: Predictions, pair: Pair) -> list[str]:
+    if ours.seeds == theirs.seeds:
+        return []
+    pairs = zip(pair.candidate.seeds, pair.reference.seeds, strict=True)
+    text = ", ".join(f"{mine} with {other}" for mine, other in pairs)
+    return [f"seeds {list(theirs.seeds)} became {list(ours.seeds)}: compared {text}"]
+
+
+def _lost_reproductions(paths: Paths, candidate: Path, reference: Path) -> set[str]:
+    """Cells below their published accuracy that were not so before."""
+    return _below_published(paths, candidate) - _below_published(paths, reference)
+
+
+def _below_published(paths: Paths, root: Path) -> set[str]:
+    """Cells with the verdict that their accuracy is below the published one; of stand-ins there is none."""
+    path = root / paths.comparisons
+    if not path.exists():
+        return set()
+    try:
+        return {
+            Cell(entry["dataset"], entry["backbone"], entry["head"], "published").name
+            for entry in read_json(path)["reproduction"]
+            if entry["verdict"] == BELOW
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: these are no comparisons ({type(error).__name__}: {error})",
+            remedy="dvc repro, or name a newer --reference",
+        ) from error

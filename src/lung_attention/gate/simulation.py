@@ -1,0 +1,325 @@
+"""How often the gate cries wolf, and what it finds: re-runs of made-up classifiers on realistic test sets.
+
+A classifier gives each image a number for each class and predicts the largest. The number is the sum of a
+signal for the true class; of what is hard about the image and its group, the same in every training; and of
+what one training does to the image, to its group and to the whole class. The last is what makes one training
+luckier than another in many images at once. A loss is planted as a weaker signal, so that it strikes where a
+classifier is unsure, as losses do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lung_attention.evaluation.metrics import Predictions
+from lung_attention.evaluation.weighted import Floats
+from lung_attention.gate.compare import (
+    detectable_loss,
+    score_differences,
+    swap_p_value,
+    unit_balanced_accuracy,
+    upper_bounds,
+)
+from lung_attention.gate.pairing import Pair
+from lung_attention.gate.rules import Rule, is_beyond_margin, is_regression, spread_of
+
+LOSSES = (0.01, 0.02, 0.05, 0.10)
+FAMILY = 12
+"""Cells compared at once, in the second table."""
+
+_RESAMPLES = 1000
+_DRAWS = 200_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A test set, and the classifier measured on it. Deviations are in units of an image's own difficulty.
+
+    Attributes:
+        title: For people.
+        dataset: Whose `training_sd` the gate takes.
+        images: Of each class.
+        groups: Of each class; as many as images where every image is one by itself.
+        seeds: Trainings on either side.
+        balanced_accuracy: Before any loss.
+        group_sd: What images of a group have in common, whoever is trained.
+        training_image_sd: What a training does to an image.
+        training_group_sd: To all images of a group.
+        training_class_sd: To all images, for each class.
+        training_skill_sd: To the signal: how good it is as a whole.
+    """
+
+    title: str
+    dataset: str
+    images: tuple[int, ...]
+    groups: tuple[int, ...]
+    seeds: int
+    balanced_accuracy: float
+    group_sd: float
+    training_image_sd: float
+    training_group_sd: float
+    training_class_sd: float
+    training_skill_sd: float
+
+
+_NODULES = Case(
+    "413 images of 2 classes", "lidc", (203, 210), (203, 210), 1, 0.80, 0.0, 0.20, 0.0, 0.05, 0.036
+)
+
+CASES = (
+    Case(
+        "220 images, 18 of them benign",
+        "iqoth",
+        (92, 110, 18),
+        (92, 110, 18),
+        1,
+        0.95,
+        0.0,
+        0.2,
+        0.0,
+        0.05,
+        0.036,
+    ),
+    Case("1,500 images of 3 classes", "lc25000", (500,) * 3, (500,) * 3, 1, 0.97, 0.0, 0.2, 0.0, 0.05, 0.036),
+    _NODULES,
+    replace(_NODULES, title="the same with 3 seeds", seeds=3),
+    Case(
+        "1,097 images in 116 groups",
+        "iqoth",
+        (416, 561, 120),
+        (44, 59, 13),
+        1,
+        0.80,
+        0.8,
+        0.15,
+        0.15,
+        0.05,
+        0.036,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What became of many comparisons of one kind.
+
+    Attributes:
+        worse: Share worse by more than the margin.
+        bound_alone: Share that the bootstrap's upper bound alone would have called regressions.
+        flagged: Share called regressions by themselves.
+        flagged_in_family: Share called regressions in the worst place among `FAMILY` cells.
+    """
+
+    worse: float
+    bound_alone: float
+    flagged: float
+    flagged_in_family: float
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The rates of one case.
+
+    Attributes:
+        case: The test set.
+        reruns: Equal re-runs, with other seeds.
+        disagreement: Share of images that two equal trainings decide otherwise.
+        training_sd: Of the balanced accuracy of one training, beyond what independent groups explain.
+        equal: Of the equal re-runs.
+        lost: For each of `LOSSES`.
+        detectable: Median of the loss that the gate says it could have detected.
+        found: Rates at that loss.
+    """
+
+    case: Case
+    reruns: int
+    disagreement: float
+    training_sd: float
+    equal: Rates
+    lost: tuple[Rates, ...]
+    detectable: float
+    found: Rates
+
+
+class World:
+    """Draws candidates and references of a case.
+
+    Args:
+        case: The test set and classifier.
+        seed: Of everything drawn.
+    """
+
+    def __init__(self, case: Case, *, seed: int) -> None:
+        self.case = case
+        self._random = np.random.default_rng(seed)
+        classes = len(case.images)
+        self._labels = np.repeat(np.arange(classes), case.images)
+        starts = np.cumsum((0, *case.groups))
+        self._groups = np.concatenate(
+            [
+                starts[k] + np.arange(images) % groups
+                for k, (images, groups) in enumerate(zip(case.images, case.groups, strict=True))
+            ]
+        )
+        noise = self._draw(_DRAWS) * np.sqrt(
+            1 + case.group_sd**2 + case.training_image_sd**2 + case.training_group_sd**2
+            + case.training_class_sd**2 + case.training_skill_sd**2 / 2
+        )  # fmt: skip
+        # The signal that overcomes this is enough; classes are alike, so one stands for all.
+        self._needed = np.sort(noise[:, 1:].max(axis=1) - noise[:, 0])
+
+    def pair(self, loss: float) -> Pair:
+        """A new test set, a reference, and a candidate that is worse by a loss of balanced accuracy."""
+        case, n = self.case, len(self._labels)
+        hard = self._draw(n) + case.group_sd * self._draw(sum(case.groups))[self._groups]
+        return Pair(self._trained(hard, loss), self._trained(hard, 0.0))
+
+    def _trained(self, hard: Floats, loss: float) -> Predictions:
+        case, n = self.case, len(self._labels)
+        signal = self._needed[int((case.balanced_accuracy - loss) * _DRAWS)]
+        probabilities = np.zeros((case.seeds, *hard.shape))
+        for of_seed in probabilities:
+            numbers = hard + case.training_image_sd * self._draw(n)
+            numbers += case.training_group_sd * self._draw(sum(case.groups))[self._groups]
+            numbers += case.training_class_sd * self._draw(1)
+            numbers[np.arange(n), self._labels] += (
+                signal + case.training_skill_sd * self._random.standard_normal()
+            )
+            of_seed[np.arange(n), numbers.argmax(axis=1)] = 1
+        names = [f"{k:05d}" for k in range(n)]
+        return Predictions(
+            classes=tuple(str(k) for k in range(len(case.images))),
+            images=np.asarray(names, dtype=object),
+            groups=self._groups.astype(str).astype(object),
+            labels=self._labels,
+            seeds=tuple(range(case.seeds)),
+            folds=np.zeros((case.seeds, n), dtype=np.int64),
+            probabilities=probabilities,
+        )
+
+    def _draw(self, rows: int) -> Floats:
+        return self._random.standard_normal((rows, len(self.case.images)))
+
+
+def simulate(case: Case, rule: Rule, training_sd: float, *, reruns: int, repeats: int) -> Simulated:
+    """Compares many candidates of one case with their references.
+
+    Args:
+        case: The test set.
+        rule: The gate's; fewer resamples than it has are drawn, for speed.
+        training_sd: The gate's, for this dataset.
+        reruns: Equal re-runs.
+        repeats: Re-runs with each loss.
+    """
+    rule = replace(rule, chance=replace(rule.chance, resamples=_RESAMPLES))
+    world = World(case, seed=rule.chance.seed)
+    equal = [world.pair(0.0) for _ in range(reruns)]
+    changed = [pair.candidate.predicted[0] != pair.reference.predicted[0] for pair in equal]
+    excess = [_excess(pair) for pair in equal]
+    claims = [
+        detectable_loss(
+            pair, margin=rule.margin, training_sd=spread_of(pair, training_sd), chance=rule.chance,
+            comparisons=1,
+        )
+        for pair in equal[:repeats]
+    ]  # fmt: skip
+    claim = float(np.median(claims))
+
+    def rates(loss: float) -> Rates:
+        return _rates([world.pair(loss) for _ in range(repeats)], rule, training_sd)
+
+    return Simulated(
+        case=case,
+        reruns=reruns,
+        disagreement=float(np.mean(changed)),
+        training_sd=float(np.sqrt(max(0.0, np.mean(excess) / 2))),
+        equal=_rates(equal, rule, training_sd),
+        lost=tuple(rates(loss) for loss in LOSSES),
+        detectable=claim,
+        found=rates(min(claim, case.balanced_accuracy)),
+    )
+
+
+def simulate_all(
+    rule: Rule,
+    training_sd: Mapping[str, float],
+    *,
+    reruns: int,
+    repeats: int,
+    tell: Callable[[str], object],
+) -> list[Simulated]:
+    """Simulates every case of `CASES`; `tell` receives a line after each."""
+    results = []
+    for case in CASES:
+        results.append(simulate(case, rule, training_sd[case.dataset], reruns=reruns, repeats=repeats))
+        tell(f"{case.title}: {results[-1].equal.flagged:.3f} of {reruns} equal re-runs called regressions")
+    return results
+
+
+def to_markdown(results: Sequence[Simulated]) -> str:
+    """The tables of docs/gate.md."""
+    losses = " | ".join(f"{100 * loss:g} points" for loss in LOSSES)
+    lines = [
+        "| test set | balanced accuracy | decided otherwise by an equal re-run "
+        "| one training's own luck (sd) | worse by more than the margin | the bootstrap's bound alone | **called a regression** |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for item in results:
+        equal = item.equal
+        lines.append(
+            f"| {item.case.title} | {item.case.balanced_accuracy:.2f} | {100 * item.disagreement:.1f} % | "
+            f"{100 * item.training_sd:.1f} points | {_percent(equal.worse)} | {_percent(equal.bound_alone)} "
+            f"| **{_percent(equal.flagged)}** |"
+        )
+    lines += [
+        "",
+        f"Above: {results[0].reruns} equal re-runs of each test set. Below: share of re-runs with a planted "
+        f"loss that are called a regression, by itself / in the worst place among {FAMILY} cells; and the "
+        "loss the gate says it would detect by itself in 80 % of cases, with the share it does detect.",
+        "",
+        f"| test set | {losses} | said to be detectable | detected there |",
+        f"|---|{'--:|' * (len(LOSSES) + 2)}",
+    ]
+    for item in results:
+        cells = [f"{_percent(of.flagged)} / {_percent(of.flagged_in_family)}" for of in item.lost]
+        lines.append(
+            f"| {item.case.title} | {' | '.join(cells)} | {100 * item.detectable:.1f} points "
+            f"| {_percent(item.found.flagged)} |"
+        )
+    return "\n".join(lines)
+
+
+def _rates(pairs: Sequence[Pair], rule: Rule, training_sd: float) -> Rates:
+    outcomes = np.asarray([_outcome(pair, rule, training_sd) for pair in pairs], dtype=np.float64)
+    worse, bound, flagged, in_family = outcomes.mean(axis=0).tolist()
+    return Rates(worse, bound, flagged, in_family)
+
+
+def _outcome(pair: Pair, rule: Rule, training_sd: float) -> tuple[bool, bool, bool, bool]:
+    """Worse than the margin; called a regression by the bound alone, by itself, and among `FAMILY` cells."""
+    differences = score_differences(pair)
+    if not is_beyond_margin(differences, rule.margin):
+        return False, False, False, False
+    upper = upper_bounds(pair, differences, rule.chance)
+    bound = is_regression(differences, upper, 0.0, rule)
+    if not bound:
+        return True, False, False, False
+    spread = spread_of(pair, training_sd)
+    p = swap_p_value(pair, differences, training_sd=spread, chance=rule.chance)
+    flagged, in_family = (
+        is_regression(differences, upper, min(1.0, p * cells), rule) for cells in (1, FAMILY)
+    )  # fmt: skip
+    return True, bound, flagged, in_family
+
+
+def _excess(pair: Pair) -> float:
+    """Twice the variance of one training's luck, unbiased (see `compare.seed_spread`)."""
+    ours, theirs = unit_balanced_accuracy(pair.candidate)[0], unit_balanced_accuracy(pair.reference)[0]
+    return float((ours - theirs).sum() ** 2 - ((ours - theirs) ** 2).sum())
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
