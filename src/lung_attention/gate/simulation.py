@@ -264,7 +264,8 @@ def to_markdown(results: Sequence[Simulated]) -> str:
     losses = " | ".join(f"{100 * loss:g} points" for loss in LOSSES)
     lines = [
         "| test set | balanced accuracy | decided otherwise by an equal re-run "
-        "| one training's own luck (sd) | worse by more than the margin | the bootstrap's bound alone | **called a regression** |",
+        "| one training's own luck (sd) | worse by more than the margin "
+        "| the bootstrap's bound alone | **called a regression** |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for item in results:
