@@ -28,6 +28,31 @@ def _repro(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _datasets(arguments: argparse.Namespace) -> int:
+    from lung_attention.data.sources.listing import list_items
+
+    print(list_items())
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from lung_attention.data.sources.client import PATIENCE
+    from lung_attention.data.sources.fetch import fetch_named
+    from lung_attention.data.sources.resolve import downloads_folder
+
+    public = load_config(PARAMS).profiles["public"]
+    for name, digest in fetch_named(
+        arguments.names or [*public.datasets, *public.backbone.pins],
+        arguments.to or downloads_folder(),
+        pins={**public.download.pins, **public.backbone.pins},
+        check_counts=public.download.check_counts,
+        patience=PATIENCE,
+        consent=arguments.yes,
+    ).items():
+        print(f"{digest}  {name}")
+    return 0
+
+
 def _experiment(arguments: argparse.Namespace) -> int:
     from lung_attention.cells import EXPERIMENTS
     from lung_attention.experiments import run_experiment
@@ -145,7 +170,11 @@ def _gate_simulation(arguments: argparse.Namespace) -> int:
 
     settings = load_config(PARAMS).profiles[arguments.profile].gate
     results = simulate_all(
-        rule_of(settings), settings.training_sd, reruns=arguments.reruns, repeats=arguments.repeats, tell=print
+        rule_of(settings),
+        settings.training_sd,
+        reruns=arguments.reruns,
+        repeats=arguments.repeats,
+        tell=print,
     )
     page = arguments.page.read_text(encoding="utf-8")
     write_text(arguments.page, replace_region(page, "gate-simulation", to_markdown(results)))
@@ -161,6 +190,19 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("--to", type=Path, default=Path("sample"), metavar="FOLDER")
     sample.add_argument("--seed", type=int, default=20260101)
     sample.set_defaults(run=_make_sample)
+
+    datasets = commands.add_parser("datasets", help="say where each dataset and weight file comes from")
+    datasets.set_defaults(run=_datasets)
+
+    fetch = commands.add_parser("fetch", help="fetch, verify and record datasets and weights")
+    fetch.add_argument(
+        "names", nargs="*", metavar="NAME", help="datasets or backbones; all of the profile public"
+    )
+    fetch.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="else $LUNG_ATTENTION_DOWNLOADS or the user's cache"
+    )
+    fetch.add_argument("--yes", action="store_true", help="agree to transfers of more than 5 GB")
+    fetch.set_defaults(run=_fetch)
 
     repro = commands.add_parser("repro", help="regenerate a profile's results beside the default ones")
     repro.add_argument("--profile", required=True)
