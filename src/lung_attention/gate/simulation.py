@@ -9,6 +9,7 @@ classifier is unsure, as losses do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -235,7 +236,7 @@ def simulate(case: Case, rule: Rule, training_sd: float, *, reruns: int, repeats
         case=case,
         reruns=reruns,
         disagreement=float(np.mean(changed)),
-        training_sd=float(np.sqrt(max(0.0, np.mean(excess) / 2))),
+        training_sd=math.sqrt(max(0.0, float(np.mean(excess)) / 2)),
         equal=_rates(equal, rule, training_sd),
         lost=tuple(rates(loss) for loss in LOSSES),
         detectable=claim,
