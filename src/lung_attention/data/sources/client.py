@@ -173,9 +173,9 @@ def ask(
     except requests.exceptions.SSLError as error:
         raise TransferError(f"the certificate of {urlsplit(asked).hostname} is not accepted") from error
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise PassingError(reason_of(error), unreachable=_is_unreachable(error)) from error
+        raise PassingError(_reason(error), unreachable=_is_unreachable(error)) from error
     except requests.RequestException as error:
-        raise TransferError(reason_of(error)) from error
+        raise TransferError(_reason(error)) from error
     try:
         _check(response, asked)
     except AccessError as error:
@@ -218,7 +218,7 @@ def _retry_after(response: requests.Response) -> float | None:
         return None
 
 
-def reason_of(error: requests.RequestException) -> str:
+def _reason(error: requests.RequestException) -> str:
     """What happened, in words; the library's own text may hold a signed address."""
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy does not answer"

@@ -16,6 +16,7 @@ from typing import Any
 import requests
 from requests.auth import AuthBase
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from lung_attention.data.sources.client import (
     Attempts,
@@ -23,7 +24,6 @@ from lung_attention.data.sources.client import (
     Patience,
     TransferError,
     ask,
-    reason_of,
     shown,
 )
 from lung_attention.errors import UserError
@@ -140,11 +140,14 @@ def _receive(response: requests.Response, part: Path, have: int, total: int | No
     bar = tqdm(total=total, initial=have, desc=label, unit="B", unit_scale=True, mininterval=0.5)
     try:
         with bar, part.open("ab" if have else "wb") as stream:
-            for chunk in response.iter_content(_CHUNK_BYTES):
+            # `iter_content` would wait for a whole chunk, and drop what has come of it when the line breaks.
+            while chunk := response.raw.read1(_CHUNK_BYTES):
                 stream.write(chunk)
                 bar.update(len(chunk))
-    except requests.RequestException as error:
-        raise PassingError(reason_of(error)) from error
+    except ReadTimeoutError as error:
+        raise PassingError("the server is silent") from error
+    except HTTPError as error:
+        raise PassingError("the connection was cut") from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
