@@ -2,7 +2,8 @@
 #   PYTHON=python3.12   the interpreter of a new environment (3.11 to 3.13)
 #   EXTRAS=gpu          TensorFlow with CUDA
 .DEFAULT_GOAL := help
-.PHONY: help env repro up-to-date sample report test lint types pytest mlflow-ui lock
+.PHONY: help env repro up-to-date check-lock sample report readme summary reference machine cache \
+	results-pull-request gate gate-simulation test lint types pytest mlflow-ui lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -39,11 +40,42 @@ up-to-date: env ## fail unless `dvc repro` finds nothing to do
 	*) echo 'error: a second dvc repro ran stages again' >&2; exit 1 ;; \
 	esac
 
+check-lock: env ## fail, naming the stages, unless dvc.lock belongs to the code; needs no data
+	$(BIN)/lung-attention check-lock
+
 sample: env ## draw the embedded sample anew
 	$(BIN)/lung-attention make-sample
 
 report: ## print the report, PROFILE=local for another profile's
 	@cat 'results/$(or $(strip $(PROFILE)),sample)/report.md'
+
+readme: env ## write the committed figures into README.md, and into reports whether they are of this code
+	@if [ -f results/local/dvc.lock ]; then $(BIN)/lung-attention stamp --profile local; fi
+	$(BIN)/lung-attention readme
+
+summary: ## print the gate's tables, where there are any, and the sample's report
+	@cat gate*.md results/sample/report.md 2>/dev/null || true
+
+reference: env ## regenerate the sample's results of REFERENCE=<revision> on this machine, for the gate
+	@sh scripts/reference.sh '$(REFERENCE)'
+
+machine: ## print a name of this kind of processor: another one rounds differently
+	@printf 'machine=%s\n' "$$(grep -m 2 -E '^(model name|flags)' /proc/cpuinfo | cksum | cut -d ' ' -f 1)"
+
+cache: env ## keep DVC's cache in DATA_HOME (default: ~/.cache/lung-attention), beside any checkout
+	$(BIN)/dvc cache dir --local "$${DATA_HOME:-$$HOME/.cache/lung-attention}/dvc"
+
+results-pull-request: ## propose new results of PROFILE with the gate's table MARKDOWN=gate.md (needs gh)
+	@sh scripts/pull_request.sh '$(PROFILE)' '$(MARKDOWN)'
+
+gate: env ## compare results with REFERENCE=<revision or folder> (default HEAD); PROFILE=, MARKDOWN=, JSON=
+	$(BIN)/lung-attention gate --reference '$(or $(strip $(REFERENCE)),HEAD)' \
+		$(if $(strip $(PROFILE)),--profile '$(strip $(PROFILE))') \
+		$(if $(strip $(MARKDOWN)),--markdown '$(strip $(MARKDOWN))') \
+		$(if $(strip $(JSON)),--json '$(strip $(JSON))')
+
+gate-simulation: env ## simulate the gate's false alarms and power, and write them into docs/gate.md
+	$(BIN)/lung-attention gate-simulation
 
 test: lint types pytest ## all checks
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from lung_attention.cells import PARAMS, Cell, Paths, design
 from lung_attention.config import load_config
@@ -156,3 +157,26 @@ def test_the_audit_finds_the_planted_traps(copy, dataset):
     assert audit["contradictory"]["images"] == 2 * planted.contradictory_pairs
     assert audit["splits"]["published"]["leak"]
     assert not audit["splits"]["grouped"]["leak"]
+
+
+def test_the_steps_of_ci_pass_in_their_order(copy, tmp_path):
+    """As on a pull request that changes nothing: the base is the commit itself."""
+    environment_here = Path(sys.prefix)
+    if not (environment_here / "installed-from").exists():
+        pytest.skip("the tests do not run in an environment that `make env` has made")
+    (copy / ".venv").symlink_to(environment_here)
+    run(copy, "git", "add", "-A")
+    run(copy, "git", "commit", "-qm", "results of this machine")
+    base = run(copy, "git", "rev-parse", "HEAD").stdout.strip()
+    workflow = yaml.safe_load((copy / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    commands = [step["run"] for step in workflow["jobs"]["results"]["steps"] if "run" in step]
+    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        commands = [command.replace(f"${name}", str(tmp_path / name)) for command in commands]
+    for command in commands:
+        run(copy, "env", f"BASE={base}", "sh", "-c", command)
+    assert (tmp_path / "GITHUB_OUTPUT").read_text(encoding="utf-8").startswith("machine=")
+    summary = (tmp_path / "GITHUB_STEP_SUMMARY").read_text(encoding="utf-8")
+    assert ONE.name in summary and "# " in summary
+    assert json.loads((copy / "gate.json").read_text(encoding="utf-8"))
+    assert run(copy, "git", "status", "--porcelain").stdout == ""
+    assert run(copy, "git", "worktree", "list").stdout.count("\n") == 1
