@@ -13,8 +13,7 @@ from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.plots.confusion import confusion_matrix
 from lung_attention.plots.curves import Floats, learning_curves, roc
 from lung_attention.plots.style import new_figure
-
-REFIT_FOLD = -1  # the fit on all groups, which nothing is watched in
+from lung_attention.splits.protocol import REFIT
 
 
 def cell_figures(
@@ -43,7 +42,7 @@ def cell_figures(
     curves, (ax,) = new_figure(3.8, 3.5, panels=1)
     roc(ax, table.labels, table.probabilities, classes)
     learning, axes = new_figure(5.6, 2.8, panels=2)
-    fits = history[history["fold"] != REFIT_FOLD]
+    fits = history[history["fold"] != REFIT]  # nothing is watched in that one
     for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
         epochs, train = fits_by_epoch(fits, column)
         _, watched = fits_by_epoch(fits, f"val_{column}")
