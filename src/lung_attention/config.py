@@ -60,6 +60,48 @@ class Download(_Section):
     pins: dict[DatasetId, Pin | None]
 
 
+class NoduleCrops(_Section):
+    """Which nodules of LIDC-IDRI are cut out, and how.
+
+    Attributes:
+        min_readers: How many of the four radiologists must have outlined a nodule.
+        benign_at_most: Up to this median malignancy rating (1-5, halves occur) a nodule counts as benign.
+        malignant_at_least: From this median rating on it counts as malignant; those between are left out.
+        max_patients: Only the first patients; null for all.
+        slices: How many slices of a nodule at most, those nearest to its centre.
+        size_mm: Edge of the square around the centre.
+        size_px: Edge of the image that is made of it.
+    """
+
+    min_readers: Annotated[int, Field(ge=1, le=4)]
+    benign_at_most: Annotated[float, Field(ge=1, le=5)]
+    malignant_at_least: Annotated[float, Field(ge=1, le=5)]
+    max_patients: Count | None
+    slices: Count
+    size_mm: Annotated[float, Field(gt=0, le=500)]
+    size_px: Annotated[int, Field(ge=8, le=1024)]
+
+    @model_validator(mode="after")
+    def _no_nodule_is_both(self) -> NoduleCrops:
+        if self.benign_at_most >= self.malignant_at_least:
+            raise ValueError("benign_at_most: expected less than malignant_at_least")
+        return self
+
+
+class Rebuild(_Section):
+    """How archives are cut from CT series: the grey window, and the nodules.
+
+    Attributes:
+        level_hu: Centre of the window.
+        width_hu: Its width.
+        nodules: For `lidc_nodules`.
+    """
+
+    level_hu: Annotated[float, Field(ge=-2000, le=5000)]
+    width_hu: Annotated[float, Field(gt=1, le=10000)]
+    nodules: NoduleCrops
+
+
 class BackboneWeights(_Section):
     """Where backbone weights come from."""
 
@@ -289,6 +331,7 @@ class Profile(_Section):
     datasets: Distinct[DatasetId]
     tolerance: Fraction
     download: Download
+    rebuild: Rebuild
     backbone: BackboneWeights
     group: Grouping
     split: Splitting
