@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import keras
@@ -49,13 +50,7 @@ def outer_parts(table: pd.DataFrame) -> list[Fold]:
 
 
 def search_part(
-    part: Part,
-    searched: Searched,
-    workers: Workers,
-    *,
-    name: str,
-    fold: int,
-    on_trial: TrialReport,
+    part: Part, searched: Searched, workers: Workers, *, name: str, fold: int, on_trial: TrialReport
 ) -> Study:
     """Runs one study. It is handed the rows that it may see, and nothing of any other.
 
@@ -102,7 +97,7 @@ def search_cell(
     workers: Workers,
     *,
     study_name: Callable[[int], str],
-    on_trial: Callable[[int], TrialReport],
+    watch: Callable[[int], AbstractContextManager[TrialReport]],
 ) -> dict[int, Study]:
     """Runs all studies of a cell, one after the other.
 
@@ -113,24 +108,23 @@ def search_cell(
         searched: What is searched.
         workers: The storage, and this process' place among its workers.
         study_name: The name of a fold's study.
-        on_trial: Of a fold: receives its study and each trial that this worker has ended.
+        watch: Of a fold: is entered while its study is worked on, and gives what receives each trial that
+            this worker has ended.
 
     Returns:
         The studies by fold, `REFIT` for the one on all rows.
     """
     labels = label_numbers(table, classes)
     groups = table["group"].to_numpy(dtype=str)
-    return {
-        fold.number: search_part(
-            part_of(features, labels, groups, fold.train, n_classes=len(classes)),
-            searched,
-            workers,
-            name=study_name(fold.number),
-            fold=fold.number,
-            on_trial=on_trial(fold.number),
-        )
-        for fold in outer_parts(table)
-    }
+    studies = {}
+    for fold in outer_parts(table):
+        part = part_of(features, labels, groups, fold.train, n_classes=len(classes))
+        name = study_name(fold.number)
+        with watch(fold.number) as on_trial:
+            studies[fold.number] = search_part(
+                part, searched, workers, name=name, fold=fold.number, on_trial=on_trial
+            )
+    return studies
 
 
 def best_settings(study: Study, searched: Searched) -> Settings:
@@ -205,4 +199,3 @@ def fit_tuned(
 def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> Labels:
     """The class number of each row."""
     return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
-

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from optuna import Study
@@ -13,12 +14,25 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
+from lung_attention.pipeline import inputs_digest
 from lung_attention.search.nested import Searched, best_settings, fold_name
 from lung_attention.search.sampler import rank
 from lung_attention.search.study import FINISHED, seconds_spent
 from lung_attention.search.workers import ERROR, was_cut_off
 
 Json = dict[str, Any]
+
+# What a trial's parameters and value depend on; relative, so that a copy of the project names it alike.
+_PACKAGE = Path("src/lung_attention")
+_CODE = (
+    "fits.py",
+    "models/attention.py",
+    "models/heads.py",
+    "search/objective.py",
+    "search/sampler.py",
+    "search/space.py",
+    "training.py",
+)
 
 
 def study_result(study: Study, searched: Searched) -> Json:
@@ -103,3 +117,21 @@ def search_result(studies: Mapping[int, Study], searched: Searched) -> Json:
         "search": searched.search.model_dump(),
         "studies": {fold_name(fold): study_result(study, searched) for fold, study in studies.items()},
     }
+
+
+def studies_digest(name: str, searched: Searched, data: Sequence[Path]) -> str:
+    """A hash of all that trials' values depend on: a study of the same hash may be gone on with.
+
+    Args:
+        name: The cell's.
+        searched: What is searched. How many trials and how long, and how workers are watched, do not count.
+        data: The files that say which rows there are and what their features are.
+
+    Returns:
+        A SHA-256 as 64 hexadecimal digits.
+    """
+    search = searched.search.model_dump(exclude={"trials", "time_budget_s", "heartbeat_s", "grace_s"})
+    return inputs_digest(
+        [*data, *(_PACKAGE / module for module in _CODE)],
+        {"cell": name, "search": search, "default": searched.default.as_json()},
+    )

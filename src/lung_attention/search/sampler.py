@@ -51,7 +51,7 @@ class RankedSampler(BaseSampler):
         self._seed = seed
         self._first = dict(first)
         self._startup_trials = startup_trials
-        # Of one trial: grouping a conditional space is stateful, and Optuna asks for space and values in turn.
+        # Of one trial: Optuna asks for the space and then for values, and grouping a space is stateful.
         self._of_trial: tuple[int, TPESampler] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

@@ -33,6 +33,9 @@ from optuna.trial import FrozenTrial, TrialState
 from lung_attention.errors import UserError
 from lung_attention.search.sampler import RETRY_OF
 
+# Names the storage where no option does: the address of a database holds its password.
+STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"
+
 # Attributes of trials: who runs it, what it raised, that there were enough without it.
 WORKER = "worker"
 ERROR = "error"
@@ -150,9 +153,7 @@ class JournalWorkers:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self._folder = _folder(path)
-        self.storage: BaseStorage = JournalStorage(
-            JournalFileBackend(str(path), lock_obj=JournalLock(path))
-        )
+        self.storage: BaseStorage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalLock(path)))
 
     def requeue_lost(self, study: Study) -> None:
         """Fails and queues again what dead workers left running; killed in between, the next call goes on."""

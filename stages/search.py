@@ -1,0 +1,100 @@
+"""Searches the settings of a cell's head, nested in the grouped split, and fits what was found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import optuna
+
+from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.config import load_config
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import run_guarded
+from lung_attention.evaluation.predictions import complete_predictions
+from lung_attention.features import load_features
+from lung_attention.files import read_table, replacing, write_json, write_table
+from lung_attention.models.backbones import build_backbone
+from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
+from lung_attention.progress import EpochProgress
+from lung_attention.search.nested import Searched, best_settings, fit_tuned, fold_name, search_cell
+from lung_attention.search.results import search_result, studies_digest
+from lung_attention.search.space import Settings
+from lung_attention.search.study import TrialReport
+from lung_attention.search.watch import watched
+from lung_attention.search.workers import STORAGE_VARIABLE, open_workers
+from lung_attention.tracking import check_reachable, connect
+from lung_attention.tracking.search import StudyIdentity
+from lung_attention.training import device_name
+
+
+def main() -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for factor in ("dataset", "backbone", "head"):
+        parser.add_argument(f"--{factor}", required=True)
+    parser.add_argument("--storage", help="a journal's path or a database's address, for many workers")
+    parser.add_argument("--trials-only", action="store_true", help="help with the trials, write nothing")
+    arguments = parser.parse_args()
+    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, "grouped")
+    config = load_config(PARAMS)
+    profile, paths = config.active, Paths(config.profile)
+    classes = DATASETS[cell.dataset].classes
+    table = read_table(paths.split(cell.dataset, cell.split))
+    info_path = paths.features_info(cell.dataset, cell.backbone)
+    features, info = load_features(
+        paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
+    )
+    seeds = profile.train.seeds[cell.dataset].grouped
+    searched = Searched(
+        attention=cell.head == "attention",
+        default=Settings(profile.train.recipe, profile.train.learning_rate[cell.dataset][cell.backbone]),
+        search=profile.search,
+    )
+    inputs = studies_digest(cell.unsplit, searched, [paths.split(cell.dataset, cell.split), info_path])
+    storage = arguments.storage or os.environ.get(STORAGE_VARIABLE) or paths.studies(cell)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    connect(Path.cwd())
+    check_reachable()
+
+    def study_name(fold: int) -> str:
+        return f"{config.profile}/{cell.unsplit}/{fold_name(fold)}/{inputs[:12]}"
+
+    def watch(fold: int) -> AbstractContextManager[TrialReport]:
+        identity = StudyIdentity(
+            experiment=paths.experiment, study=study_name(fold), fold=fold_name(fold),
+            dataset=cell.dataset, backbone=cell.backbone, head=cell.head,
+        )  # fmt: skip
+        params = {**profile.search.model_dump(), "inputs": inputs}
+        return watched(workers, identity, params, trials=profile.search.trials)
+
+    with open_workers(
+        storage, heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s
+    ) as workers:
+        studies = search_cell(features, table, classes, searched, workers, study_name=study_name, watch=watch)
+        found = {fold: best_settings(study, searched) for fold, study in studies.items()}
+        result = search_result(studies, searched)
+    if arguments.trials_only:
+        return
+    epochs = max(settings.recipe.epochs for settings in found.values())
+    with EpochProgress(f"tuned {cell.unsplit}", epochs=epochs) as progress:
+        head, raw = fit_tuned(
+            features, table, classes, found, attention=searched.attention, seeds=seeds, on_epoch=progress
+        )
+    resize = Resize(**info["resize"])
+    backbone = build_backbone(cell.backbone, resize.image_size_px, weights=paths.backbone(cell.backbone))
+    classifier = build_classifier(build_preprocessing(cell.backbone, resize), backbone, head)
+    with replacing(paths.tuned_model(cell)) as temporary:
+        classifier.save(temporary)
+    predictions = complete_predictions(raw, read_table(paths.groups(cell.dataset)), classes)
+    write_table(paths.tuned_predictions(cell), predictions)
+    about = {"dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head, "split": cell.split}
+    write_json(
+        paths.search(cell), {**about, "inputs": inputs, "device": device_name(), "seeds": seeds, **result}
+    )
+
+
+if __name__ == "__main__":
+    run_guarded(main)
