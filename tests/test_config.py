@@ -22,7 +22,16 @@ def sections(values, path=()):
 
 
 # Mappings whose keys are datasets or backbones say so in another message.
-OPEN = {"profiles", "pins", "near_duplicates_leak", "image_size_px", "seeds", "learning_rate"}
+OPEN = {
+    "profiles",
+    "pins",
+    "near_duplicates_leak",
+    "image_size_px",
+    "seeds",
+    "learning_rate",
+    "training_sd",
+    "floors",
+}
 CLOSED = [
     path
     for path in sections(VALUES)
@@ -131,12 +140,34 @@ def test_a_profile_that_does_not_cover_the_datasets(tmp_path):
         "preprocess.image_size_px",
         "train.seeds",
         "train.learning_rate",
+        "gate.training_sd",
+        "gate.floors",
     ],
 )
 def test_a_dataset_without_a_value(tmp_path, key):
     assert f"profiles.sample.{key}: no value for ['lidc']" in refusal(
         tmp_path, {(*S, *key.split("."), "lidc"): ...}
     )
+
+
+def test_a_floor_below_a_majority_vote(tmp_path):
+    floor = (*S, "gate", "floors", "iqoth", "grouped")
+    assert "expected at least 0.333, that of a majority vote" in refusal(tmp_path, {floor: 0.33})
+    load(tmp_path, {floor: 0.34})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"cells": ["iqoth-*"], "change": "worse", "reason": ""},
+        {"cells": ["iqoth-*"], "change": "better", "reason": "because"},
+        {"cells": [], "change": "worse", "reason": "because"},
+        {"cells": ["iqoth-*"], "change": "worse"},
+        {"cells": ["iqoth-*"], "change": "worse", "reason": "because", "until": "2027"},
+    ],
+)
+def test_a_declared_change_names_cells_change_and_reason(tmp_path, entry):
+    assert "gate.declared.0" in refusal(tmp_path, {(*S, "gate", "declared"): [entry]})
 
 
 def test_a_backbone_without_settings(tmp_path):

@@ -41,8 +41,14 @@ def open_reference(name: str, paths: Paths) -> Iterator[Reference]:
         The reference. Files of a revision are copies in a temporary folder.
 
     Raises:
-        UserError: There is no such revision or folder, the name means both, or it has no results.
+        UserError: There is no such revision or folder, the name means both or the work tree itself, or it has no
+            results.
     """
+    if not name or Path(name).resolve() == Path.cwd():
+        raise UserError(
+            f"--reference {name!r}: that is the work tree itself",
+            remedy="--reference HEAD, or another checkout",
+        )
     commit = _commit(name)
     if Path(name).is_dir():
         if commit is not None:

@@ -1,0 +1,95 @@
+"""Predictions of fabricated classifiers, and a project around them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lung_attention.cells import Cell, Paths
+from lung_attention.data.catalog import DATASETS
+from lung_attention.files import write_json, write_table
+
+ROOT = Path(__file__).parents[2]
+CELL = Cell("lidc", "mobilenetv2", "plain", "published")
+OTHER = Cell("iqoth", "mobilenetv2", "plain", "grouped")
+PATHS = Paths("sample")
+
+
+def predictions(dataset, decisions, *, labels, groups=None, seed=0, fold=0, sure=0.9):
+    """A table in the predictions schema: `decisions` and `labels` are class numbers, one an image."""
+    classes = DATASETS[dataset].classes
+    decisions = np.asarray(decisions)
+    table = pd.DataFrame(
+        {
+            "image": [f"{k:04d}.png" for k in range(len(decisions))],
+            "label": [classes[k] for k in labels],
+            "group": "" if groups is None else [str(group) for group in groups],
+            "fold": fold,
+            "seed": seed,
+            "prediction": [classes[k] for k in decisions],
+        }
+    )
+    for k, name in enumerate(classes):
+        table[f"probability_{name}"] = np.where(decisions == k, sure, (1 - sure) / (len(classes) - 1))
+    return table
+
+
+def labels_of(dataset, per_class):
+    return np.repeat(np.arange(len(DATASETS[dataset].classes)), per_class)
+
+
+def with_errors(labels, errors, *, classes, first=0):
+    """Decisions that are right but for the images `first`, `first + 1`, … of each class."""
+    decided = labels.copy()
+    for k in range(classes):
+        wrong = np.flatnonzero(labels == k)[first : first + errors]
+        decided[wrong] = (k + 1) % classes
+    return decided
+
+
+def table_of(cell, *, per_class=100, errors=10, first=0, seed=0, fold=0):
+    labels = labels_of(cell.dataset, per_class)
+    classes = len(DATASETS[cell.dataset].classes)
+    decided = with_errors(labels, errors, classes=classes, first=first)
+    return predictions(cell.dataset, decided, labels=labels, seed=seed, fold=fold)
+
+
+def write_cell(root, cell, table):
+    write_table(root / PATHS.predictions(cell), table)
+
+
+def comparisons(verdict, cell=CELL):
+    entry = {
+        "dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head, "verdict": verdict,
+    }  # fmt: skip
+    return {"reproduction": [entry]}
+
+
+def write_comparisons(root, verdict, cell=CELL):
+    write_json(root / PATHS.comparisons, comparisons(verdict, cell))
+
+
+def git(root, *arguments):
+    environment = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *environment, *arguments], cwd=root, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def commit_all(root, message):
+    git(root, "add", "--all", "--force")
+    git(root, "commit", "--quiet", "--message", message)
+
+
+def new_project(root):
+    """A git repository with parameters and two cells, committed."""
+    root.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "params.yaml", root / "params.yaml")
+    git(root, "init", "--quiet", "--initial-branch=main")
+    for cell in (CELL, OTHER):
+        write_cell(root, cell, table_of(cell))
+    commit_all(root, "reference")
+    return root
