@@ -13,7 +13,6 @@ from lung_attention.cells import PARAMS, Cell, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
-from lung_attention.evaluation.predictions import complete_predictions
 from lung_attention.features import load_features
 from lung_attention.files import read_table, replacing, write_json, write_table
 from lung_attention.models.backbones import build_backbone
@@ -88,12 +87,10 @@ def main() -> None:
     classifier = build_classifier(build_preprocessing(cell.backbone, resize), backbone, head)
     with replacing(paths.tuned_model(cell)) as temporary:
         classifier.save(temporary)
-    predictions = complete_predictions(raw, read_table(paths.groups(cell.dataset)), classes)
-    write_table(paths.tuned_predictions(cell), predictions)
+    write_table(paths.raw_tuned_predictions(cell), raw)
     about = {"dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head, "split": cell.split}
-    write_json(
-        paths.search(cell), {**about, "inputs": inputs, "device": device_name(), "seeds": seeds, **result}
-    )
+    about |= {"inputs": inputs, "device": device_name(), "seeds": seeds}
+    write_json(paths.raw_search(cell), {**about, **result})
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ class Paths:
         return self.results / "baselines" / f"{dataset}-{split}.csv"
 
     def search(self, cell: Cell) -> Path:
-        """What a search found for a cell: settings of each fold and of the refit, and figures of each study."""
+        """What a search found: settings of each fold and of the refit, and figures of each study."""
         return self.results / "search" / f"{cell.unsplit}.json"
 
     def tuned_predictions(self, cell: Cell) -> Path:
@@ -171,9 +171,21 @@ class Paths:
         """Histories and importances of a cell's studies, drawn."""
         return self.results / "search" / f"{cell.unsplit}.svg"
 
+    def searched(self, cell: Cell) -> Path:
+        """The folder of what a search leaves: settings, raw predictions, a model."""
+        return self.artifacts / "search" / cell.unsplit
+
+    def raw_search(self, cell: Cell) -> Path:
+        """What a search found, as its stage writes it."""
+        return self.searched(cell) / "search.json"
+
+    def raw_tuned_predictions(self, cell: Cell) -> Path:
+        """A row a seed and image, without groups."""
+        return self.searched(cell) / "predictions.csv"
+
     def tuned_model(self, cell: Cell) -> Path:
         """The full model, its head fitted on all images with the settings found on all of them."""
-        return self.artifacts / "search" / cell.unsplit / "model.keras"
+        return self.searched(cell) / "model.keras"
 
     def studies(self, cell: Cell) -> Path:
         """The journal of a cell's studies, where no database is named; no output of a stage."""

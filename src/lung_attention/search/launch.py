@@ -1,0 +1,86 @@
+"""`make search`: the pipeline of the search in DVC's isolated copy, its studies outside of the copy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.config import load_config
+from lung_attention.errors import UserError
+from lung_attention.files import write_text
+from lung_attention.isolated import _environment, _pins, _qualified, _reference, kept_file
+
+# Not taken from `search.workers`, which imports Optuna: a second, for a command that only starts another.
+_STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"
+
+_PIPELINE = "search/dvc.yaml"
+
+
+def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: str | None) -> list[Path]:
+    """Searches a cell, or goes on with its search, and brings what was found into the work tree.
+
+    Everything runs in an isolated copy, as in `lung-attention repro`; a default cell that was not trained yet
+    is trained there, too, since tuned is set beside it. The studies are kept outside of it, so
+    that a killed search goes on where it was.
+
+    Args:
+        profile: A profile of params.yaml.
+        cell: On the grouped split.
+        overrides: `key=value` as `lung-attention repro --set` takes them, e.g. `search.trials=50`.
+        storage: The address of a database; None for a journal in the work tree.
+
+    Returns:
+        The files brought into the work tree.
+
+    Raises:
+        UserError: Profile, dataset or backbone is unknown, a source is missing, or a stage failed.
+    """
+    config = load_config(PARAMS)
+    if profile not in config.profiles:
+        raise UserError(
+            f"profile: expected one of {sorted(config.profiles)}, received {profile!r}",
+            remedy="make search PROFILE=local …",
+        )
+    known = {"dataset": config.profiles[profile].datasets, "backbone": config.backbones, "head": config.heads}
+    for factor, values in known.items():
+        if getattr(cell, factor) not in values:
+            raise UserError(
+                f"{factor}: expected one of {values}, received {getattr(cell, factor)!r}",
+                remedy=f"make search {factor.upper()}={values[0]} …",
+            )
+    paths = Paths(profile)
+    narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]"]
+    settings = [f"profile={profile}", *narrowed, *_pins(config, profile, [*narrowed, *overrides])]
+    settings += [_qualified(override, profile) for override in overrides]
+    name = f"search-{profile}-{time.strftime('%Y%m%dT%H%M%S')}"
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
+    for setting in settings:
+        command += ["-S", setting]
+    command.append(f"{_PIPELINE}:tuned@{cell.unsplit}")
+    journal = paths.studies(cell).absolute()
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**_environment(), _STORAGE_VARIABLE: storage or str(journal)}
+    print(f"{cell.unsplit}: {' '.join(command[3:])}", flush=True)
+    if subprocess.run(command, env=environment, check=False).returncode:
+        raise UserError(
+            f"the search of {cell.unsplit} did not end well; its last lines above say why",
+            remedy="the same command goes on where it stopped",
+        )
+    return _bring_back(_reference(name), paths, cell)
+
+
+def _bring_back(reference: str, paths: Paths, cell: Cell) -> list[Path]:
+    found = [
+        paths.search(cell),
+        paths.tuned_predictions(cell),
+        paths.tuned_comparison(cell),
+        paths.search_figure(cell),
+    ]
+    for path in found:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, kept_file(reference, path))
+    return found
