@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import yaml
 
-from lung_attention.cells import PARAMS, Paths, design
+from lung_attention.cells import PARAMS, Cell, Paths, design
 from lung_attention.config import load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.files import write_json, write_text
@@ -60,6 +61,16 @@ def _experiment(arguments: argparse.Namespace) -> int:
     rows = run_experiment(arguments.profile, arguments.name, arguments.set)
     print(rows.to_string(index=False))
     print(f"kept in {EXPERIMENTS}; the report takes them up: make repro PROFILE={arguments.profile}")
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from lung_attention.search.launch import run_search
+
+    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, "grouped")
+    storage = arguments.storage or os.environ.get("LUNG_ATTENTION_STORAGE")
+    for path in run_search(arguments.profile, cell, arguments.set, storage=storage or None):
+        print(path)
     return 0
 
 
@@ -224,6 +235,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="as in repro, e.g. 'datasets=[iqoth]'",
     )
     experiment.set_defaults(run=_experiment)
+
+    search = commands.add_parser("search", help="search a head's settings, nested in the grouped split")
+    search.add_argument("--profile", default="sample")
+    for factor in ("dataset", "backbone", "head"):
+        search.add_argument(f"--{factor}", required=True)
+    search.add_argument("--storage", metavar="ADDRESS", help="a database for many workers")
+    search.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. search.trials=50"
+    )
+    search.set_defaults(run=_search)
 
     track = commands.add_parser("track", help="bring the MLflow server in line with the results")
     track.add_argument("--profile", default="sample")
