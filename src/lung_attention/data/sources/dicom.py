@@ -1,0 +1,264 @@
+"""A CT series as DICOM files hold it: slices in the order of their positions, Hounsfield units, grey values.
+
+Nothing here trusts file names or instance numbers for the order of slices: PS3.3 C.7.6.2.1.1 defines where a
+slice lies by Image Position and Image Orientation (Patient), and neither numbers nor names need follow that.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydicom import Dataset, dcmread
+from pydicom.pixels.utils import pixel_array
+
+# Slices whose positions along the normal differ by less than this lie at the same place; in mm.
+_SAME_PLACE_MM = 1e-3
+
+# Direction cosines are written with about six digits.
+_SAME_DIRECTION = 1e-3
+
+# A step this much longer than the usual one has room for a slice that is not there.
+_GAP_STEPS = 1.5
+
+
+class DicomError(Exception):
+    """A file that is no readable CT slice; the message says why, the caller knows which file it is."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where one slice lies.
+
+    Attributes:
+        file: The file that holds it.
+        frame: Which of the file's frames it is, from 0.
+        position_mm: Centre of the first pixel in the patient's coordinates (x, y, z).
+        normal: Unit vector across the slice: row direction × column direction.
+        spacing_mm: Distance between the centres of neighbouring rows, and of neighbouring columns.
+        number: Instance number, or the frame's number from 1 in a file of many frames; None where absent.
+    """
+
+    file: str
+    frame: int
+    position_mm: tuple[float, float, float]
+    normal: tuple[float, float, float]
+    spacing_mm: tuple[float, float]
+    number: int | None
+
+    @property
+    def along_mm(self) -> float:
+        """Signed distance of the slice from the origin along its normal."""
+        return float(np.dot(self.position_mm, self.normal))
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A place where slices are missing.
+
+    Attributes:
+        after: Slices before the gap, counted along the normal.
+        missing: How many slices fit into it.
+    """
+
+    after: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The slices of a series in the order of their positions.
+
+    Attributes:
+        slices: Along the normal; for the usual axial series from the feet to the head.
+        step_mm: The usual (median) distance of neighbouring slices; 0 for a single slice.
+        gaps: Where slices are missing.
+        repeated: Files of slices at a place where another slice lies already.
+        numbered: 1 where instance numbers grow along the normal, -1 where they grow against it, 0 where
+            they do neither.
+    """
+
+    slices: tuple[Slice, ...]
+    step_mm: float
+    gaps: tuple[Gap, ...]
+    repeated: tuple[str, ...]
+    numbered: int
+
+
+def read_slices(content: bytes, file: str) -> list[Slice]:
+    """Reads where the slices of a file lie.
+
+    Args:
+        content: The file, or its beginning up to the pixels at least.
+        file: What the slices are to call it.
+
+    Returns:
+        A slice for each frame.
+
+    Raises:
+        DicomError: The content is no DICOM, is cut short before the pixels, or does not say where it lies.
+    """
+    dataset = _parse(content, pixels=False)
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if groups:
+        return [
+            _slice(file, frame, _frame_values(dataset, frame), number=frame + 1)
+            for frame in range(len(groups))
+        ]
+    if int(dataset.get("NumberOfFrames") or 1) > 1:
+        raise DicomError("it has several frames but does not say where each one lies")
+    number = dataset.get("InstanceNumber")
+    return [_slice(file, 0, dataset, number=None if number is None else int(number))]
+
+
+def stack_slices(slices: Iterable[Slice]) -> Stack:
+    """Puts the slices of a series in order and looks for missing and repeated ones.
+
+    Args:
+        slices: In any order.
+
+    Returns:
+        The stack.
+
+    Raises:
+        DicomError: There is no slice, or two slices do not lie parallel.
+    """
+    # Among slices at one place the instance number decides, so that the order never is a matter of chance.
+    ordered = sorted(slices, key=lambda each: (each.along_mm, each.number or 0, each.file, each.frame))
+    if not ordered:
+        raise DicomError("the series has no slice")
+    for each in ordered[1:]:
+        if not np.allclose(each.normal, ordered[0].normal, atol=_SAME_DIRECTION):
+            raise DicomError(f"{each.file} does not lie parallel to {ordered[0].file}")
+    steps = np.diff([each.along_mm for each in ordered])
+    apart = steps[steps > _SAME_PLACE_MM]
+    step_mm = float(np.median(apart)) if apart.size else 0.0
+    gaps = tuple(
+        Gap(after=index + 1, missing=round(step / step_mm) - 1)
+        for index, step in enumerate(steps)
+        if step > _GAP_STEPS * step_mm > 0
+    )
+    repeated = tuple(ordered[index + 1].file for index, step in enumerate(steps) if step <= _SAME_PLACE_MM)
+    return Stack(tuple(ordered), step_mm, gaps, repeated, _numbered(ordered))
+
+
+def hounsfield(content: bytes, frame: int) -> npt.NDArray[np.float64]:
+    """Decodes a slice.
+
+    The rescale slope and intercept lead from stored values to Hounsfield units (PS3.3 C.11.1). The
+    photometric interpretation has no part in that: MONOCHROME1 asks a display to show the lowest value as
+    white (C.7.6.3.1.2), and says nothing about what the values mean.
+
+    Args:
+        content: The whole file, in any transfer syntax that pydicom decodes.
+        frame: Which frame, from 0.
+
+    Returns:
+        (rows, columns) in HU.
+
+    Raises:
+        DicomError: The file is damaged or cut short, is no grey image or does not say how to rescale.
+    """
+    dataset = _parse(content, pixels=True)
+    if dataset.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
+        raise DicomError(f"its pixels are {dataset.get('PhotometricInterpretation')}, expected grey ones")
+    values = _frame_values(dataset, frame)
+    slope, intercept = values.get("RescaleSlope"), values.get("RescaleIntercept")
+    if slope is None or intercept is None:
+        raise DicomError("it does not say how stored values lead to Hounsfield units (RescaleSlope)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stored = pixel_array(dataset, index=frame)
+    except Exception as error:  # decoders raise whatever their damaged input led to
+        raise DicomError(f"its pixels cannot be decoded ({error})") from error
+    return np.asarray(stored, dtype=np.float64) * float(slope) + float(intercept)
+
+
+def window(hu: npt.NDArray[np.float64], *, level_hu: float, width_hu: float) -> npt.NDArray[np.uint8]:
+    """Maps Hounsfield units to grey by DICOM's linear window (PS3.3 C.11.2.1.2.1).
+
+    With level c and width w, black up to c - 0.5 - (w - 1) / 2, white above c - 0.5 + (w - 1) / 2, and
+    ((x - (c - 0.5)) / (w - 1) + 0.5) * 255 between, rounded to the nearest grey, halves up (the standard
+    leaves rounding open).
+
+    Args:
+        hu: Any shape, in HU.
+        level_hu: The window's centre c.
+        width_hu: Its width w, more than 1.
+
+    Returns:
+        The same shape, 0-255.
+    """
+    ramp = ((hu - (level_hu - 0.5)) / (width_hu - 1) + 0.5) * 255
+    return np.floor(np.clip(ramp, 0, 255) + 0.5).astype(np.uint8)
+
+
+def png(grey: npt.NDArray[np.uint8]) -> bytes:
+    """Encodes a grey image (rows, columns) as PNG, without loss."""
+    stream = io.BytesIO()
+    Image.fromarray(grey).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _parse(content: bytes, *, pixels: bool) -> Dataset:
+    """Reads what is there; what a file cut short lacks shows when it is asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values written against the rules, which LIDC-IDRI has too
+        try:
+            return dcmread(io.BytesIO(content), stop_before_pixels=not pixels)
+        except Exception as error:  # a damaged length sends the parser anywhere
+            raise DicomError(f"it is no DICOM file ({error})") from error
+
+
+def _frame_values(dataset: Dataset, frame: int) -> Dataset:
+    """What applies to a frame: its own functional groups, those shared by all, the dataset's attributes."""
+    values = Dataset()
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        return dataset
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    for holder in (shared[0], groups[frame]):
+        for element in holder:
+            if element.VR == "SQ" and element.value:
+                values.update(element.value[0])
+    return values
+
+
+def _slice(file: str, frame: int, values: Dataset, *, number: int | None) -> Slice:
+    position = _numbers(values, "ImagePositionPatient", 3)
+    orientation = _numbers(values, "ImageOrientationPatient", 6)
+    spacing = _numbers(values, "PixelSpacing", 2)
+    normal = np.cross(orientation[:3], orientation[3:])
+    length = float(np.linalg.norm(normal))
+    if abs(length - 1) > _SAME_DIRECTION or min(spacing) <= 0:
+        raise DicomError(f"its orientation {orientation} or pixel spacing {spacing} is impossible")
+    x, y, z = (float(value) for value in normal / length)
+    return Slice(
+        file, frame, (position[0], position[1], position[2]), (x, y, z), (spacing[0], spacing[1]), number
+    )
+
+
+def _numbers(values: Dataset, keyword: str, count: int) -> list[float]:
+    value: Any = values.get(keyword)
+    try:
+        numbers = [float(each) for each in value]
+    except (TypeError, ValueError) as error:
+        raise DicomError(f"its {keyword} is missing or broken") from error
+    if len(numbers) != count or not np.all(np.isfinite(numbers)):
+        raise DicomError(f"its {keyword} is {numbers}, expected {count} numbers")
+    return numbers
+
+
+def _numbered(ordered: list[Slice]) -> int:
+    numbers = [each.number for each in ordered if each.number is not None]
+    if len(numbers) < len(ordered) or len(numbers) < 2:
+        return 0
+    steps = np.diff(numbers)
+    return 1 if np.all(steps > 0) else -1 if np.all(steps < 0) else 0
