@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 
 import optuna
@@ -88,9 +89,8 @@ def main() -> None:
     with replacing(paths.tuned_model(cell)) as temporary:
         classifier.save(temporary)
     write_table(paths.raw_tuned_predictions(cell), raw)
-    about = {"dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head, "split": cell.split}
-    about |= {"inputs": inputs, "device": device_name(), "seeds": seeds}
-    write_json(paths.raw_search(cell), {**about, **result})
+    about = {"inputs": inputs, "device": device_name(), "seeds": seeds}
+    write_json(paths.raw_search(cell), {**asdict(cell), **about, **result})
 
 
 if __name__ == "__main__":

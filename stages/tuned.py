@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from lung_attention.cells import PARAMS, Cell, Paths
 from lung_attention.config import load_config
@@ -34,10 +35,9 @@ def main() -> None:
         cell.dataset,
         Bootstrap(settings.resamples, settings.confidence, settings.calibration_bins, settings.seed),
     )
-    about = {"dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head, "split": cell.split}
     write_json(paths.search(cell), found)
     write_table(paths.tuned_predictions(cell), predictions)
-    write_json(paths.tuned_comparison(cell), {**about, **comparison})
+    write_json(paths.tuned_comparison(cell), {**asdict(cell), **comparison})
     with replacing(paths.search_figure(cell)) as temporary:
         # Without its date, the same figure is the same file.
         search_figure(found).savefig(temporary, metadata={"Date": None})

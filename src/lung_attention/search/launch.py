@@ -45,11 +45,15 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
             f"profile: expected one of {sorted(config.profiles)}, received {profile!r}",
             remedy="make search PROFILE=local …",
         )
-    known = {"dataset": config.profiles[profile].datasets, "backbone": config.backbones, "head": config.heads}
+    known: dict[str, Sequence[str]] = {
+        "dataset": config.profiles[profile].datasets,
+        "backbone": config.backbones,
+        "head": config.heads,
+    }
     for factor, values in known.items():
         if getattr(cell, factor) not in values:
             raise UserError(
-                f"{factor}: expected one of {values}, received {getattr(cell, factor)!r}",
+                f"{factor}: expected one of {list(values)}, received {getattr(cell, factor)!r}",
                 remedy=f"make search {factor.upper()}={values[0]} …",
             )
     paths = Paths(profile)
