@@ -79,6 +79,26 @@ def test_backbones_left_out_and_other_sources_need_no_files(asked, project):
     assert not any("backbone.pins" in setting for setting in asked["settings"])
 
 
+def test_pins_of_params_yaml_are_enforced_before_the_run(asked, project):
+    pin = "download.pins.iqoth=" + "0" * 64
+    with pytest.raises(UserError, match="0" * 64) as caught:
+        isolated.reproduce("local", ["datasets=[iqoth]", pin])
+    assert fingerprint(project / "archives" / "iqoth.zip") in caught.value.problem
+    assert "command" not in asked
+
+
+def test_numbers_may_be_written_as_dvc_writes_them(asked):
+    isolated.reproduce("sample", ["train.learning_rate.iqoth.densenet121=1e-05"])
+    assert "command" in asked
+
+
+@pytest.mark.parametrize("override", ["train.epochs=5", "split.seed.x=1", "datasets=[x]"])
+def test_overrides_that_params_yaml_would_refuse_are_told_before_the_run(asked, override):
+    with pytest.raises(UserError):
+        isolated.reproduce("sample", [override])
+    assert "command" not in asked
+
+
 def test_the_sample_profile_needs_no_variables(asked, monkeypatch):
     monkeypatch.delenv("LUNG_ATTENTION_ARCHIVES")
     monkeypatch.delenv("LUNG_ATTENTION_WEIGHTS")

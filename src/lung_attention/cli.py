@@ -45,8 +45,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
     for name, digest in fetch_named(
         arguments.names or [*public.datasets, *public.backbone.pins],
         arguments.to or downloads_folder(),
-        pins={**public.download.pins, **public.backbone.pins},
-        check_counts=public.download.check_counts,
+        settings=public,
         patience=PATIENCE,
         consent=arguments.yes,
     ).items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Hashable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -417,12 +417,38 @@ def load_config(path: Path) -> Config:
     Raises:
         UserError: The file is missing, is no YAML, misses a key, holds an unknown one or a bad value.
     """
+    return validate(read_values(path), path)
+
+
+def read_values(path: Path) -> Any:
+    """Reads params.yaml without looking at what it says.
+
+    Raises:
+        UserError: The file is missing or no YAML.
+    """
     try:
-        values = yaml.load(path.read_bytes(), Loader=_Loader)
+        return parse_value(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}", remedy="run in the folder of params.yaml") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}", remedy=f"mend {path}") from error
+
+
+def parse_value(text: str | bytes) -> Any:
+    """Reads YAML as DVC does."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def validate(values: Any, path: Path) -> Config:
+    """Makes the configuration of the values of a params.yaml.
+
+    Args:
+        values: What the file says.
+        path: The file, for messages.
+
+    Raises:
+        UserError: A key is missing or unknown, or a value is bad.
+    """
     try:
         return Config.model_validate(values)
     except ValidationError as error:

@@ -13,10 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from lung_attention.cells import PARAMS, Paths
-from lung_attention.config import Config, load_config
+from lung_attention.config import Config, load_config, parse_value, read_values, validate
 from lung_attention.data.sources.client import PATIENCE
 from lung_attention.data.sources.resolve import (
     ARCHIVES_VARIABLE,
@@ -87,51 +85,45 @@ def kept_file(reference: str, path: Path) -> str:
     return _git("show", f"{reference}:{path.as_posix()}")
 
 
-def _pins(config: Config, profile: str, overrides: Sequence[str]) -> list[str]:
+def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Config:
+    """params.yaml as the copy will read it."""
+    values = {**read_values(PARAMS), "profile": profile, "datasets": list(datasets)}
+    for override in overrides:
+        key, _, value = _qualified(override, profile).partition("=")
+        *path, last = key.split(".")
+        place = values
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise UserError(
+                    f"--set {override!r}: {part} has nothing below it", remedy="look at params.yaml"
+                )
+        place[last] = parse_value(value)
+    return validate(values, PARAMS)
+
+
+def _pins(config: Config, name: str, overrides: Sequence[str]) -> list[str]:
     """Hashes of archives and weights, so that DVC sees when one is replaced; first fetches public ones."""
-    settings = config.profiles[profile]
-    chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
-
-    def names(key: str, default: list[str]) -> list[str]:
-        found = yaml.safe_load(chosen[key]) if key in chosen else default
-        return found if isinstance(found, list) else [found]
-
-    def pin(key: str, pinned: str | None) -> str | None:
-        found = yaml.safe_load(chosen[key]) if key in chosen else pinned
-        return None if found is None else str(found)
-
-    archives = {
-        dataset: pin(f"download.pins.{dataset}", settings.download.pins.get(dataset))
-        for dataset in names("datasets", settings.datasets)
-    }
-    weights = {
-        backbone: pin(f"backbone.pins.{backbone}", settings.backbone.pins.get(backbone))
-        for backbone in names("backbones", config.backbones)
-    }
-    archives_from = chosen.get("download.source", settings.download.source)
-    weights_from = chosen.get("backbone.source", settings.backbone.source)
-    public = (archives if archives_from == "public" else {}) | (weights if weights_from == "public" else {})
+    config = _with(name, config.profiles[name].datasets, overrides)
+    profile = config.active
+    archives_from, weights_from = profile.download.source, profile.backbone.source
+    public = config.datasets if archives_from == "public" else []
+    public = public + (config.backbones if weights_from == "public" else [])
     if public:
         from lung_attention.data.sources.fetch import fetch_named
 
-        counted = yaml.safe_load(chosen.get("download.check_counts", str(settings.download.check_counts)))
-        fetch_named(
-            list(public),
-            downloads_folder(),
-            pins=public,
-            check_counts=bool(counted),
-            patience=PATIENCE,
-            consent=False,
-        )
+        fetch_named(public, downloads_folder(), settings=profile, patience=PATIENCE, consent=False)
     pins = []
     if archives_from in ("folder", "public"):
-        for dataset, pinned in archives.items():
-            found, _ = verify(find_archive(dataset, source=archives_from), pin=pinned)
-            pins.append(f"profiles.{profile}.download.pins.{dataset}={found}")
+        for dataset in config.datasets:
+            archive = find_archive(dataset, source=archives_from)
+            found, _ = verify(archive, pin=profile.download.pins.get(dataset))
+            pins.append(f"profiles.{config.profile}.download.pins.{dataset}={found}")
     if weights_from in ("folder", "public"):
-        for backbone, pinned in weights.items():
-            found, _ = verify(find_weights(backbone, source=weights_from), pin=pinned)
-            pins.append(f"profiles.{profile}.backbone.pins.{backbone}={found}")
+        for backbone in config.backbones:
+            weights = find_weights(backbone, source=weights_from)
+            found, _ = verify(weights, pin=profile.backbone.pins.get(backbone))
+            pins.append(f"profiles.{config.profile}.backbone.pins.{backbone}={found}")
     return pins
 
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import requests
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from lung_attention.config import Profile
 from lung_attention.data.archive import find_members, open_archive, require_counts
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.sources import services
 from lung_attention.data.sources.client import Patience, TransferError, shown, tell
+from lung_attention.data.sources.idc import cut_settings, transfer_bytes
 from lung_attention.data.sources.ledger import LEDGER, Record, read_record, write_record
 from lung_attention.data.sources.resolve import verify
 from lung_attention.data.sources.table import ITEMS, Item, Source
@@ -44,23 +47,22 @@ class Wanted:
 
     Attributes:
         item: What it is.
-        about_bytes: About how much is transferred for it.
         pin: The SHA-256 that params.yaml demands of the file, if any.
         check_counts: Whether an archive must have the public release's number of images.
+        made_with: The parameters with which an archive is cut, where it is.
     """
 
     item: Item
-    about_bytes: int
     pin: str | None
     check_counts: bool
+    made_with: dict[str, Any]
 
 
 def fetch_named(
     names: Sequence[str],
     folder: Path,
     *,
-    pins: Mapping[str, str | None],
-    check_counts: bool,
+    settings: Profile,
     patience: Patience,
     consent: bool,
 ) -> dict[str, str]:
@@ -69,8 +71,7 @@ def fetch_named(
     Args:
         names: Keys of `table.ITEMS`.
         folder: The folder of downloads.
-        pins: The SHA-256 that params.yaml demands of the file of each name, if any.
-        check_counts: Whether archives must have the public release's number of images.
+        settings: The profile whose pins must match, and which says how archives are cut.
         patience: How often and how long a failing server is asked again.
         consent: Whether the user has agreed to a large transfer.
 
@@ -82,12 +83,17 @@ def fetch_named(
     """
     if unknown := [name for name in names if name not in ITEMS]:
         raise UserError(f"{unknown}: expected some of {list(ITEMS)}", remedy="lung-attention datasets")
-    wanted = [
-        Wanted(ITEMS[name], ITEMS[name].about_bytes, pins.get(name), check_counts)
-        for name in dict.fromkeys(names)
-    ]
+    rebuild = settings.rebuild
+    pins = {**settings.download.pins, **settings.backbone.pins}
+    wanted = []
+    for item in (ITEMS[name] for name in dict.fromkeys(names)):
+        is_cut = any(source.service == "idc" for source in item.sources)
+        if is_cut and not (folder / item.file).exists():
+            item = replace(item, about_bytes=transfer_bytes(item, rebuild))
+        made_with = cut_settings(item, rebuild) if is_cut else {}
+        wanted.append(Wanted(item, pins.get(item.id), settings.download.check_counts, made_with))
     with requests.Session() as session:
-        deliver = services.deliverers(session, patience)
+        deliver = services.deliverers(session, patience=patience, rebuild=rebuild)
         return fetch_all(wanted, folder, deliver=deliver, consent=consent)
 
 
@@ -127,23 +133,30 @@ def fetch_all(
 def _announce(missing: Sequence[Wanted], folder: Path, consent: bool) -> None:
     if not missing:
         return
-    total = sum(each.about_bytes for each in missing)
-    parts = ", ".join(f"{each.item.id} {each.about_bytes / 1e9:.2f} GB" for each in missing)
-    tell(f"to be fetched into {folder}: about {total / 1e9:.2f} GB ({parts})")
-    if total > CONSENT_BYTES and not consent:
-        names = " ".join(each.item.id for each in missing)
+    sizes = {each.item.id: each.item.about_bytes for each in missing}
+    parts = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in sizes.items())
+    tell(f"to be fetched into {folder}: about {sum(sizes.values()) / 1e9:.2f} GB ({parts})")
+    large = {name: size for name, size in sizes.items() if size > CONSENT_BYTES}
+    if large and not consent:
+        name, size = next(iter(large.items()))
         raise UserError(
-            f"about {total / 1e9:.0f} GB are to be transferred ({parts}), "
-            f"more than {CONSENT_BYTES / 1e9:.0f} GB",
-            remedy=f"lung-attention fetch --yes {names}",
+            f"{name} needs about {size / 1e9:.1f} GB to be transferred, more than "
+            f"{CONSENT_BYTES / 1e9:.0f} GB, which have to be agreed to",
+            remedy=f"lung-attention fetch --yes {name}",
         )
     # What is served and the file made of it lie on the disk at the same time.
-    require_space(folder, total + max(each.about_bytes for each in missing))
+    require_space(folder, sum(sizes.values()) + max(sizes.values()))
 
 
 def _verify_present(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
     file = folder / wanted.item.file
     found, record = verify(file, pin=wanted.pin)
+    if record is not None and record.made_with != wanted.made_with:
+        old = {key: value for key, value in record.made_with.items() if wanted.made_with.get(key) != value}
+        raise UserError(
+            f"{file} was cut with other parameters than params.yaml has now: {old}",
+            remedy=f"remove {file} to cut it anew, or restore the parameters",
+        )
     if record is None:
         write_record(file, Record(found, file.stat().st_size, "found in the folder", "", _today(), {}))
     tell(f"{wanted.item.id}: {file} is there and unchanged")
@@ -156,7 +169,8 @@ def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
     incoming = folder / _INCOMING / item.id
     incoming.mkdir(parents=True, exist_ok=True)
     record = read_record(file)
-    served = dict(record.served) if record else {}
+    # A file cut with other parameters is another file: its hash says nothing of this one.
+    served = dict(record.served) if record and record.made_with == wanted.made_with else {}
     failures = []
     for source in item.sources:
         # Keras tells its older layout of weights from today's `.weights.h5` by the name.
@@ -176,7 +190,15 @@ def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
         # The record first: a file without one would count as found there by chance.
         write_record(
             file,
-            Record(found, made.stat().st_size, source.name, shown(source.address), _today(), served),
+            Record(
+                found,
+                made.stat().st_size,
+                source.name,
+                shown(source.address),
+                _today(),
+                served,
+                wanted.made_with,
+            ),
         )
         made.replace(file)
         shutil.rmtree(incoming)

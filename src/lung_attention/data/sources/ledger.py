@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, write_json
@@ -23,6 +24,7 @@ class Record:
         fetched: The day, as YYYY-MM-DD.
         served: By source, the SHA-256 of what it served the first time; kept when the file is fetched again.
             Differs from `sha256` where the file is made from what was served, as weights are.
+        made_with: The parameters with which the file was cut, if it was.
     """
 
     sha256: str
@@ -31,6 +33,7 @@ class Record:
     address: str
     fetched: str
     served: dict[str, str]
+    made_with: dict[str, Any] = field(default_factory=dict)
 
 
 def read_record(file: Path) -> Record | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import requests
 from requests.auth import AuthBase
 
+from lung_attention.config import Rebuild
 from lung_attention.data.sources import credentials
 from lung_attention.data.sources.client import (
     AccessError,
@@ -21,6 +22,7 @@ from lung_attention.data.sources.client import (
     get_json,
     tell,
 )
+from lung_attention.data.sources.idc import from_idc
 from lung_attention.data.sources.table import Item, Source
 from lung_attention.data.sources.transfer import download, require_space
 from lung_attention.files import replacing, sha256
@@ -35,13 +37,14 @@ _LUNG_TILE = re.compile(r"(?:.*/)?lung_?(aca|n|scc)\d+\.jpe?g")
 
 
 def deliverers(
-    session: requests.Session, patience: Patience
+    session: requests.Session, *, patience: Patience, rebuild: Rebuild
 ) -> dict[str, Callable[[Item, Source, Path], None]]:
     """How each service of the table is asked.
 
     Args:
         session: Carries settings from one request to the next.
         patience: How often and how long a failing server is asked again.
+        rebuild: How archives are cut that have no other source.
 
     Returns:
         By service a function that writes what a source serves of an item to a file or raises `TransferError`.
@@ -50,7 +53,7 @@ def deliverers(
         "web": partial(from_web, session, patience=patience),
         "kaggle": partial(from_kaggle, session, patience=patience),
         "huggingface": partial(from_hugging_face, session, patience=patience),
-        "idc": rebuild,
+        "idc": partial(from_idc, rebuild=rebuild, patience=patience),
     }
 
 
@@ -125,11 +128,6 @@ def from_hugging_face(
         paths.append(path)
     _zip_lung_tiles(paths, target)
     shutil.rmtree(folder)
-
-
-def rebuild(item: Item, source: Source, target: Path) -> None:
-    """Rebuilds an archive from the public CT series of LIDC-IDRI."""
-    raise TransferError("rebuilding from CT series is not there yet")
 
 
 def _zip_lung_tiles(shards: list[Path], target: Path) -> None:

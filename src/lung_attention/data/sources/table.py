@@ -45,7 +45,8 @@ class Item:
         title: The name for people.
         file: What it is called in a folder of downloads, and in the folders that the profile `local` reads.
         kind: `archive` of images or `weights` of a backbone.
-        about_bytes: About how much is transferred, for the user and for the look at the disk.
+        about_bytes: About how much is transferred, for the user and for the look at the disk. What is cut
+            from CT series is reckoned anew from the parameters before it is fetched.
         sources: In order of preference.
         licence: The licence under which it is given.
         citation: How it is cited.
@@ -106,7 +107,7 @@ _ITEMS = (
         Source("huggingface", "huggingface", "https://huggingface.co/datasets/1aurent/LC25000"),
     ),
     _archive("lidc", 1_230_000_000, _IDC),
-    _archive("lidc_nodules", 67_000_000_000, _IDC),
+    _archive("lidc_nodules", 2_000_000_000, _IDC),
     _weights(
         "mobilenetv2",
         "MobileNetV2",

@@ -2,7 +2,14 @@
 
 import pytest
 
-from lung_attention.data.sources.resolve import check_pin, find_archive, find_weights, fingerprint
+from lung_attention.data.sources.ledger import LEDGER, Record, write_record
+from lung_attention.data.sources.resolve import (
+    downloads_folder,
+    find_archive,
+    find_weights,
+    fingerprint,
+    verify,
+)
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
 
@@ -46,11 +53,27 @@ def test_a_variable_that_is_unset_empty_or_no_folder(monkeypatch, tmp_path, find
             find(name, source="folder")
 
 
-@pytest.mark.parametrize("find", [find_archive, find_weights])
-def test_public_sources_say_what_to_do_instead(find):
-    with pytest.raises(UserError, match="cannot be downloaded yet") as caught:
-        find("iqoth", source="public")
-    assert "PROFILE=local" in caught.value.remedy
+@pytest.mark.parametrize(
+    ("find", "name", "file"),
+    [
+        (find_archive, "iqoth", "iqoth.zip"),
+        (find_weights, "densenet121", "densenet121_notop.weights.h5"),
+    ],
+)
+def test_what_was_fetched_is_found_and_what_was_not_says_how(monkeypatch, tmp_path, find, name, file):
+    monkeypatch.setenv("LUNG_ATTENTION_DOWNLOADS", str(tmp_path / "mine"))
+    with pytest.raises(UserError, match="has not been fetched") as caught:
+        find(name, source="public")
+    assert caught.value.remedy == f"lung-attention fetch {name}"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / file).touch()
+    assert find(name, source="public") == tmp_path / "mine" / file
+
+
+def test_downloads_lie_in_the_users_cache_by_default(monkeypatch):
+    monkeypatch.delenv("LUNG_ATTENTION_DOWNLOADS", raising=False)
+    assert downloads_folder().name == "lung-attention"
+    assert downloads_folder().is_absolute()
 
 
 def test_weights_have_their_own_names(folder):
@@ -77,9 +100,31 @@ def test_a_fingerprint_changes_with_the_source(tmp_path):
 def test_a_pin_that_does_not_match_names_both_hashes(tmp_path):
     file = tmp_path / "a.zip"
     file.write_bytes(b"1")
-    check_pin(file, None)
-    check_pin(file, sha256(file))
+    assert verify(file, pin=None) == (sha256(file), None)
+    assert verify(file, pin=sha256(file)) == (sha256(file), None)
     with pytest.raises(UserError, match="0" * 64) as caught:
-        check_pin(file, "0" * 64)
+        verify(file, pin="0" * 64)
     assert sha256(file) in caught.value.problem
     assert str(file) in caught.value.problem
+    assert "params.yaml" in caught.value.problem
+
+
+def test_the_record_beside_a_file_is_enforced_wherever_the_folder_is_taken(tmp_path):
+    file = tmp_path / "a.zip"
+    file.write_bytes(b"1")
+    record = Record(sha256(file), 1, "mendeley", "https://data.example", "2026-01-01", {})
+    write_record(file, record)
+    assert verify(file, pin=None) == (sha256(file), record)
+    file.write_bytes(b"2")
+    with pytest.raises(UserError, match=record.sha256) as caught:
+        verify(file, pin=None)
+    assert LEDGER in caught.value.problem
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a.zip": {"sha256": "x"}}', '{"a.zip": 1}'])
+def test_a_damaged_record_is_no_traceback(tmp_path, text):
+    file = tmp_path / "a.zip"
+    file.write_bytes(b"1")
+    (tmp_path / LEDGER).write_text(text)
+    with pytest.raises(UserError, match=r"sources\.json is damaged"):
+        verify(file, pin=None)
