@@ -41,8 +41,8 @@ def open_reference(name: str, paths: Paths) -> Iterator[Reference]:
         The reference. Files of a revision are copies in a temporary folder.
 
     Raises:
-        UserError: There is no such revision or folder, the name means both or the work tree itself, or it has no
-            results.
+        UserError: There is no such revision or folder, the name means both, or the work tree itself, or
+            there are no results.
     """
     if not name or Path(name).resolve() == Path.cwd():
         raise UserError(
