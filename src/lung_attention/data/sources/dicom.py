@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,17 +104,18 @@ def read_slices(content: bytes, file: str) -> list[Slice]:
     Raises:
         DicomError: The content is no DICOM, is cut short before the pixels, or does not say where it lies.
     """
-    dataset = _parse(content, pixels=False)
-    groups = dataset.get("PerFrameFunctionalGroupsSequence")
-    if groups:
-        return [
-            _slice(file, frame, _frame_values(dataset, frame), number=frame + 1)
-            for frame in range(len(groups))
-        ]
-    if int(dataset.get("NumberOfFrames") or 1) > 1:
-        raise DicomError("it has several frames but does not say where each one lies")
-    number = dataset.get("InstanceNumber")
-    return [_slice(file, 0, dataset, number=None if number is None else int(number))]
+    with _reading("it is no complete DICOM file"):
+        dataset = dcmread(io.BytesIO(content), stop_before_pixels=True)
+        groups = dataset.get("PerFrameFunctionalGroupsSequence")
+        if groups:
+            return [
+                _slice(file, frame, _frame_values(dataset, frame), number=frame + 1)
+                for frame in range(len(groups))
+            ]
+        if int(dataset.get("NumberOfFrames") or 1) > 1:
+            raise DicomError("it has several frames but does not say where each one lies")
+        number = dataset.get("InstanceNumber")
+        return [_slice(file, 0, dataset, number=None if number is None else int(number))]
 
 
 def stack_slices(slices: Iterable[Slice]) -> Stack:
@@ -165,20 +166,17 @@ def hounsfield(content: bytes, frame: int) -> npt.NDArray[np.float64]:
     Raises:
         DicomError: The file is damaged or cut short, is no grey image or does not say how to rescale.
     """
-    dataset = _parse(content, pixels=True)
-    if dataset.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
-        raise DicomError(f"its pixels are {dataset.get('PhotometricInterpretation')}, expected grey ones")
-    values = _frame_values(dataset, frame)
-    slope, intercept = values.get("RescaleSlope"), values.get("RescaleIntercept")
-    if slope is None or intercept is None:
-        raise DicomError("it does not say how stored values lead to Hounsfield units (RescaleSlope)")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored = pixel_array(dataset, index=frame)
-    except Exception as error:  # decoders raise whatever their damaged input led to
-        raise DicomError(f"its pixels cannot be decoded ({error})") from error
-    return np.asarray(stored, dtype=np.float64) * float(slope) + float(intercept)
+    with _reading("it is no complete DICOM file"):
+        dataset = dcmread(io.BytesIO(content))
+        photometric = dataset.get("PhotometricInterpretation")
+        if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+            raise DicomError(f"its pixels are {photometric}, expected grey ones")
+        values = _frame_values(dataset, frame)
+        if values.get("RescaleSlope") is None or values.get("RescaleIntercept") is None:
+            raise DicomError("it does not say how stored values lead to Hounsfield units (RescaleSlope)")
+        slope, intercept = float(values.RescaleSlope), float(values.RescaleIntercept)
+    with _reading("its pixels cannot be decoded"):
+        return np.asarray(pixel_array(dataset, index=frame), dtype=np.float64) * slope + intercept
 
 
 def window(hu: npt.NDArray[np.float64], *, level_hu: float, width_hu: float) -> npt.NDArray[np.uint8]:
@@ -207,14 +205,17 @@ def png(grey: npt.NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def _parse(content: bytes, *, pixels: bool) -> Dataset:
-    """Reads what is there; what a file cut short lacks shows when it is asked for."""
+@contextmanager
+def _reading(problem: str) -> Iterator[None]:
+    """Turns whatever a damaged file leads pydicom to into a `DicomError`: it reads values when asked for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values written against the rules, which LIDC-IDRI has too
         try:
-            return dcmread(io.BytesIO(content), stop_before_pixels=not pixels)
-        except Exception as error:  # a damaged length sends the parser anywhere
-            raise DicomError(f"it is no DICOM file ({error})") from error
+            yield
+        except DicomError:
+            raise
+        except Exception as error:
+            raise DicomError(f"{problem} ({error})") from error
 
 
 def _frame_values(dataset: Dataset, frame: int) -> Dataset:
@@ -246,11 +247,10 @@ def _slice(file: str, frame: int, values: Dataset, *, number: int | None) -> Sli
 
 
 def _numbers(values: Dataset, keyword: str, count: int) -> list[float]:
-    value: Any = values.get(keyword)
-    try:
-        numbers = [float(each) for each in value]
-    except (TypeError, ValueError) as error:
-        raise DicomError(f"its {keyword} is missing or broken") from error
+    value = values.get(keyword)
+    if value is None:
+        raise DicomError(f"its {keyword} is missing")
+    numbers = [float(each) for each in value]
     if len(numbers) != count or not np.all(np.isfinite(numbers)):
         raise DicomError(f"its {keyword} is {numbers}, expected {count} numbers")
     return numbers
