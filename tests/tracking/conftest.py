@@ -115,13 +115,13 @@ def metrics() -> dict[str, object]:
 
 @pytest.fixture
 def results(metrics: dict[str, object], tmp_path: Path) -> dict[str, object]:
-    """What `publish` takes beside an identity and a history, without a model."""
+    """A cell's content beside its history, without a model."""
     predictions = tmp_path / "predictions.csv"
     predictions.write_text("image,label\na.png,normal\n")
     return {
         "params": {"epochs": 3, "learning_rate": 0.0001},
         "metrics": metrics,
-        "figures": {},
+        "draw": dict,
         "files": [predictions],
         "model_path": None,
         "classes": CLASSES,

@@ -13,7 +13,7 @@ import pytest
 
 from lung_attention.data.catalog import DATASETS
 from lung_attention.tracking import live_run
-from lung_attention.tracking.runs import code_tags, colour
+from lung_attention.tracking.processes import code_tags
 
 PARAMS = {"epochs": 3, "learning_rate": 0.0001}
 
@@ -136,31 +136,43 @@ def test_a_run_of_another_machine_is_dead_when_silent_for_long(client, identity,
             assert client.get_run(other.run_id).info.status == "RUNNING"
         later = time.time() + 2 * 3600
         with monkeypatch.context() as patch:
-            patch.setattr("lung_attention.tracking.runs.time.time", lambda: later)
+            patch.setattr("lung_attention.tracking.processes.time.time", lambda: later)
             with live_run(identity, PARAMS, device="cpu"):
                 assert client.get_run(other.run_id).info.status == "FAILED"
 
 
-def test_a_repeated_training_supersedes_once_it_has_finished(client, identity):
+def superseded(client, run_id):
+    return client.get_run(run_id).data.tags["superseded"] == "true"
+
+
+def test_a_repeated_training_takes_the_place_of_one_that_was_never_completed(client, identity):
     with live_run(identity, PARAMS, device="cpu") as first:
         pass
     with pytest.raises(ZeroDivisionError), live_run(identity, PARAMS, device="cpu"):
         _ = 1 / 0
-    assert "superseded" not in client.get_run(first.run_id).data.tags
+    assert not superseded(client, first.run_id)
     with live_run(identity, PARAMS, device="cpu") as second:
-        assert "superseded" not in client.get_run(first.run_id).data.tags
-    assert client.get_run(first.run_id).data.tags["superseded"] == "true"
+        assert not superseded(client, first.run_id)
+    assert superseded(client, first.run_id)
     assert client.get_run(first.run_id).info.status == "FINISHED"
-    assert "superseded" not in client.get_run(second.run_id).data.tags
+    assert not superseded(client, second.run_id)
+
+
+def test_a_complete_run_counts_until_the_repeated_one_is_complete(client, identity):
+    with live_run(identity, PARAMS, device="cpu") as first:
+        pass
+    client.set_tag(first.run_id, "complete", "true")
+    with live_run(identity, PARAMS, device="cpu"):
+        pass
+    assert not superseded(client, first.run_id)
 
 
 def test_other_inputs_are_another_run(client, identity):
-
     with live_run(identity, PARAMS, device="cpu") as first:
         pass
     with live_run(replace(identity, inputs="ab" * 32), PARAMS, device="cpu"):
         pass
-    assert "superseded" not in client.get_run(first.run_id).data.tags
+    assert not superseded(client, first.run_id)
 
 
 def test_an_exported_run_id_does_not_swallow_the_fits(client, identity, monkeypatch):
@@ -224,7 +236,7 @@ def test_a_failing_server_is_told_once_and_training_goes_on(client, identity, mo
 
 def test_no_two_cells_have_the_same_colour(identity):
     colours = {
-        colour(replace(identity, dataset=dataset, backbone=backbone, head=head, split=split))
+        replace(identity, dataset=dataset, backbone=backbone, head=head, split=split).colour
         for dataset in DATASETS
         for backbone in ("mobilenetv2", "densenet121", "another")
         for head in ("plain", "attention")

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from publishing import publish
 
 from lung_attention import tracking
-from lung_attention.tracking import live_run, publish
+from lung_attention.tracking import live_run, runs
 
 CLASSES = ("normal", "malignant", "benign")
 SOURCE = Path(tracking.__file__).parents[2]
@@ -53,12 +54,18 @@ def train(identity, results, history, *, until=None):
     return logger.run_id
 
 
+def counting(client):
+    """The runs that the filter for complete ones lists."""
+    experiment = client.get_experiment_by_name("lung-attention/sample").experiment_id
+    return [run.info.run_id for run in client.search_runs([experiment], "tags.complete = 'true'")]
+
+
 def test_a_trained_run_is_completed(client, identity, results, make_curve):
     history = make_curve(3)
     trained = train(identity, results, history)
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    run_id = publish(identity, history=history, **results | {"figures": {"roc": figure}})
+    run_id = publish(identity, history=history, **results | {"draw": lambda figure=figure: {"roc": figure}})
     assert run_id == trained
     run = client.get_run(run_id)
     assert (run.info.status, run.data.tags["complete"]) == ("FINISHED", "true")
@@ -143,8 +150,66 @@ def test_a_run_that_shows_something_else_is_superseded(client, identity, results
     assert points(client, run_id, "loss")[1] == make_curve(3).loss[0]
     # The other results come back: their run counts again, and no third is made.
     assert publish(identity, history=wrong, **results) == trained
-    assert "superseded" not in client.get_run(trained).data.tags
+    assert client.get_run(trained).data.tags["superseded"] == "false"
     assert client.get_run(run_id).data.tags["superseded"] == "true"
+    assert counting(client) == [trained]
+
+
+def test_a_forced_rerun_supersedes_the_old_run(client, identity, results, make_curve):
+    history = make_curve(3)
+    old = train(identity, results, history)
+    assert publish(identity, history=history, **results) == old
+    new = train(identity, results, history)
+    assert counting(client) == [old]
+    assert publish(identity, history=history, **results) == new
+    assert counting(client) == [new]
+    assert client.get_run(old).data.tags["superseded"] == "true"
+    before = everything(client)
+    assert publish(identity, history=history, **results) == new
+    assert everything(client) == before
+
+
+def test_of_two_machines_that_complete_a_cell_at_once_one_run_counts(client, identity, results, make_curve):
+    """Each does not see the other's run before both are made: whatever the order, one is left."""
+    history = make_curve(2)
+    for first_declared, second_declared in ((1, 2), (2, 1), (1, 1)):
+        a, b = (runs.create(client, identity, results["params"], {}).info.run_id for _ in range(2))
+        for run_id in (a, b):
+            client.set_terminated(run_id, "FINISHED")
+        runs.declare_complete(client, identity, a, {}, now_ms=first_declared)
+        runs.declare_complete(client, identity, b, {}, now_ms=second_declared)
+        assert len(counting(client)) == 1
+        # The other order of looking: both had declared before either looked.
+        for run_id in (a, b):
+            runs.set_tags(client, run_id, {"complete": "true", "superseded": "false"})
+        for run_id in (a, b):
+            runs.settle(client, runs.find_cells(client, identity), run_id)
+        assert len(counting(client)) == 1
+    assert publish(identity, history=history, **results)
+    assert len(counting(client)) == 1
+
+
+def test_a_cell_is_drawn_only_when_its_run_has_to_be_filled(client, identity, results, make_curve):
+    drawn = []
+    content = results | {"draw": lambda: drawn.append(1) or {}}
+    for _ in range(2):
+        publish(identity, history=make_curve(1), **content)
+    assert len(drawn) == 1
+
+
+def test_what_is_not_at_hand_is_left_as_it_is(client, identity, results, make_curve, tmp_path):
+    """A clone without DVC's data tracks the same results as one with them, and undoes nothing."""
+    model = tmp_path / "model.keras"
+    model.write_bytes(b"not opened")
+    split = pd.DataFrame({"image": ["a"], "label": ["normal"], "group": "", "fold": 0, "subset": "test"})
+    full = results | {"model_path": model, "split": split, "lock_entry": "ab" * 32, "device": "cpu"}
+    run_id = publish(identity, history=make_curve(1), **full)
+    before = everything(client)
+    tags = before[run_id][1]
+    assert tags["dvc_lock"] == "ab" * 32
+    assert {"datasets", "model", "model_id"} <= tags.keys()
+    assert publish(identity, history=make_curve(1), **results | {"device": "cpu"}) == run_id
+    assert everything(client) == before
 
 
 def test_other_parameters_or_device_are_another_run(client, identity, results, make_curve):
@@ -184,7 +249,7 @@ def test_a_failed_training_is_not_taken_for_the_one_that_succeeded(client, ident
 
 def test_an_interrupted_publication_is_taken_up_again(client, identity, results, make_curve, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, "log_artifact", lambda *_: 1 / 0)
+        patch.setattr(mlflow.MlflowClient, "log_artifacts", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             publish(identity, history=make_curve(3), **results)
     (half,) = everything(client)
@@ -290,9 +355,11 @@ identity = tracking.RunIdentity("e", "n", "train@n", "00", "iqoth", "b", "plain"
 Path("{tmp_path}/model.keras").write_bytes(b"not opened")
 tracking.connect(Path("{tmp_path}"))
 history = pd.DataFrame({{"seed": [0], "fold": [0], "epoch": [1], "loss": [1.0]}})
-tracking.publish(identity, params={{}}, history=history,
-    metrics={{}}, figures={{}}, files=[], model_path=Path("{tmp_path}/model.keras"), classes=["a", "b"])
-assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+content = tracking.Content(params={{}}, history=history, metrics={{}}, draw=dict, files=[],
+    model_path=Path("{tmp_path}/model.keras"), classes=["a", "b"])
+tracking.publish(identity, content)
+heavy = {{"tensorflow", "keras", "matplotlib", "sklearn"}} & set(sys.modules)
+assert not heavy, heavy
 """
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)

@@ -11,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import mlflow
 import pandas as pd
 import pytest
+from publishing import publish
 
 from lung_attention import tracking
 from lung_attention.errors import UserError
-from lung_attention.tracking import live_run, publish
+from lung_attention.tracking import live_run
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import matplotlib.pyplot as plt
 import mlflow
 import pytest
+from publishing import publish
 
 from lung_attention import tracking
-from lung_attention.tracking import publish
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +50,7 @@ def test_six_cells_compare(server, cells, results, make_curve, page, tmp_path):
         figure, axes = plt.subplots()
         axes.plot([1, 2])
         scores = results["metrics"] | {"accuracy": 0.7 + number / 50}
-        content = results | {"metrics": scores, "figures": {"roc": figure}}
+        content = results | {"metrics": scores, "draw": lambda figure=figure: {"roc": figure}}
         run_ids.append(publish(cell, history=make_curve(12, seed=number), **content))
         plt.close(figure)
     experiment = mlflow.MlflowClient().get_experiment_by_name(cells[0].experiment).experiment_id

@@ -1,19 +1,30 @@
-"""Bringing the run of a cell in line with its files: what `evaluate` and `lung-attention track` do."""
+"""The runs of a profile's cells: what `evaluate`, `lung-attention track` and the gate call."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lung_attention.cells import Cell, Paths
+from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import UserError
 from lung_attention.files import read_json, read_table
-from lung_attention.plots.figures import cell_figures
+from lung_attention.tracking.content import Content
+from lung_attention.tracking.dvc_lock import lock_entry
+from lung_attention.tracking.identity import RunIdentity
 from lung_attention.tracking.publish import publish
-from lung_attention.tracking.runs import RunIdentity
-from lung_attention.tracking.server import TrackingUnavailableError, connect
+from lung_attention.tracking.registry import find_version, model_name, move_champions
+from lung_attention.tracking.runs import find_cells, is_complete
+from lung_attention.tracking.server import TrackingUnavailableError, check_reachable, client, connect
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def identity_of(cell: Cell, paths: Paths, inputs: str) -> RunIdentity:
@@ -55,24 +66,31 @@ def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
         TrackingUnavailableError: The server does not answer.
     """
     metrics: dict[str, Any] = read_json(paths.metrics(cell))
-    predictions = read_table(paths.predictions(cell))
     history = read_table(paths.history(cell), text=())
-    classes = DATASETS[cell.dataset].classes
     model = paths.model(cell)
     split = paths.split(cell.dataset, cell.split)
     connect(root)
-    return publish(
-        identity_of(cell, paths, metrics["inputs"]),
+    content = Content(
         params=metrics["params"],
         history=history,
         metrics={key: value for key, value in metrics.items() if key not in ("inputs", "params")},
-        figures=cell_figures(predictions, history, classes),
+        draw=partial(_draw, cell, paths, history),
         files=[paths.metrics(cell), paths.predictions(cell)],
+        classes=DATASETS[cell.dataset].classes,
         model_path=model if model.exists() else None,
-        classes=classes,
         device=metrics["device"],
         split=read_table(split) if split.exists() else None,
+        lock_entry=lock_entry(cell, paths),
+        registered_name=model_name(paths.profile, cell.name) if _has_real_data(paths) else None,
     )
+    return publish(identity_of(cell, paths, metrics["inputs"]), content)
+
+
+def _draw(cell: Cell, paths: Paths, history: pd.DataFrame) -> dict[str, Figure]:
+    # Here, as Matplotlib and scikit-learn take longer to import than all else that a training logs.
+    from lung_attention.plots.figures import cell_figures
+
+    return cell_figures(read_table(paths.predictions(cell)), history, DATASETS[cell.dataset].classes)
 
 
 def try_publish_cell(cell: Cell, paths: Paths, *, root: Path) -> None:
@@ -83,3 +101,59 @@ def try_publish_cell(cell: Cell, paths: Paths, *, root: Path) -> None:
         warnings.warn(
             f"{error}\n  {cell.name}: complete its run later with: lung-attention track", stacklevel=2
         )
+
+
+def promote(cells: Sequence[Cell], paths: Paths, *, root: Path) -> dict[str, str]:
+    """Points the alias `champion` of each cell's model to the one that made the figures in the results.
+
+    This is for the gate, once it has passed; no training moves an alias. All versions are looked up before
+    the first alias is moved.
+
+    Args:
+        cells: The cells that passed.
+        paths: The profile's files, relative to the current folder.
+        root: The project's root, where the default tracking database lies.
+
+    Returns:
+        The version that is the champion now, by registered name. Empty for a profile of stand-ins, whose
+        models are not registered.
+
+    Raises:
+        UserError: A cell has no figures, or its model is not registered on this server.
+        TrackingUnavailableError: The server does not answer.
+    """
+    if not _has_real_data(paths):
+        return {}
+    connect(root)
+    check_reachable()
+    mlflow_client = client()
+    versions = {}
+    for cell in cells:
+        name = model_name(paths.profile, cell.name)
+        figures = paths.metrics(cell)
+        if not figures.exists():
+            raise UserError(f"{figures} is missing", remedy=f"make repro PROFILE={paths.profile}")
+        found = find_cells(mlflow_client, identity_of(cell, paths, read_json(figures)["inputs"]))
+        current = next(filter(is_complete, found), None)
+        version = find_version(mlflow_client, current, name) if current else None
+        if version is None:
+            raise UserError(
+                f"{name}: the model of the committed figures is not registered on this server",
+                remedy=f"lung-attention track --profile {paths.profile}, where its files are at hand "
+                f"({paths.model(cell)})",
+            )
+        versions[name] = str(version.version)
+    move_champions(mlflow_client, versions)
+    return versions
+
+
+def _has_real_data(paths: Paths) -> bool:
+    """Whether nothing in a profile is a stand-in; only then are its models worth a name."""
+    profile = load_config(PARAMS).profiles.get(paths.profile)
+    if profile is None:
+        return False
+    return (
+        not profile.stand_ins
+        and profile.download.source != "embedded"
+        and profile.backbone.source != "random"
+    )

@@ -13,13 +13,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from lung_attention.tracking import runs
-from lung_attention.tracking.runs import Fit, RunIdentity
+from lung_attention.tracking.identity import Fit, RunIdentity
+from lung_attention.tracking.processes import fail_abandoned, held_here, version_tags
 from lung_attention.tracking.server import address, check_reachable, client, impatient
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 _logger = logging.getLogger(__name__)
 
@@ -45,10 +46,9 @@ def live_run(
 ) -> Iterator[RunLogger]:
     """Opens the run of a training and closes it whatever happens.
 
-    It ends FINISHED, FAILED after an exception, KILLED after Ctrl-C or SIGTERM. Once finished it takes the
-    place of older runs of the same identity, which are tagged `superseded`; runs that a dead process left
-    open are marked FAILED first. A server that goes away later stops nothing: it is said once, and
-    `publish` completes the run.
+    It ends FINISHED, FAILED after an exception, KILLED after Ctrl-C or SIGTERM; runs that dead processes
+    left open in the experiment are marked FAILED first. `publish` completes the run and lets it take the
+    place of older ones of the same identity. A server that goes away later stops nothing: it is said once.
 
     Args:
         identity: What the run is.
@@ -65,34 +65,31 @@ def live_run(
     check_reachable()
     with impatient(_REQUEST_SECONDS), _sigterm_raises():
         mlflow_client = client()
-        for other in runs.find_cells(mlflow_client, identity):
-            if other.info.status == "RUNNING":
-                runs.settle(mlflow_client, [other])
-        tags = {"device": device, "logged_from": "training"} | runs.process_tags()
-        run_id = runs.create(mlflow_client, identity, params, tags)
-        runs.held_here.add(run_id)
-        logger = RunLogger(mlflow_client, run_id)
-        if split is not None:
-            runs.log_split(mlflow_client, run_id, identity, split)
-        monitor = _start_system_metrics(run_id)
+        run = runs.create(
+            mlflow_client, identity, params, {"device": device, "logged_from": "training"} | version_tags()
+        )
+        run_id = str(run.info.run_id)
+        held_here.add(run_id)
+        logger = RunLogger(mlflow_client, run)
+        monitor = None
         status = "FAILED"
         try:
+            fail_abandoned(mlflow_client, run.info.experiment_id)
+            if split is not None:
+                runs.log_split(mlflow_client, run_id, identity, split)
+            monitor = _start_system_metrics(run_id)
             yield logger
             status = "FINISHED"
         except (KeyboardInterrupt, Terminated):
             status = "KILLED"
             raise
         finally:
-            _stop_system_metrics(monitor, logger)
+            if monitor is not None:
+                _stop_system_metrics(monitor, logger)
             logger.close(status)
-            runs.held_here.discard(run_id)
+            held_here.discard(run_id)
             if status == "FINISHED":
-                logger.attempt(lambda: _supersede_others(mlflow_client, identity, run_id))
-
-
-def _supersede_others(mlflow_client: MlflowClient, identity: RunIdentity, run_id: str) -> None:
-    others = runs.find_cells(mlflow_client, identity)
-    runs.settle(mlflow_client, [run for run in others if run.info.run_id != run_id])
+                logger.attempt(lambda: runs.supersede_incomplete(mlflow_client, identity, run_id))
 
 
 class RunLogger:
@@ -106,13 +103,13 @@ class RunLogger:
 
     Args:
         mlflow_client: The server.
-        run_id: An open run.
+        run: An open run.
     """
 
-    def __init__(self, mlflow_client: MlflowClient, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, mlflow_client: MlflowClient, run: Run) -> None:
+        self.run_id = str(run.info.run_id)
         self._client = mlflow_client
-        self._run = mlflow_client.get_run(run_id)
+        self._run = run
         self._first: Fit | None = None
         self._current: Fit | None = None
         self._first_curves: list[Metric] = []

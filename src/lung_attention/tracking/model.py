@@ -31,12 +31,12 @@ def requirements() -> list[str]:
 
 
 def model_hash(model_path: Path, classes: Sequence[str]) -> str:
-    """SHA-256 over everything of which a logged model is made."""
-    parts = [files.sha256(model_path), files.sha256(_CODE), list(classes), requirements()]
+    """SHA-256 over what a logged model computes; the versions it was logged with are no other model."""
+    parts = [files.sha256(model_path), files.sha256(_CODE), list(classes)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequence[str]) -> None:
+def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequence[str]) -> str:
     """Logs a `.keras` file as a pyfunc model from code, so that no pickle is written.
 
     Args:
@@ -44,6 +44,9 @@ def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequ
         run_id: The run it belongs to.
         model_path: A `.keras` file: uint8 `(1, height, width, 3)` in, probabilities `(1, classes)` out.
         classes: Class names in the order of the outputs.
+
+    Returns:
+        The logged model's id.
     """
     import mlflow
 
@@ -52,15 +55,15 @@ def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequ
     with warnings.catch_warnings():
         # An input example would be one of the patients' images.
         warnings.filterwarnings("ignore", message=".*input example.*")
-        _log(run_id, model_path, classes)
+        return _log(run_id, model_path, classes)
 
 
-def _log(run_id: str, model_path: Path, classes: Sequence[str]) -> None:
+def _log(run_id: str, model_path: Path, classes: Sequence[str]) -> str:
     import mlflow
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    Model.log(
+    logged = Model.log(
         artifact_path=None,
         name="model",
         flavor=mlflow.pyfunc,
@@ -74,3 +77,4 @@ def _log(run_id: str, model_path: Path, classes: Sequence[str]) -> None:
         ),
         pip_requirements=requirements(),
     )
+    return str(logged.model_id)

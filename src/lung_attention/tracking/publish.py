@@ -2,67 +2,47 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import io
-import json
 import math
-import re
+import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lung_attention import files as project_files
 from lung_attention.tracking import runs
-from lung_attention.tracking.model import log_model, model_hash
-from lung_attention.tracking.runs import Fit, RunIdentity
-from lung_attention.tracking.server import check_reachable, client
+from lung_attention.tracking.content import Content
+from lung_attention.tracking.identity import Fit, RunIdentity
+from lung_attention.tracking.model import log_model
+from lung_attention.tracking.processes import fail_abandoned, held_here, is_alive
+from lung_attention.tracking.registry import register
+from lung_attention.tracking.server import address, check_reachable, client, experiment_id
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
-
-# Curves[fit][metric][epoch]
-Curves = dict[Fit, dict[str, dict[int, float]]]
 
 # History files keep nine digits, live curves all of them.
 _RELATIVE_TOLERANCE = 1e-6
 
+# What a run's curves lack, by fit; `None` stands for the run itself.
+Missing = dict[Fit | None, list["Metric"]]
 
-def publish(
-    identity: RunIdentity,
-    *,
-    params: Mapping[str, object],
-    history: pd.DataFrame,
-    metrics: Mapping[str, Any],
-    figures: Mapping[str, Figure],
-    files: Sequence[Path],
-    model_path: Path | None,
-    classes: Sequence[str],
-    device: str | None = None,
-    split: pd.DataFrame | None = None,
-) -> str:
-    """Makes the run of a cell complete: curves, scores, plots, files and model, status FINISHED.
 
-    The run that trained is taken if its parameters and curves agree with the files, and gets the epochs it
-    lacks (the server may have been away). Otherwise, as when results came from a cache, a run is made from
-    the files. Other finished runs of the identity are tagged `superseded`, other open ones without a
-    process marked FAILED.
+def publish(identity: RunIdentity, content: Content) -> str:
+    """Makes the run of a cell complete: curves, scores, plots, files, datasets and model, status FINISHED.
+
+    The newest run whose parameters and curves agree with the files is taken, which is the one that trained,
+    and gets what it lacks (the server may have been away). Where there is none, as when results came from a
+    cache, a run is made from the files. Other finished runs of the identity are tagged `superseded`. Runs
+    that dead processes left open in the experiment are marked FAILED.
 
     Args:
         identity: What the run is.
-        params: Parameters of the training, as given to `live_run`.
-        history: seed, fold, epoch and a column a curve; a row an epoch of a fit.
-        metrics: The content of `metrics.json`.
-        figures: Plots by name (without suffix); logged as PNG below `plots/`.
-        files: Files logged below `results/`.
-        model_path: The `.keras` file, or `None` where it is not at hand.
-        classes: Class names in the order of the model's outputs.
-        device: What the training computed on, where known; a run of another device is not taken.
-        split: The table of subsets (image, label, group, fold, subset), logged as MLflow datasets.
+        content: What it has to show.
 
     Returns:
         The run's id.
@@ -72,220 +52,163 @@ def publish(
     """
     check_reachable()
     try:
-        return _publish(
-            identity, params=params, curves=_curves(history), scores=_scores(metrics), metrics=metrics,
-            plots={name: _png(figure) for name, figure in figures.items()}, files=files,
-            model_path=model_path, classes=classes, device=device, split=split,
-        )  # fmt: skip
+        with _alone(identity):
+            return _publish(client(), identity, content)
     except Exception:
         # A server that went away meanwhile raises many kinds of errors; this gives them one name.
         check_reachable()
         raise
 
 
-def _publish(
-    identity: RunIdentity,
-    *,
-    params: Mapping[str, object],
-    curves: Curves,
-    scores: Mapping[str, float],
-    metrics: Mapping[str, Any],
-    plots: Mapping[str, bytes],
-    files: Sequence[Path],
-    model_path: Path | None,
-    classes: Sequence[str],
-    device: str | None,
-    split: pd.DataFrame | None,
-) -> str:
-    mlflow_client = client()
-    model = model_hash(model_path, classes) if model_path else None
-    content = _digest(params, curves, metrics, plots, files, device, split)
+def _publish(mlflow_client: MlflowClient, identity: RunIdentity, content: Content) -> str:
+    fail_abandoned(mlflow_client, experiment_id(mlflow_client, identity.experiment))
     found = runs.find_cells(mlflow_client, identity)
     for run in found:
-        tags = run.data.tags
-        is_current = tags.get("content") == content and model in (None, tags.get("model"))
-        if is_current and tags.get("complete") == "true" and not runs.is_superseded(run):
-            runs.settle(mlflow_client, [other for other in found if other is not run])
-            return str(run.info.run_id)
-
-    chosen = next((run for run in found if _agrees(mlflow_client, run, params, curves, scores, device)), None)
-    if chosen is None:
-        tags = {"logged_from": "files"} | ({"device": device} if device else {})
-        chosen = mlflow_client.get_run(runs.create(mlflow_client, identity, params, tags))
-    run_id = str(chosen.info.run_id)
-    # The training is over: a run that is ended now is not left open if this process dies in mid-work. The
-    # tag `complete` says when all is there.
-    if chosen.info.status != "FINISHED":
-        mlflow_client.set_terminated(run_id, "FINISHED")
-    mlflow_client.set_tag(run_id, "complete", "false")
-    logged = chosen.data.params
-    runs.log_params(mlflow_client, run_id, {k: v for k, v in params.items() if k not in logged})
-    _complete_curves(mlflow_client, chosen, curves)
-    _log_scores(mlflow_client, chosen, scores)
-    if split is not None:
-        runs.log_split(mlflow_client, run_id, identity, split)
-    _log_artifacts(mlflow_client, run_id, metrics, plots, files)
-    if model_path and model and chosen.data.tags.get("model") != model:
-        log_model(mlflow_client, run_id, model_path, classes)
-        mlflow_client.set_tag(run_id, "model", model)
-    mlflow_client.set_tag(run_id, "content", content)
-    if runs.is_superseded(chosen):
-        mlflow_client.delete_tag(run_id, "superseded")
-    mlflow_client.set_tag(run_id, "complete", "true")
-    runs.settle(mlflow_client, [other for other in found if other.info.run_id != run_id])
-    return run_id
+        if _shows_all(run, content):
+            runs.settle(mlflow_client, found, run.info.run_id)
+            break
+        missing = _missing(mlflow_client, run, content)
+        if missing is not None:
+            _fill(mlflow_client, identity, run, content, missing)
+            break
+    else:
+        tags = {"logged_from": "files"} | ({"device": content.device} if content.device else {})
+        run_id = runs.create(mlflow_client, identity, content.params, tags).info.run_id
+        held_here.add(run_id)
+        run = mlflow_client.get_run(run_id)
+        try:
+            _fill(mlflow_client, identity, run, content, _all_curves(run, content))
+        finally:
+            held_here.discard(run_id)
+    if content.registered_name and content.model_path:
+        register(mlflow_client, mlflow_client.get_run(run.info.run_id), content.registered_name)
+    return str(run.info.run_id)
 
 
-def _curves(history: pd.DataFrame) -> Curves:
-    """Splits a history by fit, in the order of its rows, without what was not measured."""
-    names = [name for name in history.columns if name not in ("seed", "fold", "epoch")]
-    curves: Curves = {}
-    for row in history.to_dict("records"):
-        fit = curves.setdefault((int(row["seed"]), int(row["fold"])), {})
-        for name in names:
-            if not math.isnan(row[name]):
-                fit.setdefault(name, {})[int(row["epoch"])] = float(row[name])
-    return curves
+@contextmanager
+def _alone(identity: RunIdentity) -> Iterator[None]:
+    """Lets the processes of this machine publish a cell one after another, so that the second has no work.
+
+    Processes on several machines may do it at once; `declare_complete` leaves one of their runs.
+    """
+    name = hashlib.sha256(f"{address()} {identity.stage} {identity.inputs}".encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"lung-attention-{os.getuid()}-{name}.lock"
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
-def _scores(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Names the test scores as they are named in every run; undefined ones are left out."""
-    # A score is what has an interval; sizes and settings have none.
-    names = [name for name in metrics if f"{name}_low" in metrics]
-    scores = {
-        f"test_{name}{suffix}": metrics.get(name + suffix)
-        for name in names
-        for suffix in ("", "_low", "_high", "_seed_sd")
-    }
-    for name, values in metrics.get("per_class", {}).items():
-        scores |= {f"test_{name}_{key}": value for key, value in values.items()}
-    return {
-        re.sub(r"[^\w\-. /]", "_", name): float(value)
-        for name, value in scores.items()
-        if isinstance(value, int | float) and not math.isnan(value)
-    }
+def _shows_all(run: Run, content: Content) -> bool:
+    tags = run.data.tags
+    return runs.is_complete(run) and all(tags.get(name) == value for name, value in content.facets.items())
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # Without Matplotlib's version in the file, equal plots are equal bytes.
-    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _digest(
-    params: Mapping[str, object],
-    curves: Curves,
-    metrics: Mapping[str, Any],
-    plots: Mapping[str, bytes],
-    files: Sequence[Path],
-    device: str | None,
-    split: pd.DataFrame | None,
-) -> str:
-    """SHA-256 over all that is logged but the model."""
-    parts = [
-        {key: runs.param_text(value) for key, value in params.items()},
-        [[fit, values] for fit, values in curves.items()],
-        metrics,
-        {name: hashlib.sha256(content).hexdigest() for name, content in plots.items()},
-        [[path.name, project_files.sha256(path)] for path in files],
-        device,
-        None if split is None else hashlib.sha256(split.to_csv(index=False).encode()).hexdigest(),
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _agrees(
-    mlflow_client: MlflowClient,
-    run: Run,
-    params: Mapping[str, object],
-    curves: Curves,
-    scores: Mapping[str, float],
-    device: str | None,
-) -> bool:
-    """Whether a run can be of the training that wrote the files, and can be completed.
+def _missing(mlflow_client: MlflowClient, run: Run, content: Content) -> Missing | None:
+    """What a run's curves lack, or `None` if it cannot be of the training that wrote the files.
 
     MLflow's parameters and metrics cannot be taken back, so a run that shows something else is left alone.
     """
-    if run.info.status not in ("FINISHED", "RUNNING") or runs.is_alive(mlflow_client, run):
-        return False
+    if run.info.status not in ("FINISHED", "RUNNING") or is_alive(mlflow_client, run):
+        return None
     tags, logged = run.data.tags, run.data.params
-    texts = {key: runs.param_text(value) for key, value in params.items()}
-    if device is not None and tags.get("device", device) != device:
-        return False
-    if any(logged.get(key, text) != text for key, text in texts.items()):
-        return False
-    if any(name.startswith("test_") and name not in scores for name in run.data.metrics):
-        return False
+    if content.device is not None and tags.get("device", content.device) != content.device:
+        return None
+    if any(logged.get(key, text) != text for key, text in content.texts.items()):
+        return None
+    if any(name.startswith("test_") and name not in content.scores for name in run.data.metrics):
+        return None
     fits = runs.find_fits(mlflow_client, run)
-    if not fits.keys() <= curves.keys():
-        return False
-    pairs = [(fits[fit].info.run_id, curves[fit]) for fit in fits]
-    if curves:
-        pairs.append((run.info.run_id, next(iter(curves.values()))))
-    return all(_missing(mlflow_client, run_id, expected) is not None for run_id, expected in pairs)
-
-
-def _missing(
-    mlflow_client: MlflowClient, run_id: str, curves: Mapping[str, Mapping[int, float]]
-) -> list[Metric] | None:
-    """What a run's curves lack, or `None` if they show something else."""
-    from mlflow.entities import Metric
-
-    now_ms = int(time.time() * 1000)
-    missing = []
-    for name, expected in curves.items():
-        logged = {point.step: point.value for point in mlflow_client.get_metric_history(run_id, name)}
-        for epoch, value in logged.items():
-            if not math.isclose(value, expected.get(epoch, math.nan), rel_tol=_RELATIVE_TOLERANCE):
+    if not fits.keys() <= content.curves.keys():
+        return None
+    missing = _all_curves(run, content)
+    for fit in missing:
+        shown = run if fit is None else fits.get(fit)
+        if shown is not None:
+            lacking = _lacking(mlflow_client, shown, missing[fit])
+            if lacking is None:
                 return None
-        missing += [
-            Metric(name, value, now_ms, epoch) for epoch, value in expected.items() if epoch not in logged
-        ]
+            missing[fit] = lacking
     return missing
 
 
-def _complete_curves(mlflow_client: MlflowClient, run: Run, curves: Curves) -> None:
-    """Logs the epochs that the run and its fits lack."""
-    fits = runs.find_fits(mlflow_client, run)
-    for number, (fit, expected) in enumerate(curves.items()):
-        if number == 0:
-            runs.log_metrics(
-                mlflow_client, run.info.run_id, _missing(mlflow_client, run.info.run_id, expected) or []
-            )
-        if len(curves) == 1:
-            break
+def _all_curves(run: Run, content: Content) -> Missing:
+    """All epochs of all fits; the run itself shows those of its first fit.
+
+    Their times depend on the run alone, so that the same epoch sent twice is one epoch to MLflow.
+    """
+    from mlflow.entities import Metric
+
+    def points(curves: Mapping[str, Mapping[int, float]]) -> list[Metric]:
+        start = int(run.info.start_time)
+        return [
+            Metric(name, value, start + epoch, epoch)
+            for name, values in curves.items()
+            for epoch, value in values.items()
+        ]
+
+    by_fit: Missing = {fit: points(curves) for fit, curves in content.curves.items()}
+    if not by_fit:
+        return {}
+    own: Missing = {None: points(next(iter(content.curves.values())))}
+    return own if len(by_fit) == 1 else own | by_fit
+
+
+def _lacking(mlflow_client: MlflowClient, run: Run, expected: list[Metric]) -> list[Metric] | None:
+    """Those points of curves that a run lacks, or `None` if it shows others."""
+    values = {(point.key, point.step): point.value for point in expected}
+    lacking = dict.fromkeys(values)
+    for name in {point.key for point in expected} & run.data.metrics.keys():
+        for point in mlflow_client.get_metric_history(run.info.run_id, name):
+            wanted = values.get((name, point.step), math.nan)
+            if not math.isclose(point.value, wanted, rel_tol=_RELATIVE_TOLERANCE):
+                return None
+            lacking.pop((name, point.step), None)
+    return [point for point in expected if (point.key, point.step) in lacking]
+
+
+def _fill(
+    mlflow_client: MlflowClient, identity: RunIdentity, run: Run, content: Content, missing: Missing
+) -> None:
+    """Logs what a run lacks and declares it complete."""
+    run_id = str(run.info.run_id)
+    # The training is over: a run that is ended now is not left open if this process dies in mid-work. The
+    # tag `complete` says when all is there.
+    if run.info.status != "FINISHED":
+        mlflow_client.set_terminated(run_id, "FINISHED")
+    if runs.is_complete(run):
+        mlflow_client.set_tag(run_id, "complete", "false")
+    logged = run.data.params
+    runs.log_params(mlflow_client, run_id, {k: v for k, v in content.params.items() if k not in logged})
+    _fill_fits(mlflow_client, run, missing)
+    runs.log_metrics(mlflow_client, run_id, missing.get(None, []) + _new_scores(run, content))
+    if content.split is not None and run.data.tags.get("datasets") != content.facets["datasets"]:
+        runs.log_split(mlflow_client, run_id, identity, content.split)
+    if run.data.tags.get("content") != content.facets["content"]:
+        with tempfile.TemporaryDirectory() as folder:
+            content.write(Path(folder))
+            mlflow_client.log_artifacts(run_id, folder)
+        mlflow_client.set_tag(run_id, "content", content.facets["content"])
+    if content.model_path and run.data.tags.get("model") != content.facets["model"]:
+        model_id = log_model(mlflow_client, run_id, content.model_path, content.classes)
+        runs.set_tags(mlflow_client, run_id, {"model": content.facets["model"], "model_id": model_id})
+    runs.declare_complete(mlflow_client, identity, run_id, content.facets, now_ms=int(time.time() * 1000))
+
+
+def _fill_fits(mlflow_client: MlflowClient, run: Run, missing: Missing) -> None:
+    nested_fits = [fit for fit in missing if fit is not None]
+    fits = runs.find_fits(mlflow_client, run) if nested_fits else {}
+    for fit in nested_fits:
         nested = fits[fit].info.run_id if fit in fits else runs.create_fit(mlflow_client, run, fit)
+        runs.log_metrics(mlflow_client, nested, missing[fit])
         if fit not in fits or fits[fit].info.status != "FINISHED":
             mlflow_client.set_terminated(nested, "FINISHED")
-        runs.log_metrics(mlflow_client, nested, _missing(mlflow_client, nested, expected) or [])
 
 
-def _log_scores(mlflow_client: MlflowClient, run: Run, scores: Mapping[str, float]) -> None:
+def _new_scores(run: Run, content: Content) -> list[Metric]:
     from mlflow.entities import Metric
 
     now_ms = int(time.time() * 1000)
     logged = run.data.metrics
-    changed = [Metric(name, value, now_ms, 0) for name, value in scores.items() if logged.get(name) != value]
-    runs.log_metrics(mlflow_client, run.info.run_id, changed)
-
-
-def _log_artifacts(
-    mlflow_client: MlflowClient,
-    run_id: str,
-    metrics: Mapping[str, Any],
-    plots: Mapping[str, bytes],
-    files: Sequence[Path],
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in plots.items():
-            path = Path(folder) / "plots" / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        matrix = metrics.get("confusion_matrix")
-        if matrix is not None:
-            project_files.write_json(Path(folder) / "confusion_matrix.json", matrix)
-
-        mlflow_client.log_artifacts(run_id, folder)
-    for path in files:
-        mlflow_client.log_artifact(run_id, str(path), "results")
+    return [
+        Metric(name, value, now_ms, 0) for name, value in content.scores.items() if logged.get(name) != value
+    ]

@@ -1,21 +1,15 @@
-"""Runs and what identifies them: who made a run, whether it still lives, which one counts."""
+"""Runs of cells and of their fits: made, found, filled, and taken out of the count by newer ones."""
 
 from __future__ import annotations
 
-import colorsys
 import hashlib
 import json
-import os
-import platform
-import socket
-import subprocess
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lung_attention.data.catalog import DATASETS
+from lung_attention.tracking.identity import Fit, RunIdentity, fit_name
+from lung_attention.tracking.processes import code_tags as code_tags
+from lung_attention.tracking.processes import process_tags as process_tags
 from lung_attention.tracking.server import experiment_id
 
 if TYPE_CHECKING:
@@ -27,56 +21,14 @@ if TYPE_CHECKING:
 _METRICS_PER_BATCH = 1000
 _PARAMS_PER_BATCH = 100
 
-# A run of another machine that has sent nothing for so long is dead: system metrics come every few seconds.
-_SILENCE_SECONDS = 3600
-
-_PACKAGES = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "scikit-learn", "mlflow", "dvc")
-
-_BACKBONES = ("mobilenetv2", "densenet121")
-
-Fit = tuple[int, int]  # seed and fold
-
-# Runs that this process works on; another run with its tag was left open when the server was away.
-held_here: set[str] = set()
-
-
-@dataclass(frozen=True)
-class RunIdentity:
-    """What a run is. Two runs with equal `stage` and `inputs` are the same training.
-
-    Attributes:
-        experiment: `lung-attention/<profile>`.
-        name: The cell's name.
-        stage: The DVC stage that trains it.
-        inputs: SHA-256 (64 hexadecimal digits) over everything the training reads.
-        dataset: Dataset id.
-        backbone: Backbone name.
-        head: `plain` or `attention`.
-        split: `published` or `grouped`.
-    """
-
-    experiment: str
-    name: str
-    stage: str
-    inputs: str
-    dataset: str
-    backbone: str
-    head: str
-    split: str
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The tags by which people filter and by which the run is found again."""
-        fields = asdict(self)
-        return {"kind": "cell"} | {
-            key: fields[key] for key in ("stage", "inputs", "dataset", "backbone", "head", "split")
-        }
+_COUNTS = {"complete": "true", "superseded": "false"}
+_SUPERSEDED = {"complete": "false", "superseded": "true"}
 
 
 def create(
     client: MlflowClient, identity: RunIdentity, params: Mapping[str, object], tags: Mapping[str, str]
-) -> str:
-    """Opens a run.
+) -> Run:
+    """Opens a run, held by this process.
 
     Args:
         client: The server.
@@ -85,35 +37,19 @@ def create(
         tags: Further tags.
 
     Returns:
-        The run's id. Its status is RUNNING and its tag `complete` is `false`.
+        The run. Its status is RUNNING and its tag `complete` is `false`.
     """
     run = client.create_run(
         experiment_id(client, identity.experiment),
         run_name=identity.name,
         tags=identity.tags
-        | {"complete": "false", "mlflow.runColor": colour(identity)}
+        | {"complete": "false", "superseded": "false", "mlflow.runColor": identity.colour}
+        | process_tags()
         | code_tags()
         | dict(tags),
     )
     log_params(client, run.info.run_id, params)
-    return str(run.info.run_id)
-
-
-def colour(identity: RunIdentity) -> str:
-    """The run's colour in MLflow's charts, `#rrggbb`.
-
-    MLflow picks one of a few by the run's id, so that two of six often look alike. Here the hue tells the
-    dataset and head, the lightness the backbone, the saturation the split.
-    """
-    hue = _place(identity.dataset, list(DATASETS)) + 0.4 * (identity.head == "attention")
-    lightness = (0.3, 0.6, 0.45)[_place(identity.backbone, _BACKBONES)]
-    saturation = 0.4 if identity.split == "grouped" else 0.85
-    rgb = colorsys.hls_to_rgb(hue / (len(DATASETS) + 1), lightness, saturation)
-    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
-
-
-def _place(name: str, known: Sequence[str]) -> int:
-    return known.index(name) if name in known else len(known)
+    return run
 
 
 def create_fit(client: MlflowClient, parent: Run, fit: Fit) -> str:
@@ -127,12 +63,6 @@ def create_fit(client: MlflowClient, parent: Run, fit: Fit) -> str:
         tags=tags | {"mlflow.parentRunId": parent.info.run_id},
     )
     return str(run.info.run_id)
-
-
-def fit_name(fit: Fit) -> str:
-    """The name of a fit's run; fold -1 is the refit on all images."""
-    seed, fold = fit
-    return f"seed-{seed} refit" if fold == -1 else f"seed-{seed} fold-{fold}"
 
 
 def find_cells(client: MlflowClient, identity: RunIdentity) -> list[Run]:
@@ -154,53 +84,72 @@ def find_fits(client: MlflowClient, parent: Run) -> dict[Fit, Run]:
     return {(int(run.data.tags["seed"]), int(run.data.tags["fold"])): run for run in runs}
 
 
+def is_complete(run: Run) -> bool:
+    """Whether a run shows all of its cell and no newer one took its place."""
+    return bool(run.data.tags.get("complete") == "true") and not is_superseded(run)
+
+
 def is_superseded(run: Run) -> bool:
-    """Whether a newer training of the same inputs took the run's place."""
+    """Whether a newer run of the same inputs took the run's place."""
     return bool(run.data.tags.get("superseded") == "true")
 
 
-def is_alive(client: MlflowClient, run: Run) -> bool:
-    """Whether the process that opened a run is still at work on it.
+def supersede_incomplete(client: MlflowClient, identity: RunIdentity, run_id: str) -> None:
+    """After a training: older trainings of the same inputs that were never completed count no more.
 
-    A process of this machine is looked up. One of another machine counts as alive while it sends metrics.
+    A complete one counts until the new one is complete, too; otherwise there might never be one again.
     """
-    import psutil  # type: ignore[import-untyped]
-
-    if run.info.status != "RUNNING":
-        return False
-    host, _, process = run.data.tags.get("process", "").partition(" ")
-    if host == socket.gethostname():
-        pid, _, started = process.partition(" ")
-        try:
-            found = psutil.Process(int(pid))
-            if found.pid == os.getpid():
-                return run.info.run_id in held_here
-            return bool(abs(found.create_time() - float(started)) < 1)
-        except (psutil.NoSuchProcess, ValueError):
-            return False
-    seen = [run.info.start_time] + [
-        metric.timestamp
-        for key in ("loss", "system/cpu_utilization_percentage")
-        for metric in client.get_metric_history(run.info.run_id, key)
-    ]
-    return bool(time.time() - max(seen) / 1000 < _SILENCE_SECONDS)
+    for run in find_cells(client, identity):
+        if run.info.run_id == run_id or run.info.status != "FINISHED":
+            continue
+        if not is_complete(run) and not is_superseded(run):
+            set_tags(client, run.info.run_id, _SUPERSEDED)
 
 
-def end(client: MlflowClient, run: Run, status: str) -> None:
-    """Ends a run and those of its fits that are open."""
-    for fit in find_fits(client, run).values():
-        if fit.info.status == "RUNNING":
-            client.set_terminated(fit.info.run_id, status)
-    client.set_terminated(run.info.run_id, status)
+def declare_complete(
+    client: MlflowClient, identity: RunIdentity, run_id: str, tags: Mapping[str, str], *, now_ms: int
+) -> None:
+    """Makes a run the one that counts for its identity; all other ended ones are tagged `superseded`.
+
+    Two processes that do this at once, on two machines, leave exactly one complete run: each first declares
+    and then looks, and both know the later one by its tag `completed`.
+
+    Args:
+        client: The server.
+        identity: What the run is.
+        run_id: The run.
+        tags: Further tags, set in the same request.
+        now_ms: The time in milliseconds since 1970.
+    """
+    set_tags(client, run_id, {**tags, **_COUNTS, "completed": str(now_ms)})
+    settle(client, find_cells(client, identity), run_id)
 
 
-def settle(client: MlflowClient, others: Iterable[Run]) -> None:
-    """Takes the other runs of an identity out of the count: open ones without a process, finished ones."""
-    for run in others:
-        if run.info.status == "FINISHED" and not is_superseded(run):
-            client.set_tag(run.info.run_id, "superseded", "true")
-        elif run.info.status == "RUNNING" and not is_alive(client, run):
-            end(client, run, "FAILED")
+def settle(client: MlflowClient, found: Sequence[Run], run_id: str) -> None:
+    """Supersedes what a complete run of the same identity replaces; failed and open runs stay as they are.
+
+    Args:
+        client: The server.
+        found: All runs of the identity, the complete one among them.
+        run_id: The complete run.
+    """
+    ours = max(_completed(run) for run in found if run.info.run_id == run_id)
+    for run in found:
+        if run.info.run_id == run_id or run.info.status != "FINISHED" or is_superseded(run):
+            continue
+        loser = run_id if is_complete(run) and _completed(run) > ours else run.info.run_id
+        set_tags(client, loser, _SUPERSEDED)
+
+
+def _completed(run: Run) -> tuple[int, str]:
+    return int(run.data.tags.get("completed", "0")), str(run.info.run_id)
+
+
+def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Sets tags in one request."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, object]) -> None:
@@ -223,8 +172,15 @@ def log_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) ->
         client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
 
 
+def table_digest(table: pd.DataFrame) -> str:
+    """SHA-256 over a table's rows as CSV."""
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+
+
 def log_split(client: MlflowClient, run_id: str, identity: RunIdentity, table: pd.DataFrame) -> None:
     """Logs which images were in which subset as MLflow datasets, one a subset.
+
+    The tag `datasets` holds the digest of the whole table.
 
     Args:
         client: The server.
@@ -243,47 +199,10 @@ def log_split(client: MlflowClient, run_id: str, identity: RunIdentity, table: p
             source=CodeDatasetSource({"mlflow.source.name": f"split@{identity.dataset}-{identity.split}"}),
             targets="label",
             name=f"{identity.dataset}-{identity.split}-{subset}",
-            digest=hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:16],
+            digest=table_digest(rows)[:16],
         )
         inputs.append(
             DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", str(subset))])
         )
     client.log_inputs(run_id, datasets=inputs)
-
-
-def process_tags() -> dict[str, str]:
-    """Which process holds a run open, and with which versions it works."""
-    import psutil
-
-    own = psutil.Process()
-    tags = {"process": f"{socket.gethostname()} {own.pid} {own.create_time():.2f}"}
-    tags["version.python"] = platform.python_version()
-    for package in _PACKAGES:
-        try:
-            tags[f"version.{package}"] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return tags
-
-
-def code_tags() -> dict[str, str]:
-    """The commit of the code, from the folder at work, which may be DVC's isolated copy."""
-    commit = _git("rev-parse", "HEAD")
-    if not commit:
-        return {"git_commit": "unknown"}
-    # Results and locks change while a pipeline runs; the code and the parameters are what made the run.
-    changed = _git("status", "--porcelain", "--", "src", "stages", "params.yaml", "dvc.yaml")
-    return {
-        "git_commit": commit,
-        "git_dirty": str(bool(changed)).lower(),
-        "mlflow.source.git.commit": commit,
-        "mlflow.source.name": os.environ.get("DVC_STAGE", "lung-attention"),
-    }
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+    client.set_tag(run_id, "datasets", table_digest(table))

@@ -1,0 +1,110 @@
+"""The dead and the living: whose run may be marked FAILED."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from lung_attention.tracking import live_run, processes, runs
+from lung_attention.tracking.processes import fail_abandoned, is_alive, process_tags
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def tags_of(pid):
+    where, _, _ = process_tags()["process"].partition(" ")
+    return {"process": f"{where} {pid} {processes._started(pid)}"}
+
+
+@pytest.fixture
+def open_run(client, identity):
+    """Makes an open run with some tags."""
+
+    def make(tags, **fields):
+        run = runs.create(client, replace(identity, **fields), {}, tags)
+        return client.get_run(run.info.run_id)
+
+    return make
+
+
+def test_a_process_of_this_machine_is_looked_up(client, open_run, sleeper):
+    run = open_run(tags_of(sleeper.pid))
+    assert is_alive(client, run)
+    sleeper.kill()
+    # Not yet waited for, it is still in the table of processes.
+    deadline = time.monotonic() + 10
+    while is_alive(client, run) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(client, run)
+    sleeper.wait()
+    assert not is_alive(client, run)
+
+
+def test_another_process_with_the_same_number_is_another_one(client, open_run, sleeper):
+    tag = tags_of(sleeper.pid)["process"]
+    assert not is_alive(client, open_run({"process": f"{tag}1"}))
+
+
+@pytest.mark.parametrize("tag", ["", "words", "one two", "one two three four"])
+def test_a_tag_that_says_nothing_leaves_it_to_the_metrics(client, open_run, tag, monkeypatch):
+    run = open_run({"process": tag})
+    assert is_alive(client, run)
+    now = time.time()
+    monkeypatch.setattr("lung_attention.tracking.processes.time.time", lambda: now + 3600)
+    assert not is_alive(client, run)
+
+
+def test_after_a_restart_of_the_machine_its_processes_are_not_looked_up(client, open_run, sleeper):
+    where, pid, started = tags_of(sleeper.pid)["process"].split(" ")
+    name, boot, space = where.split("/")
+    run = open_run({"process": f"{name}/{boot[::-1]}/{space} {pid} {started}"})
+    assert is_alive(client, run)  # it may be a machine of the same name
+    sleeper.kill()
+    sleeper.wait()
+    assert is_alive(client, run)
+
+
+def test_a_fit_that_goes_on_elsewhere_is_a_sign_of_life(client, open_run, monkeypatch):
+    run = open_run({"process": "elsewhere 1 1"})
+    fit = runs.create_fit(client, run, (0, 1))
+    later = time.time() + 3600
+    monkeypatch.setattr("lung_attention.tracking.processes.time.time", lambda: later)
+    assert not is_alive(client, run)
+    client.log_metric(fit, "loss", 1.0, timestamp=int(later * 1000) - 60_000)
+    assert is_alive(client, run)
+    client.set_terminated(fit, "FINISHED")
+    assert not is_alive(client, run)
+
+
+def test_abandoned_runs_of_any_inputs_are_marked_with_their_fits(client, identity, open_run, sleeper):
+    dead = open_run(tags_of(2**22 + 1), inputs="dead" * 16)
+    dead_fits = [runs.create_fit(client, dead, (0, fold)) for fold in (0, 1)]
+    client.set_terminated(dead_fits[0], "FINISHED")
+    living = open_run(tags_of(sleeper.pid), inputs="cafe" * 16)
+    living_fit = runs.create_fit(client, living, (0, 0))
+    ended = open_run(tags_of(os.getpid()))
+    left_fit = runs.create_fit(client, ended, (0, 0))
+    client.set_terminated(ended.info.run_id, "FINISHED")
+    foreign = client.create_run(dead.info.experiment_id, tags={"kind": "study", "process": "words"})
+    plain = client.create_run(dead.info.experiment_id)
+
+    with live_run(identity, {}, device="cpu") as own:
+        marked = fail_abandoned(client, dead.info.experiment_id)
+        assert client.get_run(own.run_id).info.status == "RUNNING"
+    assert marked == []  # beginning the run had done it
+    status = {run.info.run_id: run.info.status for run in client.search_runs([dead.info.experiment_id])}
+    assert [status[run_id] for run_id in (dead.info.run_id, *dead_fits)] == ["FAILED", "FINISHED", "FAILED"]
+    assert [status[living.info.run_id], status[living_fit]] == ["RUNNING", "RUNNING"]
+    assert [status[ended.info.run_id], status[left_fit]] == ["FINISHED", "FAILED"]
+    assert [status[run.info.run_id] for run in (foreign, plain)] == ["RUNNING", "RUNNING"]
