@@ -84,12 +84,12 @@ def commit_all(root, message):
     git(root, "commit", "--quiet", "--message", message)
 
 
-def new_project(root):
-    """A git repository with parameters and two cells, committed."""
+def new_project(root, cells=(CELL, OTHER)):
+    """A git repository with parameters and cells, committed."""
     root.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
     git(root, "init", "--quiet", "--initial-branch=main")
-    for cell in (CELL, OTHER):
+    for cell in cells:
         write_cell(root, cell, table_of(cell))
     commit_all(root, "reference")
     return root

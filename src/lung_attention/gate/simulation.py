@@ -71,41 +71,51 @@ class Case:
 
 
 _NODULES = Case(
-    "413 images of 2 classes", "lidc", (203, 210), (203, 210), 1, 0.80, 0.0, 0.20, 0.0, 0.05, 0.036
+    title="413 images of 2 classes",
+    dataset="lidc",
+    images=(203, 210),
+    groups=(203, 210),
+    seeds=1,
+    balanced_accuracy=0.80,
+    group_sd=0.0,
+    training_image_sd=0.20,
+    training_group_sd=0.0,
+    training_class_sd=0.05,
+    training_skill_sd=0.036,
 )
 
 CASES = (
-    Case(
-        "220 images, 18 of them benign",
-        "iqoth",
-        (92, 110, 18),
-        (92, 110, 18),
-        1,
-        0.95,
-        0.0,
-        0.2,
-        0.0,
-        0.05,
-        0.036,
+    replace(
+        _NODULES,
+        title="220 images, 18 of them benign",
+        dataset="iqoth",
+        images=(92, 110, 18),
+        groups=(92, 110, 18),
+        balanced_accuracy=0.95,
     ),
-    Case("1,500 images of 3 classes", "lc25000", (500,) * 3, (500,) * 3, 1, 0.97, 0.0, 0.2, 0.0, 0.05, 0.036),
+    replace(
+        _NODULES,
+        title="1,500 images of 3 classes",
+        dataset="lc25000",
+        images=(500, 500, 500),
+        groups=(500, 500, 500),
+        balanced_accuracy=0.97,
+    ),
     _NODULES,
     replace(_NODULES, title="413 images, 3 seeds", seeds=3),
-    Case(
-        "1,097 images in 116 groups",
-        "iqoth",
-        (416, 561, 120),
-        (44, 59, 13),
-        1,
-        0.80,
-        0.8,
-        0.15,
-        0.15,
-        0.05,
-        0.036,
+    replace(
+        _NODULES,
+        title="1,097 images in 116 groups",
+        dataset="iqoth",
+        images=(416, 561, 120),
+        groups=(44, 59, 13),
+        group_sd=0.8,
+        training_image_sd=0.15,
+        training_group_sd=0.15,
     ),
     replace(_NODULES, title=f"413 images, {LUCKIER}", training_skill_sd=0.1),
 )
+"""Noise of trainings as seen on real nodule crops: 6 to 7 % of images decided otherwise, sd about 0.7 points."""
 
 
 @dataclass(frozen=True)
@@ -283,8 +293,8 @@ def to_markdown(results: Sequence[Simulated]) -> str:
         )
     lines += [
         "",
-        f"Above: {results[0].reruns:,} equal re-runs of each test set. Below: share of re-runs with a planted "
-        f"loss that are called a regression, by itself / in the worst place among {FAMILY} cells; and the "
+        f"Above: {results[0].reruns:,} equal re-runs of each test set. Below: share of re-runs with a "
+        f"planted loss that are called a regression, by itself / in the worst place among {FAMILY} cells; and the "
         "loss the gate says it would detect by itself in 80 % of cases, with the share it does detect.",
         "",
         f"| test set | {losses} | said to be detectable | detected there |",

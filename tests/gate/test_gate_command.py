@@ -1,0 +1,298 @@
+"""The command: fabricated classifiers in a real git repository."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+from gate_tables import (
+    CELL,
+    OTHER,
+    PATHS,
+    commit_all,
+    git,
+    new_project,
+    table_of,
+    write_cell,
+    write_comparisons,
+)
+
+from lung_attention.cells import Cell
+from lung_attention.cli import main
+
+NEW = Cell("lc25000", "densenet121", "plain", "published")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = new_project(tmp_path / "project")
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def gate(project, monkeypatch, capsys):
+    """Runs the command against HEAD; exit code, what it printed, and what it wrote for machines."""
+
+    def run(*options, reference="HEAD"):
+        file = project.parent / "gate.json"
+        file.unlink(missing_ok=True)
+        arguments = ["lung-attention", "gate", "--reference", reference, "--json", str(file), *options]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as exited:
+            main()
+        printed = capsys.readouterr()
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        return exited.value.code, printed.out + printed.err, found
+
+    return run
+
+
+def verdicts(found):
+    return {cell["cell"]: cell["verdict"] for cell in found["cells"]}
+
+
+def set_gate(project, **settings):
+    """Changes the gate's parameters of the profile sample."""
+    path = project / "params.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["profiles"]["sample"]["gate"] |= settings
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def declare(project, change, *, cells=(CELL.name,), reason="a leak was closed"):
+    set_gate(project, declared=[{"cells": list(cells), "change": change, "reason": reason}])
+
+
+def test_an_unchanged_tree_passes(gate, project):
+    code, printed, found = gate("--markdown", "gate.md")
+    assert code == 0
+    assert set(verdicts(found).values()) == {"identical"}
+    assert found["commit"] == git(project, "rev-parse", "HEAD")
+    assert printed.startswith("## Gate: pass\n")
+    assert (project / "gate.md").read_text(encoding="utf-8") == printed
+
+
+def test_a_loss_fails_whether_committed_or_not(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=45))
+    code, printed, found = gate()
+    assert code == 1
+    assert verdicts(found) == {CELL.name: "regression", OTHER.name: "identical"}
+    assert f"| ❌ | `{CELL.name}` | regression | 0.900 → 0.550 (−0.350; −0." in printed
+    commit_all(project, "worse")
+    assert gate(reference="HEAD~1")[0] == 1
+    assert gate()[0] == 0
+
+
+def test_a_gain_passes(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=0))
+    code, _, found = gate()
+    assert code == 0
+    assert verdicts(found)[CELL.name] == "pass"
+
+
+def test_an_inconclusive_loss_passes_with_a_warning_and_says_what_it_could_have_seen(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=13))
+    code, printed, found = gate()
+    assert code == 0
+    assert verdicts(found)[CELL.name] == "inconclusive"
+    assert "## Gate: pass, with a warning" in printed
+    [loss] = [cell["detectable_loss"] for cell in found["cells"] if cell["cell"] == CELL.name]
+    assert 0.1 < loss < 0.3
+    assert f"{100 * loss:.1f} points |" in printed
+
+
+def test_the_margin_can_be_set(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=13))
+    assert verdicts(gate("--margin", "0.1")[2])[CELL.name] == "pass"
+    assert gate("--margin", "1.5")[0] == 2
+    assert gate("--margin", "nan")[0] == 2
+
+
+def test_cells_can_be_chosen(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=60))
+    code, _, found = gate("--cells", "iqoth-*")
+    assert (code, list(verdicts(found))) == (0, [OTHER.name])
+    code, printed, _ = gate("--cells", "iqoth-*", "lung*")
+    assert code == 2
+    assert "--cells lung*: no such cell" in printed
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        (None, "missing"),
+        (table_of(CELL, per_class=90), "images"),
+        (table_of(CELL).replace({"label": {"benign": "malignant", "malignant": "benign"}}), "labels"),
+        (table_of(CELL, fold=1), "folds"),
+    ],
+    ids=["missing", "images", "labels", "folds"],
+)
+def test_what_cannot_be_compared_fails_unless_declared(gate, project, table, change):
+    if change == "labels":  # swapped labels with unswapped decisions are below any floor
+        table.loc[10:, "label"] = table_of(CELL).loc[10:, "label"]
+    if table is None:
+        (project / PATHS.predictions(CELL)).unlink()
+    else:
+        write_cell(project, CELL, table)
+    code, printed, found = gate()
+    assert code == 2
+    assert verdicts(found)[CELL.name] == "not comparable"
+    assert f"- `{CELL.name}`: {change}: " in printed
+    declare(project, "worse")
+    assert gate()[0] == 2  # another change was declared
+    declare(project, change, cells=[OTHER.name])
+    assert gate()[0] == 2  # for another cell
+    declare(project, change, cells=["lidc-*"])
+    code, printed, found = gate()
+    assert code == 0
+    assert verdicts(found)[CELL.name] == "declared"
+    assert "declared: a leak was closed" in printed
+
+
+def test_two_changes_need_two_declarations(gate, project):
+    table = table_of(CELL, fold=1)
+    table.loc[0, "label"] = "malignant"
+    write_cell(project, CELL, table)
+    declare(project, "labels")
+    code, _, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (2, "not comparable")
+
+
+def test_a_wanted_loss_can_be_declared_once(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=40))
+    declare(project, "worse")
+    code, printed, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (0, "declared")
+    commit_all(project, "a leak was closed")
+    write_cell(project, CELL, table_of(CELL, errors=80))
+    code, printed, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (1, "regression")
+    assert "Spent, since the reference holds them already" in printed
+    assert found["spent_declarations"][0]["change"] == "worse"
+
+
+def test_a_majority_vote_is_below_the_floor_and_no_declaration_helps(gate, project):
+    table = table_of(CELL, errors=0)
+    benign = table["prediction"].iloc[0]
+    constant = pd.concat([table[table["label"] == benign]] * 2, ignore_index=True)
+    constant = constant.assign(image=table["image"], label=table["label"])
+    write_cell(project, CELL, constant)
+    commit_all(project, "already so in the reference")
+    declare(project, "worse")
+    code, printed, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (1, "below floor")
+    assert "balanced accuracy 0.500 is not above 0.510" in printed
+    assert "MCC 0.000 is not above 0" in printed
+
+
+def test_a_new_cell_has_only_its_floor(gate, project):
+    write_cell(project, NEW, table_of(NEW, errors=30))
+    code, _, found = gate()
+    assert (code, verdicts(found)[NEW.name]) == (0, "new")
+    write_cell(project, NEW, table_of(NEW, errors=70))
+    code, _, found = gate()
+    assert (code, verdicts(found)[NEW.name]) == (1, "below floor")
+
+
+def test_predictions_that_an_earlier_design_left_behind_are_no_result(gate, project):
+    left = Cell("lidc_nodules", "mobilenetv2", "plain", "published")  # not in the design of the sample
+    write_cell(project, left, table_of(left, errors=90))
+    assert left.name not in verdicts(gate()[2])
+
+
+def test_a_lost_reproduction_is_below_the_floor(gate, project):
+    write_comparisons(project, "within sampling error")
+    commit_all(project, "reproduced")
+    write_comparisons(project, "below")
+    code, printed, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (1, "below floor")
+    assert "below the published one" in printed
+    declare(project, "below_published")
+    assert gate()[0] == 0
+    declare(project, "worse")
+    assert gate()[0] == 1
+    commit_all(project, "not reproduced")
+    assert gate()[0] == 0  # it is no news any more
+
+
+@pytest.mark.parametrize("verdict", ["stand-in", "open", "above"])
+def test_other_verdicts_on_the_paper_do_not_fail(gate, project, verdict):
+    write_comparisons(project, verdict)
+    assert gate()[0] == 0
+
+
+def test_other_seeds_are_compared_and_named(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=10, seed=5))
+    code, printed, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (0, "identical")
+    assert "seeds [0] became [5]: compared 5 with 0" in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "these are no predictions"),
+        (b"\xff\xfe\x00", "these are no predictions"),
+        (b"picture,truth\na.png,benign\n", "lack the columns"),
+        (b"image,label,group,fold,seed,prediction,probability_benign\na,benign,,0,0,benign,1\n", "lack"),
+    ],
+)
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+def test_predictions_of_another_schema(gate, project, side, content, said):
+    path = project / PATHS.predictions(CELL)
+    good = path.read_bytes()
+    path.write_bytes(content)
+    if side == "reference":
+        commit_all(project, "another schema")
+        path.write_bytes(good)
+    code, printed, found = gate()
+    assert code == 2
+    assert found is None
+    assert f"{side}, cell {CELL.name}" in printed
+    assert said in printed
+    assert ("name a newer --reference" if side == "reference" else "dvc repro") in printed
+    assert "Traceback" not in printed
+
+
+def test_a_class_without_test_images(gate, project):
+    table = table_of(CELL)
+    write_cell(project, CELL, table[table["label"] == "benign"])
+    code, printed, _ = gate()
+    assert code == 2
+    assert "no test image of the classes ['malignant']" in printed
+
+
+def test_comparisons_that_are_none(gate, project):
+    (project / PATHS.comparisons).write_text("[1]", encoding="utf-8")
+    code, printed, _ = gate()
+    assert code == 2
+    assert "these are no comparisons" in printed
+
+
+def test_without_results_or_with_an_unknown_profile(gate):
+    code, printed, _ = gate("--profile", "local")
+    assert code == 2
+    assert "results/local/cells" in printed
+    code, printed, _ = gate("--profile", "lokal")
+    assert code == 2
+    assert "received 'lokal'" in printed
+
+
+def test_a_folder_is_compared_like_a_revision(gate, project, tmp_path):
+    other = new_project(tmp_path / "other")
+    write_cell(other, CELL, table_of(CELL, errors=0))
+    write_cell(project, CELL, table_of(CELL, errors=60))
+    code, _, found = gate(reference=str(other))
+    assert (code, found["commit"]) == (1, None)
+    assert verdicts(found) == {CELL.name: "regression", OTHER.name: "identical"}
+
+
+def test_a_loss_goes_before_what_cannot_be_compared(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=60))
+    (project / PATHS.predictions(OTHER)).unlink()
+    code, printed, found = gate()
+    assert code == 1
+    assert set(verdicts(found).values()) == {"regression", "not comparable"}
+    assert printed.index("regression |") < printed.index("not comparable |")
