@@ -78,11 +78,21 @@ def _track(arguments: argparse.Namespace) -> int:
 
     paths = Paths(arguments.profile)
     cells = cells_with_results(paths)
-    if not cells:
-        raise UserError(f"{paths.results}/cells holds no figures", remedy="dvc repro")
     for cell in cells:
         print(f"{cell.name}: run {publish_cell(cell, paths, root=Path.cwd())}", flush=True)
     print(f"{len(cells)} cells of profile {arguments.profile} are in line with {paths.results}/")
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from lung_attention.tracking.cells import cells_with_results, promote
+
+    paths = Paths(arguments.profile)
+    versions = promote(cells_with_results(paths, arguments.cells), paths, root=Path.cwd())
+    for name, version in versions.items():
+        print(f"models:/{name}@champion is version {version}")
+    if not versions:
+        print(f"profile {arguments.profile} is made of stand-ins: none of its models is registered")
     return 0
 
 
@@ -248,6 +258,15 @@ def build_parser() -> argparse.ArgumentParser:
     track = commands.add_parser("track", help="bring the MLflow server in line with the results")
     track.add_argument("--profile", default="sample")
     track.set_defaults(run=_track)
+
+    promote = commands.add_parser(
+        "promote", help="make the models of the committed figures the champions; for the gate, once it passed"
+    )
+    promote.add_argument("--profile", default="local")
+    promote.add_argument(
+        "--cells", nargs="+", default=["*"], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'"
+    )
+    promote.set_defaults(run=_promote)
 
     audit = commands.add_parser(
         "audit", help="look for leaks in your own images and split; exit code 1 when there is one"

@@ -19,6 +19,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from postgres import reason_for_absence
 
 from lung_attention import tracking
 from lung_attention.tracking import RunIdentity
@@ -128,11 +129,37 @@ def results(metrics: dict[str, object], tmp_path: Path) -> dict[str, object]:
     }
 
 
-class Server:
-    """An `mlflow server` with proxied artifacts, in a process group of its own."""
+@pytest.fixture(scope="session")
+def keras_file(tmp_path_factory):
+    """A tiny classifier with the interface of the real ones."""
+    import keras
 
-    def __init__(self, root: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3), dtype="uint8"),
+            keras.layers.Resizing(8, 8),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("keras") / "model.keras"
+    model.save(path, include_optimizer=False)
+    return path, model
+
+
+class Server:
+    """An `mlflow server` with proxied artifacts, in a process group of its own.
+
+    Args:
+        root: Where it keeps artifacts and its log.
+        backend: The address of its database.
+    """
+
+    def __init__(self, root: Path, backend: str) -> None:
         self.root = root
+        self._backend = backend
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -142,14 +169,14 @@ class Server:
     def start(self) -> None:
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-        command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.root / 'mlflow.db'}"]
+        command += ["--port", str(self.port), "--backend-store-uri", self._backend]
         command += ["--artifacts-destination", str(self.root / "served")]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | quiet
         with (self.root / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, start_new_session=True, cwd=self.root
             )
-        deadline = time.monotonic() + 180  # ten seconds on an idle machine
+        deadline = time.monotonic() + 300  # twenty seconds on an idle machine
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"{self.address}/health", timeout=2):
@@ -174,10 +201,16 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def started_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Server]:
+def started_server(
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, request: pytest.FixtureRequest
+) -> Iterator[Server]:
+    """On PostgreSQL where it is installed. Tests that have to see it there ask for `postgres`, too."""
     root = tmp_path_factory.mktemp("server")
-    shutil.copy(empty_database, root / "mlflow.db")
-    made = Server(root)
+    if reason_for_absence() is None:
+        backend = request.getfixturevalue("postgres").new_database()
+    else:
+        backend = f"sqlite:///{shutil.copy(empty_database, root / 'mlflow.db')}"
+    made = Server(root, backend)
     try:
         made.start()
         yield made

@@ -259,26 +259,6 @@ def test_an_interrupted_publication_is_taken_up_again(client, identity, results,
     assert client.get_run(half).data.tags["complete"] == "true"
 
 
-@pytest.fixture(scope="module")
-def keras_file(tmp_path_factory):
-    """A tiny classifier with the interface of the real ones."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((None, None, 3), dtype="uint8"),
-            keras.layers.Resizing(8, 8),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3, activation="softmax"),
-        ]
-    )
-    path = tmp_path_factory.mktemp("keras") / "model.keras"
-    model.save(path, include_optimizer=False)
-    return path, model
-
-
 def encoded(shape, image_format):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     buffer = BytesIO()

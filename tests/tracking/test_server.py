@@ -80,7 +80,7 @@ def test_a_deleted_experiment_is_the_users_to_restore(store, identity, results, 
 
 
 def test_a_server_that_is_stopped_in_mid_training(
-    server, identity, results, make_curve, monkeypatch, caplog, tmp_path
+    server, postgres, identity, results, make_curve, monkeypatch, caplog, tmp_path
 ):
     """The training ends well and says so; the run is completed when the server is back."""
     caplog.set_level(logging.WARNING)

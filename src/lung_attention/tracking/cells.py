@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,12 +44,30 @@ def identity_of(cell: Cell, paths: Paths, inputs: str) -> RunIdentity:
     )
 
 
-def cells_with_results(paths: Paths) -> list[Cell]:
-    """The cells of a profile that have committed figures, whatever the matrix covers now."""
+def cells_with_results(paths: Paths, patterns: Sequence[str] = ("*",)) -> list[Cell]:
+    """The cells of a profile that have committed figures, whatever the matrix covers now.
+
+    Args:
+        paths: The profile's files.
+        patterns: Names or patterns of which a cell has to match one.
+
+    Returns:
+        The cells, by name.
+
+    Raises:
+        UserError: There is none.
+    """
     found = [read_json(path) for path in sorted(paths.results.glob("cells/*/metrics.json"))]
-    return [
+    if not found:
+        raise UserError(f"{paths.results}/cells holds no figures", remedy="dvc repro")
+    cells = [
         Cell(*(values[factor] for factor in ("dataset", "backbone", "head", "split"))) for values in found
     ]
+    chosen = [cell for cell in cells if any(fnmatchcase(cell.name, pattern) for pattern in patterns)]
+    if not chosen:
+        names = "\n  ".join(cell.name for cell in cells)
+        raise UserError(f"no cell matches {' '.join(patterns)} among\n  {names}", remedy="quote patterns")
+    return chosen
 
 
 def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:

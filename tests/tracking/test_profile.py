@@ -1,0 +1,168 @@
+"""`lung-attention track` and `lung-attention promote` on a profile's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+from PIL import Image
+
+from lung_attention import tracking
+from lung_attention.cells import Cell, Paths
+from lung_attention.errors import UserError
+from lung_attention.tracking import cells as profile_cells
+from lung_attention.tracking.cells import cells_with_results, identity_of, promote, publish_cell
+from lung_attention.tracking.dvc_lock import lock_entry
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(tracking.__file__).parents[2]
+CELL = Cell("iqoth", "densenet121", "attention", "published")
+OTHER = Cell("iqoth", "mobilenetv2", "plain", "grouped")
+
+
+@pytest.fixture
+def project(store, monkeypatch):
+    """Two cells of the committed sample, in the folder of the connected store, under two profiles."""
+    monkeypatch.chdir(store)
+    shutil.copy(ROOT / "params.yaml", store)
+    shutil.copy(ROOT / "dvc.lock", store)
+    for profile in ("sample", "local"):
+        for cell in (CELL, OTHER):
+            shutil.copytree(ROOT / Paths("sample").cell(cell), Paths(profile).cell(cell))
+    return store
+
+
+@pytest.fixture
+def model(project, keras_file):
+    """Puts a model where the training of `CELL` in the profile `local` leaves it."""
+    path = Paths("local").model(CELL)
+    path.parent.mkdir(parents=True)
+    shutil.copy(keras_file[0], path)
+    return path
+
+
+def state(client):
+    """Runs and models, with all that changes when something is logged."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = {run.info.run_id: run.to_dictionary() for run in client.search_runs(experiments)}
+    versions = [(v.name, v.version, v.tags, v.aliases) for v in client.search_model_versions()]
+    return runs, versions
+
+
+def test_a_profile_is_tracked_once_however_often_it_is_asked_for(client, project):
+    for cell in cells_with_results(Paths("sample")):
+        publish_cell(cell, Paths("sample"), root=project)
+    before = state(client)
+    found = [run for run in before[0].values() if run["data"]["tags"]["kind"] == "cell"]
+    assert sorted(run["data"]["tags"]["mlflow.runName"] for run in found) == [CELL.name, OTHER.name]
+    for run in found:
+        assert run["data"]["tags"]["complete"] == "true"
+        assert run["data"]["tags"]["dvc_lock"] == lock_entry(
+            CELL if run["data"]["tags"]["head"] == "attention" else OTHER, Paths("sample")
+        )
+        assert "test_balanced_accuracy" in run["data"]["metrics"]
+    for cell in cells_with_results(Paths("sample")):
+        publish_cell(cell, Paths("sample"), root=project)
+    assert state(client) == before
+
+
+def test_the_lock_entry_is_that_of_the_profile_and_changes_with_it(project):
+    committed = lock_entry(CELL, Paths("sample"))
+    assert committed is not None
+    # Stages have the same names in all profiles: the entry at hand is of another one.
+    assert lock_entry(CELL, Paths("local")) is None
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    entry = lock["stages"][CELL.stage]
+    text = json.dumps({"stages": {CELL.stage: entry}}).replace("artifacts/sample", "artifacts/local")
+    (Paths("local").results / "dvc.lock").write_text(yaml.safe_dump(json.loads(text)))
+    local = lock_entry(CELL, Paths("local"))
+    assert local not in (None, committed)
+    Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(entry["outs"][0]["md5"], "0" * 32))
+    assert lock_entry(CELL, Paths("sample")) not in (None, committed)
+    assert lock_entry(Cell("lidc_nodules", "densenet121", "plain", "grouped"), Paths("sample")) is None
+
+
+def test_the_champion_is_moved_by_promotion_alone_and_loads_by_its_alias(client, project, model, tmp_path):
+    name = "lung-attention.local.iqoth-densenet121-attention-published"
+    with pytest.raises(UserError, match="not registered"):
+        promote([CELL], Paths("local"), root=project)
+    run_id = publish_cell(CELL, Paths("local"), root=project)
+    (version,) = client.search_model_versions(f"name = '{name}'")
+    assert (version.version, version.run_id, version.aliases) == ("1", run_id, [])
+    assert promote([CELL], Paths("local"), root=project) == {name: "1"}
+    before = state(client)
+    assert before[1][0][3] == ["champion"]
+    assert promote([CELL], Paths("local"), root=project) == {name: "1"}
+    assert publish_cell(CELL, Paths("local"), root=project) == run_id
+    assert state(client) == before
+
+    # Another model: registered, and not the champion before the gate says so.
+    with model.open("ab") as stream:
+        stream.write(b"\0")
+    publish_cell(CELL, Paths("local"), root=project)
+    assert client.get_model_version_by_alias(name, "champion").version == "1"
+    assert promote([CELL], Paths("local"), root=project) == {name: "2"}
+    assert client.get_model_version_by_alias(name, "champion").version == "2"
+    client.set_registered_model_alias(name, "champion", "1")
+
+    Image.new("RGB", (20, 30)).save(tmp_path / "image.png")
+    script = f"""
+import sys
+from pathlib import Path
+import mlflow, pandas as pd
+mlflow.set_tracking_uri("sqlite:///{project / "mlflow.db"}")
+assert not any(module.startswith("lung_attention") for module in sys.modules)
+model = mlflow.pyfunc.load_model("models:/{name}@champion")
+predicted = model.predict(pd.DataFrame({{"image": [Path("{tmp_path}/image.png").read_bytes()]}}))
+assert predicted.shape == (1, 3) and abs(predicted.to_numpy().sum() - 1) < 1e-6, predicted
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_alias_moves_unless_all_can(client, project, model):
+    publish_cell(CELL, Paths("local"), root=project)
+    publish_cell(OTHER, Paths("local"), root=project)  # its model is not at hand
+    with pytest.raises(UserError, match="mobilenetv2-plain-grouped"):
+        promote([CELL, OTHER], Paths("local"), root=project)
+    (version,) = client.search_model_versions()
+    assert version.aliases == []
+
+
+def test_models_of_stand_ins_are_not_registered(client, project, model):
+    target = Paths("sample").model(CELL)
+    target.parent.mkdir(parents=True)
+    shutil.copy(model, target)
+    run_id = publish_cell(CELL, Paths("sample"), root=project)
+    assert "model" in client.get_run(run_id).data.tags
+    assert list(client.search_model_versions()) == []
+    assert promote([CELL], Paths("sample"), root=project) == {}
+
+
+def test_cells_are_chosen_by_patterns(project):
+    assert cells_with_results(Paths("sample"), ["*-grouped"]) == [OTHER]
+    with pytest.raises(UserError, match="no cell matches nothing"):
+        cells_with_results(Paths("sample"), ["nothing"])
+    with pytest.raises(UserError, match="no figures"):
+        cells_with_results(Paths("public"))
+
+
+def test_a_server_that_is_away_costs_nobody_their_results(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.warns(UserWarning, match="lung-attention track"):
+        profile_cells.try_publish_cell(CELL, Paths("sample"), root=project)
+    mlflow.set_tracking_uri(None)
+
+
+def test_training_and_evaluation_mean_the_same_run(project):
+    inputs = json.loads(Paths("sample").metrics(CELL).read_text())["inputs"]
+    identity = identity_of(CELL, Paths("sample"), inputs)
+    assert (identity.stage, identity.inputs) == (f"train@{CELL.name}", inputs)
