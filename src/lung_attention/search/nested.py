@@ -118,11 +118,14 @@ def search_cell(
     groups = table["group"].to_numpy(dtype=str)
     studies = {}
     for fold in outer_parts(table):
-        part = part_of(features, labels, groups, fold.train, n_classes=len(classes))
-        name = study_name(fold.number)
         with watch(fold.number) as on_trial:
             studies[fold.number] = search_part(
-                part, searched, workers, name=name, fold=fold.number, on_trial=on_trial
+                part_of(features, labels, groups, fold.train, n_classes=len(classes)),
+                searched,
+                workers,
+                name=study_name(fold.number),
+                fold=fold.number,
+                on_trial=on_trial,
             )
     return studies
 

@@ -1,0 +1,75 @@
+"""A small search on toy features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lung_attention.config import Recipe, Search, SearchSpace
+from lung_attention.search.space import Settings
+
+CLASSES = ("normal", "malignant")
+
+
+def _range(low: float, high: float, *, log: bool = True) -> dict[str, Any]:
+    return {"low": low, "high": high, "log": log, "step": None if log else 0.1}
+
+
+SPACE = SearchSpace.model_validate(
+    {
+        "learning_rate": _range(1e-4, 0.3),
+        "epochs": _range(1, 4),
+        "batch_size": [8, 16],
+        "hidden_layers": [1, 2],
+        "hidden_units": [2, 4],
+        "pooling": ["flatten", "average"],
+        "dropout": _range(0.0, 0.5, log=False),
+        "l2": [0.0, 0.001],
+        "attention_maps": _range(1, 4),
+        "attention_gamma": _range(0.001, 1.0),
+        "attention_activation": ["relu", "linear"],
+    }
+)
+
+DEFAULT = Settings(
+    Recipe(
+        epochs=2, batch_size=8, jit_compile=False, pooling="flatten", hidden_units=[4], dropout=0.0, l2=0.0,
+        attention_maps=2, attention_gamma=0.01, attention_activation="relu",
+    ),
+    0.01,
+)  # fmt: skip
+
+SEARCH = Search.model_validate(
+    {
+        "trials": 4, "time_budget_s": None, "inner_folds": 2, "jit_compile": False, "seed": 5,
+        "startup_trials": 2, "pruning": {"startup_trials": 2, "warmup_epochs": 1}, "heartbeat_s": 1,
+        "grace_s": 4, "space": SPACE.model_dump(),
+    }
+)  # fmt: skip
+
+
+def changed(settings: Settings, **values: Any) -> Settings:
+    """The same settings but for some of the recipe's values."""
+    recipe = Recipe.model_validate({**settings.recipe.model_dump(), **values})
+    return Settings(recipe, settings.learning_rate)
+
+
+def toy() -> tuple[np.ndarray, pd.DataFrame]:
+    """Features that a head can tell apart, and a grouped split of two folds with two images a group."""
+    random = np.random.default_rng(0)
+    n = 48
+    group = np.arange(n) // 2
+    label = group % 2
+    features = random.normal(size=(n, 2, 2, 3)) + 0.7 * label[:, None, None, None]
+    table = pd.DataFrame(
+        {
+            "image": [f"{number}.png" for number in range(n)],
+            "label": np.asarray(CLASSES)[label],
+            "group": [f"g{number}" for number in group],
+            "fold": group // 2 % 2,
+            "subset": "cross_validation",
+        }
+    )
+    return features.astype(np.float16), table

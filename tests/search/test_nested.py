@@ -1,0 +1,225 @@
+"""The nested search on toy features: what each study sees, and what is predicted by which settings."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from bowl import planned
+from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
+
+from lung_attention.errors import UserError
+from lung_attention.fits import fit_cell
+from lung_attention.search.nested import (
+    Searched,
+    best_settings,
+    fit_tuned,
+    fold_name,
+    label_numbers,
+    outer_parts,
+    search_cell,
+)
+from lung_attention.search.objective import inner_folds, inner_loss, part_of
+from lung_attention.search.results import search_result, studies_digest
+from lung_attention.search.workers import open_workers
+from lung_attention.splits.protocol import REFIT
+
+SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
+
+
+def nothing(*_):
+    pass
+
+
+@contextmanager
+def unwatched(_fold):
+    yield nothing
+
+
+def search(tmp_path, name, features, table, *, watch=unwatched, searched=SEARCHED):
+    with open_workers(tmp_path / f"{name}.journal", heartbeat_s=1, grace_s=4) as workers:
+        studies = search_cell(features, table, CLASSES, searched, workers, study_name=fold_name, watch=watch)
+        return {fold: planned(study) for fold, study in studies.items()}, search_result(studies, searched)
+
+
+@pytest.fixture(scope="module")
+def searched_toy(tmp_path_factory):
+    return search(tmp_path_factory.mktemp("toy"), "toy", *toy())
+
+
+def everything(part=None):
+    features, table = toy()
+    rows = np.arange(len(table)) if part is None else part
+    groups = table["group"].to_numpy(dtype=str)
+    return part_of(features, label_numbers(table, CLASSES), groups, rows, n_classes=len(CLASSES))
+
+
+def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
+    """While a fold is searched its test rows are NaN, and nothing changes; a training row is missed."""
+    features, table = toy()
+    clean = features.copy()
+    folds = {fold.number: fold for fold in outer_parts(table)}
+
+    @contextmanager
+    def poison(number):
+        features[...] = clean
+        features[folds[number].test] = np.nan
+        yield nothing
+
+    poisoned, _ = search(tmp_path, "poisoned", features, table, watch=poison)
+    assert poisoned == searched_toy[0]
+
+    @contextmanager
+    def poison_training(number):
+        features[...] = clean
+        features[folds[number].train[:2]] = np.nan
+        yield nothing
+
+    with pytest.raises(ValueError, match="No trials are completed yet"):
+        search(tmp_path, "useless", features, table, watch=poison_training)
+
+
+def test_equal_seeds_give_equal_parameters(tmp_path, searched_toy):
+    again, result = search(tmp_path, "again", *toy())
+    assert again == searched_toy[0]
+    assert result["studies"]["all"]["settings"] == searched_toy[1]["studies"]["all"]["settings"]
+
+
+def test_another_seed_searches_elsewhere(tmp_path, searched_toy):
+    other = Searched(True, DEFAULT, SEARCH.model_copy(update={"seed": 6, "trials": 2}))
+    found, _ = search(tmp_path, "other", *toy(), searched=other)
+    assert found[0][1][2] != searched_toy[0][0][1][2]
+
+
+def test_there_is_a_study_for_each_fold_and_one_on_all_rows(searched_toy):
+    planned_trials, result = searched_toy
+    assert list(planned_trials) == [0, 1, REFIT]
+    assert list(result["studies"]) == ["fold-0", "fold-1", "all"]
+    assert planned_trials[0] != planned_trials[1]
+
+
+def test_the_result_says_what_was_found_and_how(searched_toy):
+    study = searched_toy[1]["studies"]["fold-0"]
+    assert set(study["settings"]) == set(DEFAULT.as_json())
+    assert study["trials"]["complete"] + study["trials"]["pruned"] == SEARCH.trials
+    assert study["trials"]["error"] == study["trials"]["repeated"] == 0
+    assert study["best_value"] <= study["default_value"]
+    assert study["best_value"] == min(value for _, state, value in study["history"] if state == "complete")
+    assert study["history"][study["best_trial"]][2] == study["best_value"]
+    assert [number for number, *_ in study["history"]] == list(range(SEARCH.trials))
+    assert abs(sum(study["importances"].values()) - 1) < 1e-6
+    assert searched_toy[1]["default"] == DEFAULT.as_json()
+
+
+def test_a_parts_rows_are_its_own():
+    features, _ = toy()
+    part = everything(np.arange(10))
+    assert len(part.features) == len(part.labels) == len(part.groups) == 10
+    assert not np.shares_memory(part.features, features)
+    view = part_of(features, np.zeros(48, int), np.full(48, "g"), np.arange(48), n_classes=2)
+    assert not np.shares_memory(view.features, features)
+
+
+def test_inner_parts_share_no_group_and_cover_every_row():
+    part = everything()
+    validated = []
+    for train, validation in inner_folds(part, folds=3, seed=1):
+        assert not set(part.groups[train]) & set(part.groups[validation])
+        assert set(part.labels[validation].tolist()) == {0, 1}
+        validated += validation.tolist()
+    assert sorted(validated) == list(range(48))
+
+
+def test_too_few_groups_are_refused():
+    with pytest.raises(UserError, match="2 groups"):
+        inner_folds(everything(np.arange(8)), folds=3, seed=1)
+
+
+def test_the_loss_is_the_cross_entropy_without_the_penalty():
+    """Nothing is learned at a vanishing rate, so that a penalty cannot change the cross-entropy."""
+    part = everything()
+    folds = inner_folds(part, folds=2, seed=1)
+    losses = []
+    for l2 in (0.0, 0.5):
+        settings = changed(DEFAULT, l2=l2)
+        settings = type(settings)(settings.recipe, 1e-30)
+        reported = []
+        losses.append(
+            inner_loss(
+                part, settings, folds, attention=False, jit_compile=False, seed=3,
+                on_epoch=lambda fold, epoch, loss, reported=reported: reported.append((fold, epoch, loss)),
+            )
+        )  # fmt: skip
+        assert [entry[:2] for entry in reported] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+        assert reported[-1][2] == pytest.approx(losses[-1])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert 0.3 < losses[0] < 3
+
+
+def test_default_settings_give_the_predictions_of_the_default_cell():
+    """So that tuned and default differ by the settings alone."""
+    features, table = toy()
+    cell = fit_cell(
+        features, table, CLASSES, attention=True, recipe=DEFAULT.recipe,
+        learning_rate=DEFAULT.learning_rate, seeds=[0, 1], on_epoch=nothing,
+    )  # fmt: skip
+    settings = {fold.number: DEFAULT for fold in outer_parts(table)}
+    head, tuned = fit_tuned(
+        features, table, CLASSES, settings, attention=True, seeds=[0, 1], on_epoch=nothing
+    )
+    columns = list(cell.predictions.columns)
+    np.testing.assert_allclose(
+        tuned[columns[4:]].to_numpy(), cell.predictions[columns[4:]].to_numpy(), atol=1e-6
+    )
+    assert tuned[columns[:4]].equals(cell.predictions[columns[:4]])
+    for ours, theirs in zip(head.get_weights(), cell.head.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
+    features, table = toy()
+    lazy = type(DEFAULT)(DEFAULT.recipe, 1e-30)
+    settings = {0: DEFAULT, 1: lazy, REFIT: changed(DEFAULT, hidden_units=[2, 2])}
+    fits = []
+    head, tuned = fit_tuned(
+        features, table, CLASSES, settings, attention=False, seeds=[0],
+        on_epoch=lambda seed, fold, epoch, values: fits.append((fold, epoch)),
+    )  # fmt: skip
+    assert sorted(tuned["image"]) == sorted(table["image"])
+    assert fits == [(0, 1), (0, 2), (1, 1), (1, 2), (REFIT, 1), (REFIT, 2)]
+    both = fit_tuned(
+        features, table, CLASSES, {**settings, 1: DEFAULT}, attention=False, seeds=[0], on_epoch=nothing
+    )[1]
+    same = (tuned["probability_normal"] == both["probability_normal"]).to_numpy()
+    assert same[tuned["fold"] == 0].all()
+    assert not same[tuned["fold"] == 1].any()
+    assert [layer.units for layer in head.layers if hasattr(layer, "units")] == [2, 2, 2]
+
+
+def test_the_hash_of_a_study_counts_what_its_values_depend_on(tmp_path):
+    data = tmp_path / "split.csv"
+    data.write_text("image,label\n")
+
+    def digest(searched=SEARCHED):
+        return studies_digest("cell", searched, [data])
+
+    first = digest()
+    more = {"trials": 99, "time_budget_s": 5.0, "heartbeat_s": 9, "grace_s": 9}
+    assert digest(Searched(True, DEFAULT, SEARCH.model_copy(update=more))) == first
+    assert digest(Searched(True, DEFAULT, SEARCH.model_copy(update={"seed": 6}))) != first
+    assert digest(Searched(True, changed(DEFAULT, epochs=3), SEARCH)) != first
+    data.write_text("image,label\na,b\n")
+    assert digest() != first
+
+
+def test_the_best_settings_are_those_of_the_best_trial(tmp_path):
+    features, table = toy()
+    with open_workers(tmp_path / "a.journal", heartbeat_s=1, grace_s=4) as workers:
+        studies = search_cell(
+            features, table, CLASSES, SEARCHED, workers, study_name=fold_name, watch=unwatched
+        )
+    for study in studies.values():
+        settings = best_settings(study, SEARCHED)
+        assert settings.learning_rate == study.best_trial.params["learning_rate"]
+        assert settings.recipe.epochs == study.best_trial.params["epochs"]

@@ -1,0 +1,182 @@
+"""search/dvc.yaml, the Makefile's target and the command behind it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lung_attention import isolated
+from lung_attention.cells import Cell, Paths
+from lung_attention.errors import UserError
+from lung_attention.search import launch
+from lung_attention.search.workers import STORAGE_VARIABLE
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "lung_attention"
+STAGES = yaml.safe_load((ROOT / "search" / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+OBSERVERS = {"config", "cells", "errors", "progress", "tracking"}  # as for the main pipeline
+CELL = Cell("iqoth", "densenet121", "attention", "grouped")
+
+
+def imported(path: Path) -> set[Path]:
+    """The package's files that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lung_attention"):
+            for name in [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]:
+                parts = name.split(".")[1:]
+                found |= {PACKAGE.joinpath(*parts[:depth]) / "__init__.py" for depth in range(len(parts) + 1)}
+                found.add(PACKAGE.joinpath(*parts).with_suffix(".py"))
+    return {file for file in found if file.exists()}
+
+
+def closure(script: Path) -> set[str]:
+    seen, todo = set(), [script]
+    while todo:
+        for module in imported(todo.pop()):
+            observer = module.relative_to(PACKAGE).with_suffix("").parts[0] in OBSERVERS
+            if module not in seen and not observer:
+                seen.add(module)
+                todo.append(module)
+    return {str(file.relative_to(ROOT)) for file in seen | {script}}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_what_it_imports(stage):
+    named = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("src/", "stages/"))}
+    assert named == closure(ROOT / "stages" / f"{stage}.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_files_of_a_stage_are_those_of_the_package(stage):
+    paths = Paths("sample")
+    known = {
+        str(path)
+        for path in (
+            paths.split("iqoth", "grouped"), paths.groups("iqoth"), paths.backbone("densenet121"),
+            paths.features("iqoth", "densenet121"), paths.features_info("iqoth", "densenet121"),
+            paths.searched(CELL), paths.predictions(CELL), paths.search(CELL), paths.tuned_predictions(CELL),
+            paths.tuned_comparison(CELL), paths.search_figure(CELL),
+        )
+    }  # fmt: skip
+    outs = [out if isinstance(out, str) else next(iter(out)) for out in STAGES[stage]["outs"]]
+    for text in [*STAGES[stage]["deps"], *outs]:
+        for key, value in {"profile": "sample", **vars(CELL)}.items():
+            text = text.replace("${" + ("" if key == "profile" else "item.") + f"{key}}}", value)
+        assert text in known or text.startswith(("src/", "stages/")), text
+
+
+def test_what_a_search_writes_lies_in_its_folder():
+    for path in (
+        Paths("sample").raw_search,
+        Paths("sample").raw_tuned_predictions,
+        Paths("sample").tuned_model,
+    ):
+        assert path(CELL).parent == Paths("sample").searched(CELL)
+
+
+def test_studies_are_no_output():
+    assert "studies" not in str([stage["outs"] for stage in STAGES.values()])
+
+
+def test_the_stage_that_compares_imports_neither_tensorflow_nor_optuna():
+    for file in closure(ROOT / "stages" / "tuned.py"):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(import|from) (keras|tensorflow|optuna)\b", text, re.MULTILINE), file
+
+
+def test_the_main_pipeline_knows_nothing_of_the_search():
+    assert "search" not in (ROOT / "dvc.yaml").read_text(encoding="utf-8").lower()
+
+
+def test_only_the_search_imports_optuna():
+    for file in PACKAGE.rglob("*.py"):
+        if re.search(r"^\s*(import|from) optuna\b", file.read_text(encoding="utf-8"), re.MULTILINE):
+            assert file.parent.name == "search", file
+
+
+@pytest.fixture
+def launched(monkeypatch, tmp_path):
+    """What `run_search` asks DVC for, and what it brings back."""
+    calls = []
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(STORAGE_VARIABLE, raising=False)
+
+    def run(command, env, check):
+        calls.append((command, env))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(launch, "_reference", lambda name: "refs/exps/x")
+    monkeypatch.setattr(launch, "kept_file", lambda reference, path: f"{path.name} of {reference}\n")
+    return calls
+
+
+def test_a_search_runs_in_a_copy_with_its_studies_outside(launched, tmp_path):
+    found = launch.run_search("sample", CELL, ["search.trials=7"], storage=None)
+    ((command, environment),) = launched
+    assert "--temp" in command
+    assert command[-1] == "search/dvc.yaml:tuned@iqoth-densenet121-attention"
+    settings = [command[place + 1] for place, word in enumerate(command) if word == "-S"]
+    assert "profile=sample" in settings
+    assert "datasets=[iqoth]" in settings
+    assert "profiles.sample.search.trials=7" in settings
+    storage = Path(environment[STORAGE_VARIABLE])
+    assert storage == tmp_path / Paths("sample").studies(CELL)
+    assert storage.parent.is_dir()
+    for path in found:
+        assert path.read_text() == f"{path.name} of refs/exps/x\n"
+    assert Paths("sample").search(CELL) in found
+
+
+def test_a_database_goes_by_environment_and_is_not_shown(launched, capsys):
+    launch.run_search("sample", CELL, [], storage="postgresql://me:secret@db/studies")
+    ((command, environment),) = launched
+    assert environment[STORAGE_VARIABLE].endswith("@db/studies")
+    assert "secret" not in " ".join(command) + capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("profile", "cell", "named"),
+    [
+        ("nowhere", CELL, "profile"),
+        ("sample", Cell("", "densenet121", "plain", "grouped"), "dataset"),
+        ("sample", Cell("iqoth", "vgg16", "plain", "grouped"), "backbone"),
+        ("sample", Cell("iqoth", "densenet121", "deep", "grouped"), "head"),
+    ],
+)
+def test_what_is_not_known_is_named(launched, profile, cell, named):
+    with pytest.raises(UserError, match=f"^{named}: expected one of"):
+        launch.run_search(profile, cell, [], storage=None)
+    assert not launched
+
+
+def test_a_search_that_fails_says_how_it_goes_on(launched, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1))
+    with pytest.raises(UserError, match="the same command goes on"):
+        launch.run_search("sample", CELL, [], storage=None)
+
+
+def test_the_makefiles_variables_reach_the_command(tmp_path):
+    command = ["make", "-n", "search", "DATASET=iqoth", "BACKBONE=densenet121", "HEAD=attention", "TRIALS=50"]
+    done = subprocess.run(
+        [*command, "PROFILE=local", "STORAGE=postgresql://x"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = " ".join(done.stdout.replace("\\\n", " ").split())
+    assert "LUNG_ATTENTION_STORAGE='postgresql://x'" in said
+    assert (
+        "lung-attention search --profile 'local' --dataset 'iqoth' --backbone 'densenet121' "
+        "--head 'attention' --set 'search.trials=50'"
+    ) in said
+
+
+def test_the_copy_finds_what_the_launch_takes_from_the_other_launcher():
+    for name in ("_environment", "_pins", "_qualified", "_reference", "kept_file"):
+        assert callable(getattr(isolated, name))
