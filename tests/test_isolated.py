@@ -80,8 +80,8 @@ def test_backbones_left_out_and_other_sources_need_no_files(asked, project):
 
 
 def test_pins_of_params_yaml_are_enforced_before_the_run(asked, project):
-    pin = "download.pins.iqoth=" + "0" * 64
-    with pytest.raises(UserError, match="0" * 64) as caught:
+    pin = "download.pins.iqoth=" + "a" * 64
+    with pytest.raises(UserError, match="a" * 64) as caught:
         isolated.reproduce("local", ["datasets=[iqoth]", pin])
     assert fingerprint(project / "archives" / "iqoth.zip") in caught.value.problem
     assert "command" not in asked

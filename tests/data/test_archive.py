@@ -1,13 +1,22 @@
 """Zip files and folders: what is found in them, and what is refused."""
 
+import io
 import stat
 import struct
 import warnings
 import zipfile
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from lung_attention.data.archive import MAX_MEMBER_BYTES, find_members, open_archive
+from lung_attention.data import archive as archive_module
+from lung_attention.data.archive import (
+    MAX_MEMBER_BYTES,
+    MAX_TOTAL_BYTES,
+    find_members,
+    open_archive,
+)
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import UserError
 
@@ -73,6 +82,89 @@ def test_a_member_that_would_fill_the_disk_is_refused(tmp_path):
     struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, MAX_MEMBER_BYTES + 1)
     path.write_bytes(content)
     assert f"{MAX_MEMBER_BYTES + 1:,} bytes" in refusal(path)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
+def test_what_is_no_plain_file_is_refused(tmp_path, kind):
+    info = zipfile.ZipInfo("a.jpg")
+    info.external_attr = (kind | 0o644) << 16
+    assert "'a.jpg' is no plain file" in refusal(write_zip(tmp_path / "a.zip", [(info, b"")]))
+
+
+def test_a_member_that_unpacks_a_thousandfold_is_refused(tmp_path):
+    noise = np.random.default_rng(0).bytes(2**20)
+    members = [("a.jpg", bytes(4 * 2**20)), ("b.jpg", noise)]
+    assert "'a.jpg' unpacks to more than 100 times" in refusal(
+        write_zip(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED)
+    )
+
+
+def test_many_harmless_members_may_be_a_bomb_together(tmp_path):
+    members = [(f"{number}.jpg", bytes(2**19)) for number in range(8)]
+    problem = refusal(write_zip(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED))
+    assert "times its size, more than 100 times" in problem
+
+
+def test_members_that_share_their_bytes_are_refused(tmp_path):
+    """Overlapping members make a small file unpack to any size; each looks harmless in the directory."""
+    noise = np.random.default_rng(0).bytes(2**18)
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", noise), ("b.jpg", b"1")])
+    content = bytearray(path.read_bytes())
+    first = content.index(b"PK\x01\x02")
+    second = content.index(b"PK\x01\x02", first + 1)
+    end = content.index(b"PK\x05\x06")
+    entry = content[first:second]
+    directory = b"".join(bytes(entry).replace(b"a.jpg", b"%d.jpg" % n) for n in range(5))
+    tail = content[end:]
+    struct.pack_into("<HHI", tail, 8, 5, 5, len(directory))
+    path.write_bytes(content[:first] + directory + tail)
+    refusal(path)
+
+
+def test_an_archive_of_more_than_any_release_is_refused(tmp_path):
+    path = write_zip(tmp_path / "a.zip", [(f"{n}.jpg", b"1") for n in range(300)])
+    content = bytearray(path.read_bytes())
+    place = content.index(b"PK\x01\x02")
+    while place != -1:
+        struct.pack_into("<I", content, place + 24, MAX_MEMBER_BYTES)
+        place = content.index(b"PK\x01\x02", place + 1) if b"PK\x01\x02" in content[place + 1 :] else -1
+    path.write_bytes(content)
+    assert f"more than {MAX_TOTAL_BYTES:,}" in refusal(path)
+
+
+def test_too_many_members_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 3)
+    path = write_zip(tmp_path / "a.zip", [(f"{n}.jpg", b"1") for n in range(4)])
+    assert "4 members, more than 3" in refusal(path)
+
+
+def test_a_directory_that_understates_a_member_does_no_harm(tmp_path):
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", bytes(2**20))], zipfile.ZIP_DEFLATED)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, 10)
+    path.write_bytes(content)
+    assert "'a.jpg' is damaged" in refusal(path)
+
+
+def test_real_images_are_far_from_every_limit(tmp_path):
+    """A uniform image is the most compressible that occurs."""
+    stream = io.BytesIO()
+    Image.new("L", (768, 768)).save(stream, "JPEG")
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", stream.getvalue())] * 1, zipfile.ZIP_DEFLATED)
+    with open_archive(path) as (names, read):
+        assert read(names[0]) == stream.getvalue()
+
+
+def test_a_link_in_a_folder_may_not_leave_it(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret.jpg").write_bytes(b"1")
+    (folder / "a.jpg").write_bytes(b"2")
+    (folder / "b.jpg").symlink_to(folder / "a.jpg")
+    with open_archive(folder) as (names, _):
+        assert names == ["a.jpg", "b.jpg"]
+    (folder / "c.jpg").symlink_to(tmp_path / "secret.jpg")
+    assert "'c.jpg' is a link that leaves the folder" in refusal(folder)
 
 
 @pytest.mark.parametrize(

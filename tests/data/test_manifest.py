@@ -146,6 +146,15 @@ def test_a_decompression_bomb_is_refused(attempt, monkeypatch):
     assert FIRST in attempt.refused({**FILES, FIRST: encoded(0, size=(10, 7))})
 
 
+def test_an_image_of_more_pixels_than_any_release_has_is_refused_before_it_is_decoded(attempt, monkeypatch):
+    stream = io.BytesIO()
+    Image.new("L", (4097, 4096)).save(stream, "PNG")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("decoded"))
+    problem = attempt.refused({**FILES, FIRST: stream.getvalue()})
+    assert "4097 x 4096 pixels, more than 16,777,216" in problem
+    assert FIRST in problem
+
+
 def test_a_truncated_zip(attempt, tmp_path):
     attempt(FILES)
     source = tmp_path / "source.zip"

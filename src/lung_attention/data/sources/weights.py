@@ -25,8 +25,12 @@ def convert_weights(served: Path, to: Path, *, backbone: str) -> None:
     Raises:
         TransferError: The file is no weight file of this backbone without its top.
     """
+    import keras
+
     from lung_attention.models.backbones import build_backbone
 
+    # Keras numbers models as they are built and writes the numbers down; the same weights shall have one hash.
+    keras.utils.clear_session()
     model = build_backbone(backbone, _IMAGE_SIZE_PX)
     try:
         model.load_weights(served)
