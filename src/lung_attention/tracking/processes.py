@@ -104,6 +104,9 @@ def _last_sign(client: MlflowClient, run: Run) -> int:
 def fail_abandoned(client: MlflowClient, experiment_id: str) -> list[str]:
     """Marks cells and fits FAILED that a dead process left open, whatever their inputs.
 
+    Such a run may be of a training that ended well while the server was away. Its tag `abandoned` tells it
+    from one that raised, so that it can still be completed.
+
     Args:
         client: The server.
         experiment_id: Where to look. Runs of other kinds and of living processes are not touched.
@@ -114,15 +117,18 @@ def fail_abandoned(client: MlflowClient, experiment_id: str) -> list[str]:
     still_open = client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
     cells = [run for run in still_open if run.data.tags.get("kind") == "cell"]
     living = {run.info.run_id for run in cells if is_alive(client, run)}
-    marked = []
-    for run in still_open:
-        tags = run.data.tags
-        # A fit lives with its cell. Fits come first, so that a kill in between leaves the cell to be found.
-        if tags.get("kind") == "fit" and tags.get("mlflow.parentRunId") not in living:
-            marked.append(str(run.info.run_id))
-    marked += [str(run.info.run_id) for run in cells if run.info.run_id not in living]
+    # A fit lives with its cell. Fits come first, so that a kill in between leaves the cell to be found.
+    marked = [
+        str(run.info.run_id)
+        for run in still_open
+        if run.data.tags.get("kind") == "fit" and run.data.tags.get("mlflow.parentRunId") not in living
+    ]
     for run_id in marked:
         client.set_terminated(run_id, "FAILED")
+    for run_id in (str(run.info.run_id) for run in cells if run.info.run_id not in living):
+        client.set_tag(run_id, "abandoned", "true")
+        client.set_terminated(run_id, "FAILED")
+        marked.append(run_id)
     return marked
 
 

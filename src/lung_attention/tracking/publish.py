@@ -17,7 +17,7 @@ from lung_attention.tracking import runs
 from lung_attention.tracking.content import Content
 from lung_attention.tracking.identity import Fit, RunIdentity
 from lung_attention.tracking.model import log_model
-from lung_attention.tracking.processes import fail_abandoned, held_here, is_alive
+from lung_attention.tracking.processes import fail_abandoned, held_here
 from lung_attention.tracking.registry import register
 from lung_attention.tracking.server import address, check_reachable, client, experiment_id
 
@@ -63,7 +63,7 @@ def publish(identity: RunIdentity, content: Content) -> str:
 def _publish(mlflow_client: MlflowClient, identity: RunIdentity, content: Content) -> str:
     fail_abandoned(mlflow_client, experiment_id(mlflow_client, identity.experiment))
     found = runs.find_cells(mlflow_client, identity)
-    for run in found:
+    for run in sorted(found, key=lambda run: bool(run.info.status != "FINISHED")):
         if _shows_all(run, content):
             runs.settle(mlflow_client, found, run.info.run_id)
             break
@@ -108,9 +108,9 @@ def _missing(mlflow_client: MlflowClient, run: Run, content: Content) -> Missing
 
     MLflow's parameters and metrics cannot be taken back, so a run that shows something else is left alone.
     """
-    if run.info.status not in ("FINISHED", "RUNNING") or is_alive(mlflow_client, run):
-        return None
     tags, logged = run.data.tags, run.data.params
+    if run.info.status != "FINISHED" and "abandoned" not in tags:
+        return None  # at work, or known to have failed
     if content.device is not None and tags.get("device", content.device) != content.device:
         return None
     if any(logged.get(key, text) != text for key, text in content.texts.items()):
@@ -175,6 +175,8 @@ def _fill(
     # tag `complete` says when all is there.
     if run.info.status != "FINISHED":
         mlflow_client.set_terminated(run_id, "FINISHED")
+    if "abandoned" in run.data.tags:
+        mlflow_client.delete_tag(run_id, "abandoned")
     if runs.is_complete(run):
         mlflow_client.set_tag(run_id, "complete", "false")
     logged = run.data.params
