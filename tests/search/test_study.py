@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 
 import optuna
@@ -9,6 +10,7 @@ import pytest
 from bowl import FIRST, assert_nothing_lost_or_doubled, bowl, planned, study_of
 from optuna.trial import TrialState
 
+from lung_attention.search.study import seconds_spent
 from lung_attention.search.workers import ERROR, open_workers
 
 
@@ -68,6 +70,24 @@ def test_the_time_budget_ends_a_study_and_counts_what_earlier_processes_spent(jo
     done = len(study.trials)
     assert 2 <= done <= 8
     assert len(run(journal, trials=1000, **slow).trials) == done
+
+
+def test_the_time_that_a_dead_worker_lay_dead_is_not_spent():
+    now = datetime.datetime(2026, 1, 1)
+
+    def ended(state, seconds, **attributes):
+        trial = optuna.create_trial(
+            state=state, value=1.0 if state == TrialState.COMPLETE else None, user_attrs=attributes
+        )
+        trial.datetime_start, trial.datetime_complete = now, now + datetime.timedelta(seconds=seconds)
+        return trial
+
+    trials = [
+        ended(TrialState.COMPLETE, 10),
+        ended(TrialState.FAIL, 9000, worker="dead-1-00"),
+        ended(TrialState.FAIL, 5, error="out of memory"),
+    ]
+    assert seconds_spent(trials) == 15
 
 
 def test_ctrl_c_leaves_a_trial_that_is_run_again(tmp_path):

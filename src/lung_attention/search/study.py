@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lung_attention.search.sampler import RETRY_OF
-from lung_attention.search.workers import ERROR, SURPLUS, WORKER
+from lung_attention.search.workers import ERROR, SURPLUS, WORKER, was_cut_off
 
 if TYPE_CHECKING:
     from lung_attention.search.workers import Workers
@@ -115,8 +115,9 @@ def run_study(
 
 
 def seconds_spent(trials: list[FrozenTrial]) -> float:
-    """Seconds that the ended trials of a study took, together."""
-    return sum(trial.duration.total_seconds() for trial in trials if trial.duration is not None)
+    """Seconds that the ended trials of a study took, together; of one that was cut off nobody knows."""
+    ended = [trial for trial in trials if trial.state != TrialState.FAIL or not was_cut_off(trial)]
+    return sum(trial.duration.total_seconds() for trial in ended if trial.duration is not None)
 
 
 def _enough_without(study: Study, trial: Trial, trials: int) -> bool:
