@@ -85,20 +85,27 @@ def test_slices_are_ordered_by_position_only(order, numbering):
     assert stack.numbered == {"up": 1, "down": -1, "shuffled": 0}[numbering]
 
 
-def test_oblique_slices_are_ordered_along_their_normal():
-    half = float(np.sqrt(0.5))
-    # Rows run along x; columns at 45 degrees between y and z, so that the normal is (0, -0.71, 0.71).
-    orientation = (1, 0, 0, 0, half, half)
-    at = {
-        name: (0.0, -distance * half, distance * half) for name, distance in {"b": 2, "a": 0, "c": 4}.items()
-    }
+def test_slices_of_a_tilted_scanner_are_ordered_along_their_normal():
+    # Rows run along x, columns between y and z: the gantry is tilted by 30 degrees, the bed moves along z.
+    orientation = (1, 0, 0, 0, 0.8660254, 0.5)
     slices = [
-        read_slices(slice_file(HU, position=place, orientation=orientation), name)[0]
-        for name, place in at.items()
+        read_slices(slice_file(HU, position=(0.0, 100.0 - 60 * z, z), orientation=orientation), f"{z}")[0]
+        for z in (2.0, 0.0, 4.0)
     ]
     stack = stack_slices(slices)
-    assert [each.file for each in stack.slices] == ["a", "b", "c"]
-    assert stack.step_mm == pytest.approx(2)
+    assert [each.file for each in stack.slices] == ["0.0", "2.0", "4.0"]
+    assert stack.step_mm == pytest.approx(2 * 0.8660254 + 2 * 60 * 0.5)
+
+
+@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, -1, 0), (-1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0)])
+def test_mirrored_and_prone_slices_begin_at_the_feet_too(orientation):
+    slices = [
+        read_slices(slice_file(HU, z=z, orientation=orientation, number=9 - int(z)), f"{z}")[0]
+        for z in (2.0, 0.0, 4.0)
+    ]
+    stack = stack_slices(slices)
+    assert [each.file for each in stack.slices] == ["0.0", "2.0", "4.0"]
+    assert stack.numbered == -1
 
 
 def test_missing_slices_are_counted():

@@ -67,6 +67,14 @@ def test_what_does_not_pass_is_told(tmp_path, bucket, fault, said, asked):
     assert not list(tmp_path.glob(".unfinished*"))
 
 
+def test_a_file_longer_than_listed_is_told(tmp_path, bucket):
+    with Client(IMPATIENT) as client:
+        instances = client.instances(SERIES)
+        bucket.files["folder-1/3.dcm"] += b"more"
+        with pytest.raises(TransferError, match=r"1,004 of 1,003 bytes of 3\.dcm have come"):
+            client.fetch(SERIES, instances, tmp_path, advance=lambda size: None)
+
+
 def test_an_interrupted_series_goes_on_where_it_stopped(tmp_path, bucket):
     bucket.faults = {"folder-1/3.dcm": [404]}
     with pytest.raises(TransferError):

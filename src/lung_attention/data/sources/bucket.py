@@ -36,8 +36,8 @@ _T = TypeVar("_T")
 # Small files are fetched several at a time: what takes long is the way to the server and back.
 _CONNECTIONS = 8
 
-# A listing is some hundred kilobytes, a slice half a megabyte; more is not what was asked for.
-_MOST_BYTES = 512 * 2**20
+# A page of a listing is some hundred kilobytes; more is no listing.
+_MOST_LISTING_BYTES = 16 * 2**20
 
 _CHUNK_BYTES = 2**18
 
@@ -189,15 +189,19 @@ class Bucket:
         self, address: str, label: str, *, first: int | None = None, whole: Instance | None = None
     ) -> bytes:
         headers = {"Accept-Encoding": "identity"}
+        most = _MOST_LISTING_BYTES
         if first is not None:
             headers["Range"] = f"bytes=0-{first - 1}"
+            most = first
+        elif whole is not None:
+            most = whole.bytes + 1  # one more shows that the file is longer than listed
         attempts = Attempts(label, self._patience)
         while True:
             try:
                 with ask(self._session(), address, headers, auth=None, patience=self._patience) as response:
                     if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                         raise TransferError(f"{shown(address)} is empty")
-                    content = _content(response, first if first is not None else _MOST_BYTES)
+                    content = _content(response, most)
                 if whole is not None:
                     _check(content, whole, address)
                 return content

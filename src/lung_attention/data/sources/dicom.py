@@ -40,7 +40,7 @@ class Slice:
         file: The file that holds it.
         frame: Which of the file's frames it is, from 0.
         position_mm: Centre of the first pixel in the patient's coordinates (x, y, z).
-        normal: Unit vector across the slice: row direction × column direction.
+        normal: Unit vector across the slice, its largest component positive: if axial, towards the head.
         spacing_mm: Distance between the centres of neighbouring rows, and of neighbouring columns.
         number: Instance number, or the frame's number from 1 in a file of many frames; None where absent.
     """
@@ -240,7 +240,8 @@ def _slice(file: str, frame: int, values: Dataset, *, number: int | None) -> Sli
     length = float(np.linalg.norm(normal))
     if abs(length - 1) > _SAME_DIRECTION or min(spacing) <= 0:
         raise DicomError(f"its orientation {orientation} or pixel spacing {spacing} is impossible")
-    x, y, z = (float(value) for value in normal / length)
+    # The cross product points to the feet where rows or columns are mirrored.
+    x, y, z = (float(value) for value in normal / (length * np.sign(normal[np.abs(normal).argmax()])))
     return Slice(
         file, frame, (position[0], position[1], position[2]), (x, y, z), (spacing[0], spacing[1]), number
     )

@@ -19,7 +19,7 @@ from lung_attention.data.sources.dicom import DicomError, Slice, Stack, hounsfie
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, replacing, write_json
 
-# What is read of a file to learn where its slice lies. A header of this collection has about 2,200 bytes.
+# What is read of a file to learn where its slice lies. Headers of this collection have 1,700 to 2,700 bytes.
 HEAD_BYTES = 4096
 
 RECORD_NAME = "record.json"
