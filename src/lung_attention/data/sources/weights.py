@@ -29,7 +29,8 @@ def convert_weights(served: Path, to: Path, *, backbone: str) -> None:
 
     from lung_attention.models.backbones import build_backbone
 
-    # Keras numbers models as they are built and writes the numbers down; the same weights shall have one hash.
+    # Keras numbers models as they are built and writes the numbers down: without this, the same weights would
+    # not have the same hash.
     keras.utils.clear_session()
     model = build_backbone(backbone, _IMAGE_SIZE_PX)
     try:
