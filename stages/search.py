@@ -74,10 +74,10 @@ def main() -> None:
         storage, heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s
     ) as workers:
         studies = search_cell(features, table, classes, searched, workers, study_name=study_name, watch=watch)
+        if arguments.trials_only:
+            return
         found = {fold: best_settings(study, searched) for fold, study in studies.items()}
         result = search_result(studies, searched)
-    if arguments.trials_only:
-        return
     epochs = max(settings.recipe.epochs for settings in found.values())
     with EpochProgress(f"tuned {cell.unsplit}", epochs=epochs) as progress:
         head, raw = fit_tuned(

@@ -76,7 +76,7 @@ def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
         features[folds[number].train[:2]] = np.nan
         yield nothing
 
-    with pytest.raises(ValueError, match="No trials are completed yet"):
+    with pytest.raises(UserError, match="no trial of fold-0 came to an end"):
         search(tmp_path, "useless", features, table, watch=poison_training)
 
 

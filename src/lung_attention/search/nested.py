@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from optuna import Study
 from optuna.pruners import MedianPruner
-from optuna.trial import FixedTrial
+from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
+from lung_attention.errors import UserError
 from lung_attention.fits import fit_seed
 from lung_attention.search.objective import Part, build_objective, new_head, part_of
 from lung_attention.search.sampler import RankedSampler
@@ -66,12 +67,13 @@ def search_part(
         The study.
 
     Raises:
-        UserError: The space does not hold the default settings, or a class has too few groups.
+        UserError: The space does not hold the default settings, a class has too few groups, or no trial was
+            completed.
     """
     search = searched.search
     seed = int(np.random.SeedSequence([search.seed, fold + 1]).generate_state(1)[0] >> 1)
     objective = build_objective(part, search, searched.default, attention=searched.attention, seed=seed)
-    return run_study(
+    study = run_study(
         workers,
         name,
         objective,
@@ -87,6 +89,12 @@ def search_part(
         time_budget_s=search.time_budget_s,
         on_trial=on_trial,
     )
+    if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        raise UserError(
+            f"no trial of {name} came to an end: their losses were not finite",
+            remedy="lower search.space.learning_rate in params.yaml, or look at the features",
+        )
+    return study
 
 
 def search_cell(
