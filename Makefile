@@ -75,8 +75,8 @@ cache: env ## keep DVC's cache in DATA_HOME (default: ~/.cache/lung-attention), 
 results-pull-request: ## propose new results of PROFILE with the gate's table MARKDOWN=gate.md (needs gh)
 	@sh scripts/pull_request.sh '$(PROFILE)' '$(MARKDOWN)'
 
-gate: env ## compare results with REFERENCE=<revision or folder> (default HEAD); PROFILE=, MARKDOWN=, JSON=
-	$(BIN)/lung-attention gate --reference '$(or $(strip $(REFERENCE)),HEAD)' \
+gate: env ## compare results with REFERENCE=<revision or folder>; PROFILE=, MARKDOWN=, JSON=
+	$(BIN)/lung-attention gate --reference '$(strip $(REFERENCE))' \
 		$(if $(strip $(PROFILE)),--profile '$(strip $(PROFILE))') \
 		$(if $(strip $(MARKDOWN)),--markdown '$(strip $(MARKDOWN))') \
 		$(if $(strip $(JSON)),--json '$(strip $(JSON))')

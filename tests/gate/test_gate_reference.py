@@ -84,10 +84,13 @@ def test_what_is_no_commit_is_no_revision(project, name):
     assert "no folder, and no revision" in refusal(name).problem
 
 
-@pytest.mark.parametrize("name", ["", ".", "../project"])
+@pytest.mark.parametrize("name", [".", "../project"])
 def test_a_comparison_of_the_work_tree_with_itself_is_refused(project, name):
-    # An empty variable in a script must not make every change pass.
     assert "the work tree itself" in refusal(name).problem
+
+
+def test_an_empty_variable_does_not_make_every_change_pass(project):
+    assert "--reference is empty" in refusal("").problem
 
 
 def test_a_shallow_clone_says_so(project, tmp_path, monkeypatch):

@@ -44,11 +44,11 @@ def open_reference(name: str, paths: Paths) -> Iterator[Reference]:
         UserError: There is no such revision or folder, the name means both, or the work tree itself, or
             there are no results.
     """
-    if not name or Path(name).resolve() == Path.cwd():
-        raise UserError(
-            f"--reference {name!r}: that is the work tree itself",
-            remedy="--reference HEAD, or another checkout",
-        )
+    if not name:
+        # An unset variable in a script must not make every change pass.
+        raise UserError("--reference is empty", remedy="--reference main, or the folder of another checkout")
+    if Path(name).resolve() == Path.cwd():
+        raise UserError(f"--reference {name}: that is the work tree itself", remedy="--reference HEAD")
     commit = _commit(name)
     if Path(name).is_dir():
         if commit is not None:
