@@ -169,11 +169,19 @@ def _readme(arguments: argparse.Namespace) -> int:
 
 def _gate(arguments: argparse.Namespace) -> int:
     from lung_attention.gate.command import run_gate_command
-    from lung_attention.gate.report import to_json, to_markdown
+    from lung_attention.gate.report import refused_json, refused_markdown, to_json, to_markdown
 
-    outcome = run_gate_command(
-        arguments.reference, profile=arguments.profile, margin=arguments.margin, cells=arguments.cells
-    )
+    try:
+        outcome = run_gate_command(
+            arguments.reference, profile=arguments.profile, margin=arguments.margin, cells=arguments.cells
+        )
+    except UserError as error:
+        # Whoever reads the files must not find those of an earlier run.
+        if arguments.markdown:
+            write_text(arguments.markdown, refused_markdown(error))
+        if arguments.json:
+            write_json(arguments.json, refused_json(error))
+        raise
     text = to_markdown(outcome)
     print(text, end="")
     if arguments.markdown:

@@ -249,11 +249,21 @@ def test_predictions_of_another_schema(gate, project, side, content, said):
         path.write_bytes(good)
     code, printed, found = gate()
     assert code == 2
-    assert found is None
+    assert (found["exit_code"], found["cells"]) == (2, [])
     assert f"{side}, cell {CELL.name}" in printed
+    assert f"{side}, cell {CELL.name}" in found["problem"]
     assert said in printed
     assert ("name a newer --reference" if side == "reference" else "dvc repro") in printed
     assert "Traceback" not in printed
+
+
+def test_no_table_of_an_earlier_run_is_left_behind(gate, project):
+    assert gate("--markdown", "gate.md")[0] == 0
+    code, _, _ = gate("--markdown", "gate.md", reference="nonsense")
+    assert code == 2
+    text = (project / "gate.md").read_text(encoding="utf-8")
+    assert text.startswith("## Gate: not comparable\n\n--reference nonsense: ")
+    assert "→ see `git branch" in text
 
 
 def test_a_class_without_test_images(gate, project):

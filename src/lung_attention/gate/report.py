@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lung_attention.errors import UserError
 from lung_attention.gate.compare import DECIDING, SHOWN
 from lung_attention.gate.declared import Declared
 from lung_attention.gate.reference import Reference
@@ -126,6 +127,22 @@ def to_markdown(outcome: Outcome) -> str:
             + ".",
         ]
     return "\n".join(lines) + "\n"
+
+
+def refused_json(error: UserError) -> dict[str, Any]:
+    """For machines, without a comparison: `verdict`, `exit_code`, `problem`, `remedy`, no `cells`."""
+    return {
+        "verdict": "not comparable",
+        "exit_code": 2,
+        "problem": error.problem,
+        "remedy": error.remedy,
+        "cells": [],
+    }
+
+
+def refused_markdown(error: UserError) -> str:
+    """For people, without a comparison."""
+    return f"## Gate: not comparable\n\n{error.problem}\n\n→ {error.remedy}\n"
 
 
 def _figures(comparison: Comparison | None) -> list[str]:
