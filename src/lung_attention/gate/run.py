@@ -100,7 +100,7 @@ def run_gate(
     for cell in sorted({*ours, *theirs}):
         path = candidate / paths.predictions(cell)
         if cell not in ours or not path.exists():
-            results[cell.name] = _excused(cell, MISSING, "the reference has this cell", limits.declared)
+            results[cell.name] = _excused(cell, MISSING, "only the reference has this cell", limits.declared)
             continue
         read[cell] = read_predictions(path, cell, side="candidate")
         if cell not in theirs:
