@@ -1,9 +1,13 @@
 """Servers, folders and an environment without anybody's secrets, proxies or mirrors."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from public_server import PublicServer
+
+sys.path.append(str(Path(__file__).parents[1] / "dicom"))  # its drawn CT series
 
 
 @pytest.fixture

@@ -232,7 +232,8 @@ def test_a_pin_of_params_yaml_is_enforced(run, server, folder, there):
 def test_a_copy_that_the_user_put_there_is_taken_and_recorded(run, server, folder):
     folder.mkdir()
     (folder / "iqoth.zip").write_bytes(IQOTH)
-    assert run("iqoth") == {"iqoth": digest(IQOTH)}
+    for _ in range(2):  # nobody knows how it was cut
+        assert run("iqoth", made_with={"size": 1}) == {"iqoth": digest(IQOTH)}
     assert server.requests == []
     assert read_record(folder / "iqoth.zip").sha256 == digest(IQOTH)
 

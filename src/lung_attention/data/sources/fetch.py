@@ -123,8 +123,10 @@ def fetch_all(
             _announce(missing, folder, consent)
             hashes = {}
             for each in wanted:
-                take = _fetch if each in missing else _verify_present
-                hashes[each.item.id] = take(each, folder, deliver)
+                if each in missing:
+                    hashes[each.item.id] = _fetch(each, folder, deliver)
+                else:
+                    hashes[each.item.id] = _verify_present(each, folder)
             return hashes
     except Timeout as error:
         raise UserError(f"another process is fetching into {folder}", remedy="wait for it to end") from error
@@ -148,10 +150,10 @@ def _announce(missing: Sequence[Wanted], folder: Path, consent: bool) -> None:
     require_space(folder, sum(sizes.values()) + max(sizes.values()))
 
 
-def _verify_present(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
+def _verify_present(wanted: Wanted, folder: Path) -> str:
     file = folder / wanted.item.file
     found, record = verify(file, pin=wanted.pin)
-    if record is not None and record.made_with != wanted.made_with:
+    if record is not None and record.made_with not in ({}, wanted.made_with):
         old = {key: value for key, value in record.made_with.items() if wanted.made_with.get(key) != value}
         raise UserError(
             f"{file} was cut with other parameters than params.yaml has now: {old}",

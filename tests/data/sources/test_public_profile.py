@@ -1,0 +1,134 @@
+"""The profile `public` from its servers to its report, with small stand-ins of all four datasets."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ct_phantom import BUCKET, HOST, Bucket, listing, slice_file
+from public_server import Served
+
+from lung_attention.cells import PARAMS
+from lung_attention.config import load_config
+from lung_attention.data.sources.collection import series_of_identifiers
+from lung_attention.data.sources.lidc import lidc_series
+from lung_attention.data.sources.nodules import Choice, choose_nodules
+
+pytestmark = pytest.mark.pipeline
+
+ROOT = Path(__file__).parents[3]
+PATIENTS = 12
+SETTINGS = [
+    "backbones=[mobilenetv2]",
+    "heads=[plain]",
+    "splits=[published]",
+    "download.check_counts=false",  # the sample's archives have the releases' layout, but fewer images
+    f"rebuild.nodules.max_patients={PATIENTS}",
+    "rebuild.nodules.slices=1",
+    "rebuild.nodules.size_px=32",
+    "backbone.source=random",  # the published weights cannot be drawn
+    "backbone.calibration_images=4",
+    "preprocess.image_size_px={iqoth: 32, lc25000: 32, lidc: 32, lidc_nodules: 32}",
+    "train.recipe.epochs=1",
+    "train.recipe.hidden_units=[8]",
+    "train.recipe.jit_compile=false",
+    "train.seeds.iqoth.published=[0]",
+    "train.seeds.lidc.published=[0]",
+    "train.seeds.lidc_nodules.published=[0]",
+    "evaluate.resamples=50",
+    "baseline.trees=5",
+]
+
+
+def serve_series(server, series, heights):
+    """Serves a series of small noisy slices, as many as the index says."""
+    missing = series.instances - len(heights)
+    lowest = min(heights, default=0.0)
+    heights = sorted([*heights, *(lowest - 2.0 * (n + 1) for n in range(missing))])
+    noise = np.random.default_rng(int(series.patient[-4:]))
+    bucket = Bucket()
+    for number, z in enumerate(heights, 1):
+        values = noise.normal(-600, 300, (16, 16)).round()
+        bucket.put(series.folder, {f"{number}.dcm": slice_file(values, z=z, number=number)})
+    for key, content in bucket.files.items():
+        server.files[f"/{HOST}/{key}"] = Served(content)
+    page = listing(bucket, {"list-type": ["2"], "prefix": [f"{series.folder}/"]})
+    server.files[f"/{HOST}/?list-type=2&prefix={series.folder}%2F"] = Served(page)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The tracked files in a new git repository."""
+    copy = tmp_path / "copy"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, tracked.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    for command in (
+        ("init", "-q"),
+        ("add", "-A"),
+        ("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "start"),
+    ):
+        subprocess.run(["git", *command], cwd=copy, check=True)
+    return copy
+
+
+def test_one_command_fetches_everything_and_reports(server, copy, tmp_path):
+    server.files["/data.mendeley.com/public-api/zip/bhmdr45bh2/download/4"] = Served(
+        (ROOT / "sample" / "iqoth.zip").read_bytes(), faults=[("status", 503, {}), ("cut", 20_000)]
+    )
+    kaggle = "/www.kaggle.com/api/v1/datasets/download"
+    server.files[f"{kaggle}/andrewmvd/lung-and-colon-cancer-histopathological-images"] = Served(
+        (ROOT / "sample" / "lc25000.zip").read_bytes()
+    )
+    for series in lidc_series():
+        assert series.bucket == BUCKET
+        serve_series(server, series, [])
+    rebuild = load_config(ROOT / PARAMS).profiles["public"].rebuild.nodules
+    chosen = choose_nodules(
+        Choice(
+            min_readers=rebuild.min_readers,
+            benign_at_most=rebuild.benign_at_most,
+            malignant_at_least=rebuild.malignant_at_least,
+            max_patients=PATIENTS,
+        )
+    )
+    heights = {}
+    for nodule in (each for nodules in chosen.values() for each in nodules):
+        heights.setdefault(nodule.series, set()).update(nodule.planes_mm)
+    for series in series_of_identifiers(heights):
+        serve_series(server, series, heights[series.uid])
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DVC_", "LUNG_"))
+    }
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
+        "PYTHONPATH": "src",
+        "LUNG_ATTENTION_MIRROR": server.address,
+        "LUNG_ATTENTION_DOWNLOADS": str(tmp_path / "downloads"),
+    }
+    program = "from lung_attention.cli import main; main()"
+    command = [sys.executable, "-c", program, "repro", "--profile", "public"]
+    for setting in SETTINGS:
+        command += ["--set", setting]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    results = copy / "results" / "public"
+    report = (results / "report.md").read_text(encoding="utf-8")
+    for dataset in ("iqoth", "lc25000", "lidc", "lidc_nodules"):
+        cell = results / "cells" / f"{dataset}-mobilenetv2-plain-published"
+        assert 0 <= json.loads((cell / "metrics.json").read_text())["accuracy"] <= 1
+        archive = tmp_path / "downloads" / f"{dataset}.zip"
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        assert digest in (results / "params.yaml").read_text()  # DVC knows what it was
+    assert "IQ-OTH/NCCD" in report
+    records = json.loads((tmp_path / "downloads" / "sources.json").read_text())
+    assert {name: record["source"] for name, record in records.items()} == {
+        "iqoth.zip": "mendeley", "lc25000.zip": "kaggle", "lidc.zip": "idc", "lidc_nodules.zip": "idc",
+    }  # fmt: skip
