@@ -95,7 +95,7 @@ def test_the_champion_is_moved_by_promotion_alone_and_loads_by_its_alias(client,
         promote([CELL], Paths("local"), root=project)
     run_id = publish_cell(CELL, Paths("local"), root=project)
     (version,) = client.search_model_versions(f"name = '{name}'")
-    assert (version.version, version.run_id, version.aliases) == ("1", run_id, [])
+    assert (str(version.version), version.run_id, version.aliases) == ("1", run_id, [])
     assert promote([CELL], Paths("local"), root=project) == {name: "1"}
     before = state(client)
     assert before[1][0][3] == ["champion"]
@@ -107,9 +107,9 @@ def test_the_champion_is_moved_by_promotion_alone_and_loads_by_its_alias(client,
     with model.open("ab") as stream:
         stream.write(b"\0")
     publish_cell(CELL, Paths("local"), root=project)
-    assert client.get_model_version_by_alias(name, "champion").version == "1"
+    assert str(client.get_model_version_by_alias(name, "champion").version) == "1"
     assert promote([CELL], Paths("local"), root=project) == {name: "2"}
-    assert client.get_model_version_by_alias(name, "champion").version == "2"
+    assert str(client.get_model_version_by_alias(name, "champion").version) == "2"
     client.set_registered_model_alias(name, "champion", "1")
 
     Image.new("RGB", (20, 30)).save(tmp_path / "image.png")
