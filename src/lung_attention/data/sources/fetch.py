@@ -93,6 +93,7 @@ def fetch_named(
         made_with = cut_settings(item, rebuild) if is_cut else {}
         wanted.append(Wanted(item, pins.get(item.id), settings.download.check_counts, made_with))
     with requests.Session() as session:
+        session.headers["User-Agent"] = "lung-attention"  # some servers turn a library's own name away
         deliver = services.deliverers(session, patience=patience, rebuild=rebuild)
         return fetch_all(wanted, folder, deliver=deliver, consent=consent)
 
