@@ -19,6 +19,7 @@ from lung_attention.search.nested import (
     label_numbers,
     outer_parts,
     search_cell,
+    search_part,
 )
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
@@ -37,10 +38,14 @@ def unwatched(_fold):
     yield nothing
 
 
-def search(tmp_path, name, features, table, *, watch=unwatched, searched=SEARCHED):
+def search(tmp_path, name, features, table, *, watch=unwatched):
     with open_workers(tmp_path / f"{name}.journal", heartbeat_s=1, grace_s=4) as workers:
-        studies = search_cell(features, table, CLASSES, searched, workers, study_name=fold_name, watch=watch)
-        return {fold: planned(study) for fold, study in studies.items()}, search_result(studies, searched)
+        studies = search_cell(features, table, CLASSES, SEARCHED, workers, study_name=fold_name, watch=watch)
+        for study in studies.values():
+            settings = best_settings(study, SEARCHED)
+            assert settings.learning_rate == study.best_trial.params["learning_rate"]
+            assert settings.recipe.epochs == study.best_trial.params["epochs"]
+        return {fold: planned(study) for fold, study in studies.items()}, search_result(studies, SEARCHED)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +61,10 @@ def everything(part=None):
 
 
 def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
-    """While a fold is searched its test rows are NaN, and nothing changes; a training row is missed."""
+    """While a fold is searched its test rows are NaN, and no trial changes; two training rows are missed.
+
+    That nothing changes also says that equal seeds give equal trials and equal best parameters.
+    """
     features, table = toy()
     clean = features.copy()
     folds = {fold.number: fold for fold in outer_parts(table)}
@@ -67,8 +75,10 @@ def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
         features[folds[number].test] = np.nan
         yield nothing
 
-    poisoned, _ = search(tmp_path, "poisoned", features, table, watch=poison)
+    poisoned, result = search(tmp_path, "poisoned", features, table, watch=poison)
     assert poisoned == searched_toy[0]
+    for name, study in searched_toy[1]["studies"].items():
+        assert result["studies"][name]["settings"] == study["settings"]
 
     @contextmanager
     def poison_training(number):
@@ -80,16 +90,12 @@ def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
         search(tmp_path, "useless", features, table, watch=poison_training)
 
 
-def test_equal_seeds_give_equal_parameters(tmp_path, searched_toy):
-    again, result = search(tmp_path, "again", *toy())
-    assert again == searched_toy[0]
-    assert result["studies"]["all"]["settings"] == searched_toy[1]["studies"]["all"]["settings"]
-
-
 def test_another_seed_searches_elsewhere(tmp_path, searched_toy):
     other = Searched(True, DEFAULT, SEARCH.model_copy(update={"seed": 6, "trials": 2}))
-    found, _ = search(tmp_path, "other", *toy(), searched=other)
-    assert found[0][1][2] != searched_toy[0][0][1][2]
+    with open_workers(tmp_path / "other.journal", heartbeat_s=1, grace_s=4) as workers:
+        fold = outer_parts(toy()[1])[0]
+        study = search_part(everything(fold.train), other, workers, name="a", fold=0, on_trial=nothing)
+    assert planned(study)[1][2] != searched_toy[0][0][1][2]
 
 
 def test_there_is_a_study_for_each_fold_and_one_on_all_rows(searched_toy):
@@ -211,15 +217,3 @@ def test_the_hash_of_a_study_counts_what_its_values_depend_on(tmp_path):
     assert digest(Searched(True, changed(DEFAULT, epochs=3), SEARCH)) != first
     data.write_text("image,label\na,b\n")
     assert digest() != first
-
-
-def test_the_best_settings_are_those_of_the_best_trial(tmp_path):
-    features, table = toy()
-    with open_workers(tmp_path / "a.journal", heartbeat_s=1, grace_s=4) as workers:
-        studies = search_cell(
-            features, table, CLASSES, SEARCHED, workers, study_name=fold_name, watch=unwatched
-        )
-    for study in studies.values():
-        settings = best_settings(study, SEARCHED)
-        assert settings.learning_rate == study.best_trial.params["learning_rate"]
-        assert settings.recipe.epochs == study.best_trial.params["epochs"]

@@ -11,6 +11,7 @@ import copy
 import fcntl
 import os
 import secrets
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,10 @@ SURPLUS = "surplus"
 def was_cut_off(trial: FrozenTrial) -> bool:
     """Whether a failed trial failed only because its worker died; such a trial is run again."""
     return not {ERROR, SURPLUS} & set(trial.user_attrs)
+
+
+# Workers that start at once on an empty database all try to make its tables; all but one fail at first.
+_OPENINGS = 3
 
 
 class Workers(Protocol):
@@ -82,25 +87,31 @@ def open_workers(address: str | Path, *, heartbeat_s: int, grace_s: int) -> Iter
         with _journal_workers(Path(address)) as workers:
             yield workers
         return
-    # Neither user nor password is told.
-    place = str(address).rpartition("@")[2]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            storage = RDBStorage(
-                str(address),
-                heartbeat_interval=heartbeat_s,
-                grace_period=grace_s,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-                # A connection that the server has closed meanwhile is made anew.
-                engine_kwargs={"pool_pre_ping": True},
-            )
-    except Exception as error:
-        raise UserError(
-            f"the studies' database at {place} cannot be opened ({type(error).__name__})",
-            remedy="start it, install its driver, or leave --storage out for a file on this machine",
-        ) from None
-    yield DatabaseWorkers(storage, grace_s)
+    yield DatabaseWorkers(_database(str(address), heartbeat_s=heartbeat_s, grace_s=grace_s), grace_s)
+
+
+def _database(address: str, *, heartbeat_s: int, grace_s: int) -> RDBStorage:
+    for attempt in range(_OPENINGS):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return RDBStorage(
+                    address,
+                    heartbeat_interval=heartbeat_s,
+                    grace_period=grace_s,
+                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                    # A connection that the server has closed meanwhile is made anew.
+                    engine_kwargs={"pool_pre_ping": True},
+                )
+        except Exception as error:
+            problem = type(error).__name__
+            if attempt + 1 < _OPENINGS:
+                time.sleep(1)
+    raise UserError(
+        # Neither user nor password is told.
+        f"the studies' database at {address.rpartition('@')[2]} cannot be opened ({problem})",
+        remedy="start it, install its driver, or leave --storage out for a file on this machine",
+    )
 
 
 def _new_name() -> str:
