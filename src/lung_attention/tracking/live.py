@@ -74,9 +74,10 @@ def live_run(
         monitor = None
         status = "FAILED"
         try:
-            fail_abandoned(mlflow_client, run.info.experiment_id)
+            logger.attempt(lambda: fail_abandoned(mlflow_client, run.info.experiment_id))
             if split is not None:
-                runs.log_split(mlflow_client, run_id, identity, split)
+                table = split
+                logger.attempt(lambda: runs.log_split(mlflow_client, run_id, identity, table))
             monitor = _start_system_metrics(run_id)
             yield logger
             status = "FINISHED"
@@ -170,7 +171,7 @@ class RunLogger:
 
         self.attempt(finish)
 
-    def attempt(self, call: Callable[[], None]) -> bool:
+    def attempt(self, call: Callable[[], object]) -> bool:
         """Tries a request; its failure is told once and stops nothing.
 
         Returns:
