@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -245,6 +246,23 @@ def test_a_failed_training_is_not_taken_for_the_one_that_succeeded(client, ident
     run_id = publish(identity, history=make_curve(3), **results)
     assert run_id != failed.run_id
     assert client.get_run(failed.run_id).info.status == "FAILED"
+
+
+def test_a_training_whose_server_went_away_is_completed_after_others_found_it(
+    client, identity, results, make_curve
+):
+    """Its process has ended well, but could not say so; the next training marks its run FAILED."""
+    left = runs.create(client, identity, results["params"], {"device": "cpu"}).info.run_id
+    client.log_metric(left, "loss", make_curve(3).loss[0], step=1)
+    with live_run(replace(identity, inputs="ab" * 32), {}, device="cpu"):
+        assert client.get_run(left).info.status == "FAILED"
+    assert publish(identity, history=make_curve(3), **results) == left
+    run = client.get_run(left)
+    assert (run.info.status, run.data.tags["complete"]) == ("FINISHED", "true")
+    assert "abandoned" not in run.data.tags
+    assert points(client, left, "loss") == pytest.approx(
+        dict(zip([1, 2, 3], make_curve(3).loss, strict=True))
+    )
 
 
 def test_an_interrupted_publication_is_taken_up_again(client, identity, results, make_curve, monkeypatch):
