@@ -3,7 +3,7 @@
 #   EXTRAS=gpu          TensorFlow with CUDA
 .DEFAULT_GOAL := help
 .PHONY: help env repro up-to-date check-lock sample report readme summary reference machine cache \
-	results-pull-request gate gate-simulation test lint types pytest mlflow-ui lock
+	results-pull-request gate gate-committed gate-simulation test lint types pytest mlflow-ui lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -80,6 +80,12 @@ gate: env ## compare results with REFERENCE=<revision or folder>; PROFILE=, MARK
 		$(if $(strip $(PROFILE)),--profile '$(strip $(PROFILE))') \
 		$(if $(strip $(MARKDOWN)),--markdown '$(strip $(MARKDOWN))') \
 		$(if $(strip $(JSON)),--json '$(strip $(JSON))')
+
+# Nothing to compare is no failure here: a revision before the first results of real images has none.
+gate-committed: env ## the gate on the committed figures of real images, where REFERENCE has some
+	@if git cat-file -e '$(REFERENCE):results/local/summary.csv' 2>/dev/null; \
+	then $(MAKE) --no-print-directory gate PROFILE=local; \
+	else echo 'no committed figures of real images in $(REFERENCE) to compare with'; fi
 
 gate-simulation: env ## simulate the gate's false alarms and power, and write them into docs/gate.md
 	$(BIN)/lung-attention gate-simulation
