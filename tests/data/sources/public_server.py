@@ -18,7 +18,7 @@ class Served:
         if_range: Whether If-Range is heeded; without it a part is served of whatever version there is.
         etag: Whether it has an ETag, `"weak"` for one that is of no use to If-Range.
         modified: Its Last-Modified, if any.
-        length: Whether its length is told; `int` for a wrong one.
+        length: Whether its length is told; `int` for a wrong one, `"chunked"` to tell that of each chunk.
         content_type: Its Content-Type.
         secret: The Authorization header without which it is refused.
         redirect: Where the request is sent instead.
@@ -32,7 +32,7 @@ class Served:
     if_range: bool = True
     etag: bool | str = True
     modified: str | None = None
-    length: bool | int = True
+    length: bool | int | str = True
     content_type: str = "application/zip"
     secret: str | None = None
     redirect: str | None = None
@@ -120,13 +120,20 @@ class PublicServer:
             request.send_header("ETag", f"W/{file.tag()}" if file.etag == "weak" else file.tag())
         if file.modified:
             request.send_header("Last-Modified", file.modified)
-        if file.length is False:
+        if file.length == "chunked":
+            request.send_header("Transfer-Encoding", "chunked")
+        elif file.length is False:
             request.send_header("Connection", "close")
         else:
             length = total - begin if file.length is True else file.length
             request.send_header("Content-Length", str(length))
         request.end_headers()
         part = file.content[begin:]
+        if file.length == "chunked":
+            part = b"".join(
+                b"%x\r\n%b\r\n" % (len(chunk), chunk)
+                for chunk in (part[place : place + 50_000] for place in range(0, len(part) + 50_000, 50_000))
+            )
         request.wfile.write(part if cut is None else part[:cut])
         if cut is not None or file.length is not True:
             request.close_connection = True

@@ -236,9 +236,16 @@ def test_a_server_that_promises_more_than_it_sends_has_failed(server, get):
     assert "got.zip" not in get.left()
 
 
-def test_a_length_that_is_not_told_is_accepted(server, get):
-    server.files[PATH] = Served(CONTENT, length=False)
+@pytest.mark.parametrize("length", [False, "chunked"])
+def test_a_length_that_is_not_told_is_accepted(server, get, length):
+    server.files[PATH] = Served(CONTENT, length=length)
     assert get() == CONTENT
+
+
+def test_a_cut_between_chunks_is_noticed(server, get):
+    server.files[PATH] = Served(CONTENT, length="chunked", faults=[("cut", 123_456), ("cut", 50_009)])
+    assert get() == CONTENT
+    assert len(server.requests) == 3
 
 
 def test_a_web_page_is_no_file(server, get):
