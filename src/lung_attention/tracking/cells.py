@@ -87,6 +87,7 @@ def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
     metrics: dict[str, Any] = read_json(paths.metrics(cell))
     history = read_table(paths.history(cell), text=())
     model = paths.model(cell)
+    is_real = model.exists() and _has_real_data(paths)
     split = paths.split(cell.dataset, cell.split)
     connect(root)
     content = Content(
@@ -100,7 +101,7 @@ def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
         device=metrics["device"],
         split=read_table(split) if split.exists() else None,
         lock_entry=lock_entry(cell, paths),
-        registered_name=model_name(paths.profile, cell.name) if _has_real_data(paths) else None,
+        registered_name=model_name(paths.profile, cell.name) if is_real else None,
     )
     return publish(identity_of(cell, paths, metrics["inputs"]), content)
 
