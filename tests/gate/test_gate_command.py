@@ -85,6 +85,16 @@ def test_a_loss_fails_whether_committed_or_not(gate, project):
     assert gate()[0] == 0
 
 
+def test_champions_move_when_asked_and_only_once_it_passes(gate, project, monkeypatch):
+    moved = []
+    monkeypatch.setattr("lung_attention.commands._promote", lambda *arguments: moved.append(arguments))
+    assert gate()[0] == 0 and moved == []
+    assert gate("--promote", "--cells", CELL.name)[0] == 0
+    assert moved == [("sample", [CELL.name])]
+    write_cell(project, CELL, table_of(CELL, errors=45))
+    assert gate("--promote")[0] == 1 and len(moved) == 1
+
+
 def test_a_gain_passes(gate, project):
     write_cell(project, CELL, table_of(CELL, errors=0))
     code, _, found = gate()

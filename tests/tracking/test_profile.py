@@ -1,4 +1,4 @@
-"""`lung-attention track` and `lung-attention promote` on a profile's files."""
+"""`lung-attention track`, and the champions, on a profile's files."""
 
 from __future__ import annotations
 
