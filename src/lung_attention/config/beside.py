@@ -1,0 +1,116 @@
+"""The sections of what stands beside the pipeline: the search and the gate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lung_attention.config.values import Count, DatasetId, Distinct, Fraction, Section, Seed
+from lung_attention.data.catalog import DATASETS
+
+
+class Range(Section):
+    """The numbers that a search may choose from."""
+
+    low: float
+    high: float
+    log: bool
+    step: Annotated[float, Field(gt=0)] | None
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> Range:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("a logarithmic range begins above 0 and has no step")
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is in the range; steps are not looked at."""
+        return self.low <= value <= self.high
+
+
+class SearchSpace(Section):
+    """What a search may change about a head and its fit; a list names the choices."""
+
+    learning_rate: Range
+    epochs: Range
+    batch_size: Distinct[Count]
+    hidden_layers: Distinct[Literal[1, 2]]
+    hidden_units: Distinct[Count]
+    pooling: Distinct[Literal["flatten", "average"]]
+    dropout: Range
+    l2: Distinct[Annotated[float, Field(ge=0)]]
+    attention_maps: Range
+    attention_gamma: Range
+    attention_activation: Distinct[Literal["relu", "linear"]]
+
+
+class Pruning(Section):
+    """When a trial that is worse than the median of the others is given up."""
+
+    startup_trials: Count
+    warmup_epochs: Annotated[int, Field(ge=0)]
+
+
+class Search(Section):
+    """The nested search for the settings of a head; not part of `dvc repro`."""
+
+    trials: Count
+    time_budget_s: Annotated[float, Field(gt=0)] | None
+    inner_folds: Annotated[int, Field(ge=2)]
+    jit_compile: bool
+    seed: Seed
+    startup_trials: Count
+    pruning: Pruning
+    heartbeat_s: Count
+    grace_s: Count
+    space: SearchSpace
+
+
+class Floors(Section):
+    """The balanced accuracy that a classifier has to exceed on each split."""
+
+    published: Fraction
+    grouped: Fraction
+
+
+class DeclaredChange(Section):
+    """A change that the gate lets pass because somebody wants it."""
+
+    cells: Distinct[Annotated[str, Field(min_length=1)]]
+    change: Literal["missing", "images", "labels", "folds", "worse", "below_published"]
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class Gating(Section):
+    """When a change of code or parameters makes a result worse.
+
+    Attributes:
+        margin: A loss up to this is none, in fractions of 1.
+        confidence: One-sided.
+        power: With which a loss called detectable would be detected.
+        resamples: Of the bootstrap, and swaps of the permutation test.
+        seed: Of both.
+        training_sd: How far one training is luckier than another as a whole, in balanced accuracy.
+        floors: What a classifier has to exceed whatever the reference says; at least a majority vote.
+        declared: Wanted changes.
+    """
+
+    margin: Annotated[float, Field(ge=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    power: Fraction
+    resamples: Annotated[int, Field(ge=100)]
+    seed: Seed
+    training_sd: dict[DatasetId, Annotated[float, Field(ge=0, lt=1)]]
+    floors: dict[DatasetId, Floors]
+    declared: list[DeclaredChange]
+
+    @model_validator(mode="after")
+    def _floors_are_above_a_majority_vote(self) -> Gating:
+        for dataset, floors in self.floors.items():
+            least = 1 / len(DATASETS[dataset].classes)
+            if min(floors.published, floors.grouped) < least:
+                raise ValueError(f"floors.{dataset}: expected at least {least:.3f}, that of a majority vote")
+        return self
