@@ -12,13 +12,15 @@ from pathlib import Path
 import mlflow
 import pytest
 from bowl import NAME, bowl, study_of
-from conftest import HERE, SOURCE
 
+import lung_attention
 from lung_attention import tracking
 from lung_attention.search.watch import watched
 from lung_attention.search.workers import open_workers
 from lung_attention.tracking.search import StudyIdentity
 
+SOURCE = Path(lung_attention.__file__).parents[1]
+HERE = Path(__file__).parent
 IDENTITY = StudyIdentity(
     experiment="lung-attention/sample", study=NAME, dataset="iqoth", backbone="densenet121",
     head="attention", fold="fold-0",
