@@ -49,8 +49,8 @@ def check_runs(client: mlflow.MlflowClient) -> None:
     assert {run.info.status for run in runs} == {"FINISHED"}
     cells = [run for run in runs if run.data.tags["kind"] == "cell"]
     fits = [run for run in runs if run.data.tags["kind"] == "fit"]
-    # Each process trained each cell; none took the other's living run. A server too busy to answer in time may
-    # have made a run that its client asked for again.
+    # Each process trained each cell; none took the other's living run. A server too busy to answer may
+    # have made a run for which its client asked again.
     assert len(cells) >= 2 * len(small_pipeline.NAMES)
     assert len(fits) == len(cells) * small_pipeline.FOLDS
     for run in fits:
