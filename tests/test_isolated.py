@@ -132,7 +132,7 @@ def test_a_failed_run_brings_nothing_back(asked):
     asked["code"] = 1
     with pytest.raises(UserError, match="did not end well") as caught:
         isolated.reproduce("sample", [])
-    assert "make repro PROFILE=sample" in caught.value.remedy
+    assert "goes on where it stopped" in caught.value.remedy
     assert "back" not in asked
 
 

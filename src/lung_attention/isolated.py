@@ -10,11 +10,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lung_attention.cells import PARAMS, Paths
-from lung_attention.config import Config, load_config, parse_value, read_values, validate
+from lung_attention.config import Config, Profile, load_config, parse_value, read_values, validate
 from lung_attention.data.sources.client import PATIENCE
 from lung_attention.data.sources.resolve import (
     ARCHIVES_VARIABLE,
@@ -44,13 +44,21 @@ def reproduce(profile: str, overrides: Sequence[str]) -> None:
     _bring_back(profile, run_isolated(profile, overrides))
 
 
-def run_isolated(profile: str, overrides: Sequence[str]) -> str:
-    """Runs the pipeline of a profile in DVC's isolated copy; the work tree stays as it is.
+def run_isolated(
+    profile: str,
+    overrides: Sequence[str],
+    *,
+    targets: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Runs a pipeline with a profile in DVC's isolated copy; the work tree stays as it is.
 
     Args:
         profile: A profile of params.yaml.
         overrides: `key=value` as `dvc exp run -S` takes them; a key that begins with a section of a profile,
             such as `train.recipe.epochs`, is this profile's.
+        targets: Stages; none means the whole pipeline of the project's root.
+        environment: Variables for the stages, besides those there are.
 
     Returns:
         The git reference that holds the results.
@@ -59,25 +67,36 @@ def run_isolated(profile: str, overrides: Sequence[str]) -> str:
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
     config = load_config(PARAMS)
-    if profile not in config.profiles:
-        raise UserError(
-            f"profile: expected one of {sorted(config.profiles)}, received {profile!r}",
-            remedy="make repro PROFILE=local",
-        )
+    datasets = profile_of(config, profile).datasets
     name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}"
-    settings = [f"profile={profile}", f"datasets=[{','.join(config.profiles[profile].datasets)}]"]
+    settings = [f"profile={profile}", f"datasets=[{','.join(datasets)}]"]
     settings += _pins(config, profile, overrides)
     settings += [_qualified(override, profile) for override in overrides]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for setting in settings:
         command += ["-S", setting]
+    command += targets
     print(f"profile {profile}: {' '.join(command[3:])}", flush=True)
-    if subprocess.run(command, env=_environment(), check=False).returncode:
+    if subprocess.run(command, env=_environment() | dict(environment or {}), check=False).returncode:
         raise UserError(
             f"the run of profile {profile} did not end well; its last lines above say why",
-            remedy=f"the same command goes on where it stopped: make repro PROFILE={profile}",
+            remedy="the same command goes on where it stopped",
         )
     return _reference(name)
+
+
+def profile_of(config: Config, name: str) -> Profile:
+    """A profile by its name.
+
+    Raises:
+        UserError: There is no such profile.
+    """
+    if name not in config.profiles:
+        raise UserError(
+            f"profile: expected one of {sorted(config.profiles)}, received {name!r}",
+            remedy="make repro PROFILE=local",
+        )
+    return config.profiles[name]
 
 
 def kept_file(reference: str, path: Path) -> str:

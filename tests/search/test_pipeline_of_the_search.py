@@ -113,7 +113,7 @@ def launched(monkeypatch, tmp_path):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(launch, "_reference", lambda name: "refs/exps/x")
+    monkeypatch.setattr(isolated, "_reference", lambda name: "refs/exps/x")
     monkeypatch.setattr(launch, "kept_file", lambda reference, path: f"{path.name} of {reference}\n")
     return calls
 
@@ -175,8 +175,3 @@ def test_the_makefiles_variables_reach_the_command(tmp_path):
         "lung-attention search --profile 'local' --dataset 'iqoth' --backbone 'densenet121' "
         "--head 'attention' --set 'search.trials=50'"
     ) in said
-
-
-def test_the_copy_finds_what_the_launch_takes_from_the_other_launcher():
-    for name in ("_environment", "_pins", "_qualified", "_reference", "kept_file"):
-        assert callable(getattr(isolated, name))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +9,7 @@ from lung_attention.cells import PARAMS, Cell, Paths
 from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
-from lung_attention.isolated import _environment, _pins, _qualified, _reference, kept_file
+from lung_attention.isolated import kept_file, profile_of, run_isolated
 
 # Not taken from `search.workers`, which imports Optuna: a second, for a command that only starts another.
 _STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"
@@ -40,13 +37,8 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
         UserError: Profile, dataset or backbone is unknown, a source is missing, or a stage failed.
     """
     config = load_config(PARAMS)
-    if profile not in config.profiles:
-        raise UserError(
-            f"profile: expected one of {sorted(config.profiles)}, received {profile!r}",
-            remedy="make search PROFILE=local …",
-        )
     known: dict[str, Sequence[str]] = {
-        "dataset": config.profiles[profile].datasets,
+        "dataset": profile_of(config, profile).datasets,
         "backbone": config.backbones,
         "head": config.heads,
     }
@@ -58,23 +50,15 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
             )
     paths = Paths(profile)
     narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]"]
-    settings = [f"profile={profile}", *narrowed, *_pins(config, profile, [*narrowed, *overrides])]
-    settings += [_qualified(override, profile) for override in overrides]
-    name = f"search-{profile}-{time.strftime('%Y%m%dT%H%M%S')}"
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
-    for setting in settings:
-        command += ["-S", setting]
-    command.append(f"{_PIPELINE}:tuned@{cell.unsplit}")
     journal = paths.studies(cell).absolute()
     journal.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**_environment(), _STORAGE_VARIABLE: storage or str(journal)}
-    print(f"{cell.unsplit}: {' '.join(command[3:])}", flush=True)
-    if subprocess.run(command, env=environment, check=False).returncode:
-        raise UserError(
-            f"the search of {cell.unsplit} did not end well; its last lines above say why",
-            remedy="the same command goes on where it stopped",
-        )
-    return _bring_back(_reference(name), paths, cell)
+    reference = run_isolated(
+        profile,
+        [*narrowed, *overrides],
+        targets=[f"{_PIPELINE}:tuned@{cell.unsplit}"],
+        environment={_STORAGE_VARIABLE: storage or str(journal)},
+    )
+    return _bring_back(reference, paths, cell)
 
 
 def _bring_back(reference: str, paths: Paths, cell: Cell) -> list[Path]:

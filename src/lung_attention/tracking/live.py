@@ -63,7 +63,7 @@ def live_run(
         TrackingUnavailableError: The server does not answer, before anything was trained.
     """
     check_reachable()
-    with impatient(_REQUEST_SECONDS), _sigterm_raises():
+    with impatient(_REQUEST_SECONDS), sigterm_raises():
         mlflow_client = client()
         run = runs.create(
             mlflow_client, identity, params, {"device": device, "logged_from": "training"} | version_tags()
@@ -230,7 +230,7 @@ def _stop_system_metrics(monitor: Any, logger: RunLogger) -> None:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
+def sigterm_raises() -> Iterator[None]:
     """Turns SIGTERM into an exception, so that what is open gets closed."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set signal handlers

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lung_attention.tracking import runs
 from lung_attention.tracking.live import Terminated
-from lung_attention.tracking.live import _sigterm_raises as sigterm_raises
+from lung_attention.tracking.live import sigterm_raises as sigterm_raises
 from lung_attention.tracking.server import address, client, experiment_id, impatient
 
 if TYPE_CHECKING:
