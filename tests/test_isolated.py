@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lung_attention import isolated
 from lung_attention.data.sources.resolve import fingerprint
@@ -145,6 +146,23 @@ def test_mistakes_are_named(asked, profile, overrides, part):
     assert "command" not in asked
 
 
+LOCK = """
+schema: '2.0'
+stages:
+  train@a:
+    cmd: python stages/train.py
+    deps: [{path: artifacts/local/features/a.npy, md5: 0}]
+    outs: [{path: artifacts/local/cells/a}]
+  train@b:
+    cmd: python stages/train.py
+    deps: [{path: artifacts/sample/features/b.npy}, {path: src/lung_attention/local/x.py}]
+    outs: [{path: artifacts/sample/cells/b}]
+  compare:
+    cmd: python stages/compare.py
+    outs: [{path: results/local/comparisons.json}]
+"""
+
+
 def test_what_comes_back_is_this_profiles_results_parameters_and_lock_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -155,7 +173,7 @@ def test_what_comes_back_is_this_profiles_results_parameters_and_lock_alone(tmp_
     def write(state):
         for name in ("params.yaml", "dvc.lock", "results/sample/a.json", "results/local/a.json"):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(state)
+            Path(name).write_text(LOCK.replace("0", state) if name == "dvc.lock" else state)
 
     git("init", "-q")
     write("old")
@@ -169,8 +187,12 @@ def test_what_comes_back_is_this_profiles_results_parameters_and_lock_alone(tmp_
     isolated._bring_back("local", isolated._reference("local-1"))
     changed = {str(path) for path in Path().rglob("*") if path.is_file() and ".git" not in path.parts}
     assert {name for name in changed if Path(name).read_text() == "new"} == {
-        "results/local/a.json", "results/local/params.yaml", "results/local/dvc.lock",
+        "results/local/a.json", "results/local/params.yaml",
     }  # fmt: skip
+    lock = yaml.safe_load(Path("results/local/dvc.lock").read_text())
+    assert lock["schema"] == "2.0" and list(lock["stages"]) == ["train@a", "compare"]
+    assert lock["stages"]["train@a"]["deps"][0]["md5"] == "new"
+    assert "old" in Path("dvc.lock").read_text()
     assert Path("params.yaml").read_text() == Path("results/sample/a.json").read_text() == "old"
     with pytest.raises(UserError, match="local-2"):
         isolated._reference("local-2")

@@ -29,6 +29,7 @@ from lung_attention.errors import UserError
 from lung_attention.files import write_text
 
 _DATABASE = "sqlite:///mlflow.db"
+_LOCK = Path("dvc.lock")
 
 
 def reproduce(profile: str, overrides: Sequence[str]) -> None:
@@ -102,6 +103,26 @@ def profile_of(config: Config, name: str) -> Profile:
 def kept_file(reference: str, path: Path) -> str:
     """The text of a file as an isolated run left it."""
     return _git("show", f"{reference}:{path.as_posix()}")
+
+
+def profile_lock(text: str, profile: str) -> str:
+    """What a dvc.lock says of one profile; stages that this profile does not have may be another's.
+
+    Args:
+        text: A dvc.lock.
+        profile: The profile.
+
+    Returns:
+        A dvc.lock with the stages that read or write files of this profile.
+    """
+    ours = tuple(f"{folder.as_posix()}/" for folder in (Paths(profile).artifacts, Paths(profile).results))
+    lock = yaml.safe_load(text)
+    lock["stages"] = {
+        name: stage
+        for name, stage in lock["stages"].items()
+        if any(entry["path"].startswith(ours) for entry in [*stage.get("deps", []), *stage.get("outs", [])])
+    }
+    return yaml.safe_dump(lock, sort_keys=False)
 
 
 def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Config:
@@ -195,6 +216,6 @@ def _bring_back(profile: str, reference: str) -> None:
     """Takes results, parameters and lock of an experiment into the work tree, nothing else."""
     results = Paths(profile).results
     _git("restore", "--source", reference, "--worktree", "--", results.as_posix())
-    for file in ("params.yaml", "dvc.lock"):
-        write_text(results / file, kept_file(reference, Path(file)))
+    write_text(results / PARAMS, kept_file(reference, PARAMS))
+    write_text(results / _LOCK, profile_lock(kept_file(reference, _LOCK), profile))
     print(f"profile {profile}: results are in {results}/ (git add {results} to keep them)")
