@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import Config, Profile, load_config, parse_value, read_values, validate
 from lung_attention.data.sources.client import PATIENCE
