@@ -151,7 +151,7 @@ schema: '2.0'
 stages:
   train@a:
     cmd: python stages/train.py
-    deps: [{path: artifacts/local/features/a.npy, md5: 0}]
+    deps: [{path: artifacts/local/features/a.npy, md5: STATE}]
     outs: [{path: artifacts/local/cells/a}]
   train@b:
     cmd: python stages/train.py
@@ -173,7 +173,7 @@ def test_what_comes_back_is_this_profiles_results_parameters_and_lock_alone(tmp_
     def write(state):
         for name in ("params.yaml", "dvc.lock", "results/sample/a.json", "results/local/a.json"):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(LOCK.replace("0", state) if name == "dvc.lock" else state)
+            Path(name).write_text(LOCK.replace("STATE", state) if name == "dvc.lock" else state)
 
     git("init", "-q")
     write("old")
