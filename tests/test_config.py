@@ -68,6 +68,12 @@ def test_the_repositorys_own_file_is_valid():
     assert config.active is config.profiles["sample"]
 
 
+def test_no_value_is_shared_by_an_anchor():
+    """DVC's overrides load the file without anchors and write it with them: the last sharer wins."""
+    tokens = yaml.scan(PARAMS.read_text(encoding="utf-8"))
+    assert not [token for token in tokens if isinstance(token, yaml.AliasToken)]
+
+
 def test_there_are_sections_to_try():
     assert len(CLOSED) > 10
 
