@@ -2,7 +2,7 @@
 #   PYTHON=python3.12   the interpreter of a new environment (3.11 to 3.13)
 #   EXTRAS=gpu          TensorFlow with CUDA
 .DEFAULT_GOAL := help
-.PHONY: help env repro up-to-date check-lock sample report readme summary reference machine cache \
+.PHONY: help env repro search up-to-date check-lock sample report readme summary reference machine cache \
 	results-pull-request gate gate-committed gate-simulation test lint types pytest mlflow-ui lock
 SHELL := /bin/sh
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from lung_attention.cells import PARAMS, Cell, Paths, design
+from lung_attention.cells import EXPERIMENTS, PARAMS, Cell, Paths, design
 from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_json, write_text
@@ -63,7 +63,6 @@ def fetch(arguments: argparse.Namespace) -> int:
 
 def experiment(arguments: argparse.Namespace) -> int:
     """Runs a profile with other settings and keeps its accuracies."""
-    from lung_attention.cells import EXPERIMENTS
     from lung_attention.experiments import run_experiment
 
     rows = run_experiment(arguments.profile, arguments.name, arguments.set)
