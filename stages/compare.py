@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lung_attention.cells import EXPERIMENTS, PARAMS, Paths, design
+from lung_attention.cells import EXPERIMENTS, PARAMS, Paths, design, tuned_cells
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.comparisons import compare
@@ -25,6 +25,10 @@ def main() -> None:
             for split in config.splits
         },
         experiments=experiments[experiments["profile"] == config.profile],
+        tuned={
+            cell: read_table(paths.predictions(cell))
+            for cell in tuned_cells(config.tuned.datasets, config.tuned.backbones, config.tuned.heads)
+        },
         stand_in=bool(config.active.stand_ins),
         resamples=settings.resamples,
         confidence=settings.confidence,

@@ -1,4 +1,4 @@
-"""Searches the settings of a cell's head, nested in the grouped split, and fits what was found."""
+"""Searches the settings of a cell's head, nested in the grouped split."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.features import load_features
-from lung_attention.files import read_table, replacing, write_json, write_table
-from lung_attention.models.backbones import build_backbone
-from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
-from lung_attention.progress import EpochProgress
-from lung_attention.search.nested import Searched, best_settings, fit_tuned, fold_name, search_cell
+from lung_attention.files import read_table, write_json
+from lung_attention.search.nested import Searched, search_cell
 from lung_attention.search.results import search_result, studies_digest
-from lung_attention.search.space import Settings
 from lung_attention.search.study import TrialReport
 from lung_attention.search.watch import watched
 from lung_attention.search.workers import STORAGE_VARIABLE, open_workers
+from lung_attention.settings import Settings
 from lung_attention.tracking import check_reachable, connect
 from lung_attention.tracking.search import StudyIdentity
 from lung_attention.training import device_name
+from lung_attention.tuned import fold_name
 
 
 def main() -> None:
@@ -44,10 +42,9 @@ def main() -> None:
     classes = DATASETS[cell.dataset].classes
     table = read_table(paths.split(cell.dataset, cell.split))
     info_path = paths.features_info(cell.dataset, cell.backbone)
-    features, info = load_features(
+    features, _ = load_features(
         paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
     )
-    seeds = profile.train.seeds[cell.dataset].grouped
     searched = Searched(
         attention=cell.head == "attention",
         default=Settings(profile.train.recipe, profile.train.learning_rate[cell.dataset][cell.backbone]),
@@ -76,21 +73,9 @@ def main() -> None:
         studies = search_cell(features, table, classes, searched, workers, study_name=study_name, watch=watch)
         if arguments.trials_only:
             return
-        found = {fold: best_settings(study, searched) for fold, study in studies.items()}
         result = search_result(studies, searched)
-    epochs = max(settings.recipe.epochs for settings in found.values())
-    with EpochProgress(f"tuned {cell.unsplit}", epochs=epochs) as progress:
-        head, raw = fit_tuned(
-            features, table, classes, found, attention=searched.attention, seeds=seeds, on_epoch=progress
-        )
-    resize = Resize(**info["resize"])
-    backbone = build_backbone(cell.backbone, resize.image_size_px, weights=paths.backbone(cell.backbone))
-    classifier = build_classifier(build_preprocessing(cell.backbone, resize), backbone, head)
-    with replacing(paths.tuned_model(cell)) as temporary:
-        classifier.save(temporary)
-    write_table(paths.raw_tuned_predictions(cell), raw)
-    about = {"inputs": inputs, "device": device_name(), "seeds": seeds}
-    write_json(paths.raw_search(cell), {**asdict(cell), **about, **result})
+    about = {"inputs": inputs, "device": device_name()}
+    write_json(paths.found(cell), {**asdict(cell), **about, **result})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-from lung_attention.cells import Cell, Paths, design
+from lung_attention.cells import Cell, Paths, design, tuned_cells
 
 CELL = Cell("lidc_nodules", "densenet121", "attention", "grouped")
 
@@ -27,7 +27,19 @@ def test_no_two_files_share_a_path_and_no_profile_reaches_into_another():
             if callable(method) and not name.startswith("_"):
                 wanted = method.__code__.co_varnames[1 : method.__code__.co_argcount]
                 path = method(paths, *(args[key] for key in wanted))
-                assert path.parts[:2] in (("artifacts", profile), ("results", profile)), name
+                tops = [("artifacts",), ("results",), ("search", "found")]
+                assert path.parts[: path.parts.index(profile)] in tops, name
                 assert path not in seen, (name, seen.get(path))
                 seen[path] = name
     assert len(seen) > 30
+
+
+def test_a_tuned_cell_is_named_beside_its_default_one():
+    tuned = CELL.tuned
+    assert tuned.name == "lidc_nodules-densenet121-attention_tuned-grouped"
+    assert tuned.stage == "train_tuned@lidc_nodules-densenet121-attention"
+    assert tuned.default == CELL.default == CELL
+    assert tuned_cells(["iqoth"], ["m"], ["plain", "attention"]) == [
+        Cell("iqoth", "m", head, "grouped").tuned for head in ("plain", "attention")
+    ]
+    assert tuned_cells([], ["m"], ["plain"]) == []

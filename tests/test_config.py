@@ -126,6 +126,13 @@ def test_an_unknown_dataset_is_named_with_those_that_exist(tmp_path):
     assert "lidc_nodules" in problem
 
 
+def test_what_is_tuned_is_part_of_the_matrix(tmp_path):
+    problem = refusal(tmp_path, {("tuned", "datasets"): ["lidc_nodules"]})
+    assert "tuned.datasets: the matrix has no ['lidc_nodules']" in problem
+    problem = refusal(tmp_path, {("tuned", "datasets"): ["iqoth"], ("splits",): ["published"]})
+    assert "nested in the grouped split" in problem
+
+
 def test_an_unknown_profile(tmp_path):
     problem = refusal(tmp_path, {("profile",): "sampel"})
     assert "'sampel'" in problem

@@ -11,6 +11,7 @@ from lung_attention.data.sources.resolve import fingerprint
 from lung_attention.errors import UserError
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+NOTHING_TUNED = ["tuned.datasets=[]", "tuned.backbones=[]", "tuned.heads=[]"]
 
 
 @pytest.fixture
@@ -61,8 +62,33 @@ def test_a_profile_runs_in_a_copy_with_the_hashes_of_its_sources(asked, project)
         "datasets=[iqoth]",
         "profiles.local.train.recipe.epochs=3",
         "profiles.local.split.seed=1",
+        *NOTHING_TUNED,
     ]
     assert asked["back"].startswith("refs/exps/local-")
+
+
+TUNED = ["tuned.datasets=[iqoth,lc25000]", "tuned.backbones=[densenet121]", "tuned.heads=[plain]"]
+
+
+def test_what_is_tuned_takes_the_settings_found_with_it_into_the_copy(asked, project):
+    """They may be new and not in git; what the matrix leaves out is left out of `tuned`, too."""
+    found = project / "results" / "sample" / "search" / "iqoth-densenet121-plain.json"
+    found.parent.mkdir(parents=True)
+    found.write_text("{}")
+    isolated.reproduce("sample", ["datasets=[iqoth]", *TUNED])
+    assert asked["settings"][-3:] == ["tuned.datasets=[iqoth]", *TUNED[1:]]
+    command = asked["command"]
+    assert command[command.index("--copy-paths") + 1] == str(found.relative_to(project))
+    isolated.reproduce("sample", ["datasets=[iqoth]", "splits=[published]", *TUNED])
+    assert asked["settings"][-3:] == NOTHING_TUNED
+    assert "--copy-paths" not in asked["command"]
+
+
+def test_a_cell_that_was_not_searched_is_told_before_the_run(asked):
+    with pytest.raises(UserError, match=r"iqoth-densenet121-plain\.json is missing") as caught:
+        isolated.reproduce("sample", TUNED)
+    assert caught.value.remedy == "make search DATASET=iqoth BACKBONE=densenet121 HEAD=plain PROFILE=sample"
+    assert "command" not in asked
 
 
 def test_a_missing_archive_is_told_before_the_run_and_its_remedy_works(asked):

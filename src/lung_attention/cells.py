@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 SAMPLE = Path("data")
 PARAMS = Path("params.yaml")
 # Runs with one setting changed: a row an experiment and cell, of all profiles.
 EXPERIMENTS = Path("results/experiments.csv")
+# Ends the head of a cell that was trained with settings found by a search.
+_TUNED = "_tuned"
 
 
 @dataclass(frozen=True, order=True)
@@ -35,7 +37,19 @@ class Cell:
     @property
     def stage(self) -> str:
         """The DVC stage that trains this cell."""
+        if self.head.endswith(_TUNED):
+            return f"train_tuned@{self.default.unsplit}"
         return f"train@{self.name}"
+
+    @property
+    def tuned(self) -> Cell:
+        """The same cell with the settings that a search found in place of those of the paper."""
+        return replace(self, head=self.head + _TUNED)
+
+    @property
+    def default(self) -> Cell:
+        """The cell that a tuned one is set beside."""
+        return replace(self, head=self.head.removesuffix(_TUNED))
 
 
 def design(
@@ -44,6 +58,11 @@ def design(
     """Yields every cell of the matrix, in the order of its factors."""
     for dataset, backbone, head, split in itertools.product(datasets, backbones, heads, splits):
         yield Cell(dataset, backbone, head, split)
+
+
+def tuned_cells(datasets: Sequence[str], backbones: Sequence[str], heads: Sequence[str]) -> list[Cell]:
+    """The cells that are trained with settings found by a search; there are such for the grouped split."""
+    return [cell.tuned for cell in design(datasets, backbones, heads, ["grouped"])]
 
 
 @dataclass(frozen=True)
@@ -159,33 +178,9 @@ class Paths:
         """What a search found: settings of each fold and of the refit, and figures of each study."""
         return self.results / "search" / f"{cell.unsplit}.json"
 
-    def tuned_predictions(self, cell: Cell) -> Path:
-        """Out-of-fold predictions of the settings found, each fold by those of its own study."""
-        return self.results / "search" / f"{cell.unsplit}.csv"
-
-    def tuned_comparison(self, cell: Cell) -> Path:
-        """Tuned beside default."""
-        return self.results / "search" / f"{cell.unsplit}-tuned-vs-default.json"
-
-    def search_figure(self, cell: Cell) -> Path:
-        """Histories and importances of a cell's studies, drawn."""
-        return self.results / "search" / f"{cell.unsplit}.svg"
-
-    def searched(self, cell: Cell) -> Path:
-        """The folder of what a search leaves: settings, raw predictions, a model."""
-        return self.artifacts / "search" / cell.unsplit
-
-    def raw_search(self, cell: Cell) -> Path:
-        """What a search found, as its stage writes it."""
-        return self.searched(cell) / "search.json"
-
-    def raw_tuned_predictions(self, cell: Cell) -> Path:
-        """A row a seed and image, without groups."""
-        return self.searched(cell) / "predictions.csv"
-
-    def tuned_model(self, cell: Cell) -> Path:
-        """The full model, its head fitted on all images with the settings found on all of them."""
-        return self.searched(cell) / "model.keras"
+    def found(self, cell: Cell) -> Path:
+        """The same, where the stage of the search writes it; `make search` keeps it as `search`."""
+        return Path("search") / "found" / self.profile / f"{cell.unsplit}.json"
 
     def studies(self, cell: Cell) -> Path:
         """The journal of a cell's studies, where no database is named; no output of a stage."""

@@ -77,8 +77,8 @@ def search(arguments: argparse.Namespace) -> int:
 
     cell = Cell(arguments.dataset, arguments.backbone, arguments.head, "grouped")
     storage = arguments.storage or os.environ.get("LUNG_ATTENTION_STORAGE")
-    for path in run_search(arguments.profile, cell, arguments.set, storage=storage or None):
-        print(path)
+    path = run_search(arguments.profile, cell, arguments.set, storage=storage or None)
+    print(f"{path} holds the settings found; name the cell in {PARAMS}, tuned, to train with them")
     return 0
 
 

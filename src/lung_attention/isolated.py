@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from lung_attention.cells import PARAMS, Paths
+from lung_attention.cells import PARAMS, Paths, tuned_cells
 from lung_attention.config import Config, Profile, load_config, parse_value, read_values, validate
 from lung_attention.data.sources.client import PATIENCE
 from lung_attention.data.sources.resolve import (
@@ -71,13 +71,17 @@ def run_isolated(
     """
     config = load_config(PARAMS)
     datasets = profile_of(config, profile).datasets
+    asked = _with(profile, datasets, overrides)
     name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}"
     settings = [f"profile={profile}", f"datasets=[{','.join(datasets)}]"]
-    settings += _pins(config, profile, overrides)
+    settings += _pins(asked)
     settings += [_qualified(override, profile) for override in overrides]
+    settings += [f"tuned.{factor}=[{','.join(values)}]" for factor, values in asked.tuned]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for setting in settings:
         command += ["-S", setting]
+    for path in _found_settings(asked):
+        command += ["--copy-paths", str(path)]  # they may be new, and not yet in git
     command += targets
     print(f"profile {profile}: {' '.join(command[3:])}", flush=True)
     if subprocess.run(command, env=_environment() | dict(environment or {}), check=False).returncode:
@@ -130,6 +134,7 @@ def profile_lock(text: str, profile: str) -> str:
 def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Config:
     """params.yaml as the copy will read it."""
     values = {**read_values(PARAMS), "profile": profile, "datasets": list(datasets)}
+    values["tuned"] = dict(values["profiles"][profile]["tuned"])
     for override in overrides:
         key, _, value = _qualified(override, profile).partition("=")
         *path, last = key.split(".")
@@ -141,12 +146,37 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
                     f"--set {override!r}: {part} has nothing below it", remedy="look at params.yaml"
                 )
         place[last] = parse_value(value)
+    # What a narrower matrix leaves out is not tuned either.
+    covered = values if "grouped" in values["splits"] else {}
+    values["tuned"] = {
+        factor: [value for value in chosen if value in covered.get(factor, ())]
+        for factor, chosen in values["tuned"].items()
+    }
     return validate(values, PARAMS)
 
 
-def _pins(config: Config, name: str, overrides: Sequence[str]) -> list[str]:
+def _found_settings(config: Config) -> list[Path]:
+    """What `make search` left of each cell to be trained with its settings.
+
+    Raises:
+        UserError: A cell was not searched yet.
+    """
+    tuned, paths = config.tuned, Paths(config.profile)
+    found = []
+    for cell in tuned_cells(tuned.datasets, tuned.backbones, tuned.heads):
+        path = paths.search(cell.default)
+        if not path.exists():
+            raise UserError(
+                f"tuned: {path} is missing, the settings for {cell.default.name}",
+                remedy=f"make search DATASET={cell.dataset} BACKBONE={cell.backbone} "
+                f"HEAD={cell.default.head} PROFILE={config.profile}",
+            )
+        found.append(path)
+    return found
+
+
+def _pins(config: Config) -> list[str]:
     """Hashes of archives and weights, so that DVC sees when one is replaced; first fetches public ones."""
-    config = _with(name, config.profiles[name].datasets, overrides)
     profile = config.active
     archives_from, weights_from = profile.download.source, profile.backbone.source
     public = config.datasets if archives_from == "public" else []
@@ -173,7 +203,7 @@ def _qualified(override: str, profile: str) -> str:
     key, equals, _ = override.partition("=")
     if not equals:
         raise UserError(f"--set {override!r}: expected key=value", remedy="--set 'splits=[published]'")
-    top = ("datasets", "backbones", "heads", "splits", "profiles")
+    top = ("datasets", "backbones", "heads", "splits", "tuned", "profiles")
     return override if key.split(".")[0] in top else f"profiles.{profile}.{override}"
 
 

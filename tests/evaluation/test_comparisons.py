@@ -39,7 +39,7 @@ NO_EXPERIMENTS = pd.DataFrame(columns=["dataset", "backbone", "head", "split"])
 
 
 def compared(cells, **options):
-    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "stand_in": False} | options
+    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "tuned": {}, "stand_in": False} | options
     result = compare(cells, PUBLISHED, **options, **SETTINGS)
     return json.loads(json.dumps(result, allow_nan=False))
 
@@ -129,6 +129,22 @@ def test_reproduction(outcome):
     assert entries["iqoth", "mobilenetv2", "plain"]["published"]["n_right"] == 217
     missing = entries["lidc", "densenet121", "plain"]
     assert missing["verdict"] == "open" and missing["ours"] is None and missing["difference"] is None
+
+
+def test_a_tuned_cell_is_set_beside_the_same_cell_with_default_settings(outcome):
+    cells, without = outcome
+    cell = Cell("iqoth", "densenet121", "plain", "grouped")
+    result = compared(cells, tuned={cell.tuned: planted("iqoth", "grouped", 0.9, seed=1)})
+    (entry,) = result["tuned"]
+    assert (entry["dataset"], entry["backbone"], entry["head"]) == ("iqoth", "densenet121", "plain")
+    accuracy = entry["differences"]["accuracy"]
+    assert accuracy["default"] == pytest.approx(0.7, abs=0.01)
+    assert accuracy["tuned"] == pytest.approx(0.9, abs=0.01)
+    assert accuracy["low"] < accuracy["difference"] < accuracy["high"]
+    assert entry["test"] == "sign_flip"
+    # It is no cell of the design: nothing else knows of it.
+    assert {**result, "tuned": []} == {**compared(cells), "tuned": []}
+    assert without["tuned"] == []
 
 
 def test_headline(outcome):

@@ -72,9 +72,16 @@ def code_dependencies(stage: str) -> set[Path]:
     return files
 
 
+def script_of(stage: str) -> Path:
+    """The script that a stage runs."""
+    python, script, *_ = STAGES[stage]["cmd"].split()
+    assert python == "python"
+    return ROOT / script
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_exactly_what_it_imports(stage):
-    script = ROOT / "stages" / f"{stage}.py"
+    script = script_of(stage)
     expected = closure(script) | {script}
     named = code_dependencies(stage)
     relative = lambda files: sorted(str(file.relative_to(ROOT)) for file in files)  # noqa: E731
@@ -84,7 +91,7 @@ def test_a_stage_depends_on_exactly_what_it_imports(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reads_the_sections_it_names(stage):
-    code = (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+    code = script_of(stage).read_text(encoding="utf-8")
     read = set(re.findall(r"config\.active\.(\w+)", code)) | set(re.findall(r"\bprofile\.(\w+)", code))
     named = {
         key.removeprefix("profiles.${profile}.").split(".")[0]
@@ -98,18 +105,16 @@ def test_a_stage_reads_the_sections_it_names(stage):
 def test_the_paths_of_dvc_yaml_are_those_of_the_package():
     cell = Cell("iqoth", "densenet121", "attention", "grouped")
     paths = Paths("sample")
-    args = {"dataset": cell.dataset, "split": cell.split, "backbone": cell.backbone, "cell": cell}
     factors = {"profile": "sample", **vars(cell)}
     known = set()
     for name, method in vars(Paths).items():
-        if isinstance(method, property):
-            value = method.fget(paths)
-        elif callable(method) and not name.startswith("_"):
-            names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
-            value = method(paths, *(args[parameter] for parameter in names))
-        else:
-            continue
-        known.add(str(value))
+        for one in (cell, cell.tuned):
+            if isinstance(method, property):
+                known.add(str(method.fget(paths)))
+            elif callable(method) and not name.startswith("_"):
+                names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+                args = {**vars(one), "cell": one}
+                known.add(str(method(paths, *(args[parameter] for parameter in names))))
     known |= {f"{paths.results}/cells", f"{paths.results}/audit", f"{paths.results}/baselines"}
     known.add(EXPERIMENTS.as_posix())
     known |= {f"{paths.artifacts}/{folder}" for folder in ("archives", "manifests", "splits")} | {"data"}
@@ -123,6 +128,20 @@ def test_the_paths_of_dvc_yaml_are_those_of_the_package():
             assert text in known or text.startswith(("src/", "stages/")), text
 
 
+def test_what_is_tuned_is_trained_and_scored_like_every_cell():
+    """The same script scores it, and what depends on all cells sees a change of it."""
+    assert script_of("evaluate_tuned") == script_of("evaluate")
+    for stage in ("train_tuned", "evaluate_tuned"):
+        for factor, reference in STAGES[stage]["matrix"].items():
+            assert reference == f"${{tuned.{factor}s}}"
+    tuned = Cell("iqoth", "densenet121", "attention", "grouped").tuned
+    assert tuned.name == "iqoth-densenet121-attention_tuned-grouped"
+    assert tuned.stage == "train_tuned@iqoth-densenet121-attention"
+    for stage in ("compare", "report"):
+        assert "results/${profile}/cells" in STAGES[stage]["deps"]
+        assert "tuned" in STAGES[stage]["params"]
+
+
 def test_the_matrix_covers_what_params_yaml_says():
     config = load_config(ROOT / PARAMS)
     assert set(STAGES["train"]["matrix"]) == {"dataset", "backbone", "head", "split"}
@@ -132,9 +151,9 @@ def test_the_matrix_covers_what_params_yaml_says():
 
 
 def test_stages_without_tensorflow_import_none():
-    allowed = {"backbone", "preprocess", "train"}
+    allowed = {"backbone", "preprocess", "train", "train_tuned"}
     for stage in set(STAGES) - allowed:
-        files = closure(ROOT / "stages" / f"{stage}.py")
+        files = closure(script_of(stage))
         for file in files:
             text = file.read_text(encoding="utf-8")
             assert not re.search(r"^\s*(import|from) (keras|tensorflow)\b", text, re.MULTILINE), (stage, file)

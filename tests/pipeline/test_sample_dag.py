@@ -181,3 +181,39 @@ def test_the_steps_of_ci_pass_in_their_order(copy, tmp_path):
     assert json.loads((copy / "gate.json").read_text(encoding="utf-8"))
     assert run(copy, "git", "status", "--porcelain").stdout == ""
     assert run(copy, "git", "worktree", "list").stdout.count("\n") == 1
+
+
+def test_what_a_search_finds_is_kept_and_trained_with(copy):
+    """Last of all, since it changes params.yaml."""
+    cell = Cell("iqoth", "mobilenetv2", "attention", "grouped")
+    before = run(copy, "git", "status", "--porcelain").stdout
+    run(
+        copy, "lung-attention", "search", "--profile", "sample", "--dataset", cell.dataset,
+        "--backbone", cell.backbone, "--head", cell.head, "--set", "search.trials=2",
+    )  # fmt: skip
+    assert run(copy, "git", "status", "--porcelain", "-uall").stdout.splitlines() == [
+        *before.splitlines(), f"?? {PATHS.search(cell)}"
+    ]  # fmt: skip
+    found = json.loads((copy / PATHS.search(cell)).read_text(encoding="utf-8"))
+    assert set(found["studies"]) == {"fold-0", "fold-1", "all"}
+    for study in found["studies"].values():
+        assert study["trials"]["complete"] + study["trials"]["pruned"] == 2
+
+    params = (copy / PARAMS).read_text(encoding="utf-8")
+    old = "\ntuned: {datasets: [], backbones: [], heads: []}\n"
+    assert old in params
+    new = f"\ntuned: {{datasets: [{cell.dataset}], backbones: [{cell.backbone}], heads: [{cell.head}]}}\n"
+    (copy / PARAMS).write_text(params.replace(old, new), encoding="utf-8")
+    said = run(copy, "dvc", "repro").stdout
+    stages = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
+    assert stages == [cell.tuned.stage, f"evaluate_tuned@{cell.unsplit}", "compare", "report"]
+    scores = metrics(copy, cell.tuned)
+    folds = {key.split(".")[0]: value for key, value in scores["params"].items() if key.endswith(".epochs")}
+    assert folds == {name: study["settings"]["epochs"] for name, study in found["studies"].items()}
+    comparisons = json.loads((copy / PATHS.comparisons).read_text(encoding="utf-8"))
+    (entry,) = comparisons["tuned"]
+    assert entry["differences"]["accuracy"]["tuned"] == pytest.approx(scores["accuracy"])
+    assert entry["differences"]["accuracy"]["default"] == pytest.approx(metrics(copy, cell)["accuracy"])
+    assert "Courses of the studies" in (copy / PATHS.report_html).read_text(encoding="utf-8")
+    said = run(copy, "lung-attention", "track").stdout
+    assert f"{cell.tuned.name}: run " in said

@@ -8,6 +8,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_results import fake_project
 
+from lung_attention.cells import Cell
+
+TUNED = Cell("lidc_nodules", "densenet121", "plain", "grouped")
+
 
 @pytest.fixture(scope="session")
 def complete(tmp_path_factory):
@@ -24,6 +28,7 @@ def real(tmp_path_factory):
         datasets=["iqoth", "lidc_nodules"],
         backbones=["densenet121"],
         without=["iqoth-densenet121-attention-grouped"],
+        tuned=TUNED,
     )
 
 

@@ -52,6 +52,7 @@ def fake_project(
     splits: list[str] | None = None,
     backbones: list[str] | None = None,
     without: list[str] = (),
+    tuned: Cell | None = None,
     extras: bool = True,
 ) -> Project:
     """Writes params.yaml and the results of a profile; `extras` are all but the cells."""
@@ -61,6 +62,9 @@ def fake_project(
     values["splits"] = splits or ["published", "grouped"]
     values["backbones"] = backbones or ["mobilenetv2", "densenet121"]
     values["heads"] = ["plain", "attention"]
+    if tuned is not None:
+        factors = ("dataset", "backbone", "head")
+        values["tuned"] = {f"{factor}s": [getattr(tuned, factor)] for factor in factors}
     (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     config, paths = load_config(root / "params.yaml"), Paths(profile)
     rng = np.random.default_rng(1)
@@ -72,6 +76,11 @@ def fake_project(
             table = predictions(cell.dataset, cell.split, seeds=seeds, skill=skill, rng=rng)
             tables[cell] = table
             _write_cell(root, paths, cell, table)
+    found = {}
+    if tuned is not None:
+        found[tuned.tuned] = predictions(tuned.dataset, "grouped", seeds=(0,), skill=3, rng=rng)
+        _write_cell(root, paths, tuned.tuned, found[tuned.tuned])
+        write_json(root / paths.search(tuned), search_record(tuned))
     if extras:
         baselines = {
             (dataset, split): _write_baselines(root, paths, dataset, split, rng)
@@ -84,6 +93,7 @@ def fake_project(
             load_published().results,
             baselines=baselines,
             experiments=experiments,
+            tuned=found,
             stand_in=bool(config.active.stand_ins),
             **RESAMPLING,
         )
@@ -92,6 +102,31 @@ def fake_project(
             write_json(root / paths.audit(dataset), audit_record(dataset, config.splits))
             _write_archive(root, paths, dataset, rng)
     return Project(root, config, paths)
+
+
+def search_record(cell):
+    """What a search of five outer folds leaves, made up."""
+    default = {"epochs": 100, "batch_size": 32, "jit_compile": True, "pooling": "flatten",
+               "hidden_units": [256, 32], "dropout": 0.0, "l2": 0.0, "attention_maps": 16,
+               "attention_gamma": 0.01, "attention_activation": "relu", "learning_rate": 0.0001}  # fmt: skip
+    rng = np.random.default_rng(3)
+    studies = {}
+    for number, name in enumerate([*(f"fold-{fold}" for fold in range(5)), "all"]):
+        values = np.concatenate([[1.4], rng.lognormal(-0.2, 0.6, size=39)])
+        states = np.where(rng.random(40) < 0.5, "complete", "pruned")
+        states[0] = "complete"
+        complete = np.flatnonzero(states == "complete")
+        best = int(complete[values[complete].argmin()])
+        studies[name] = {
+            "settings": {**default, "learning_rate": 0.000231 * (number + 1), "hidden_units": [64]},
+            "best_value": float(values[best]), "best_trial": best, "default_value": 1.4,
+            "trials": {"complete": len(complete), "pruned": 40 - len(complete), "error": 0, "repeated": 1},
+            "seconds": 1234.5,
+            "importances": {"learning_rate": 0.6, "epochs": 0.3, "attention_gamma": 0.1},
+            "history": [[k, str(states[k]), float(values[k])] for k in range(40)],
+        }  # fmt: skip
+    about = {"dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head}
+    return {**about, "default": default, "search": {"trials": 40}, "studies": studies}
 
 
 def predictions(dataset, split, *, seeds, skill, rng):

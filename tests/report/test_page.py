@@ -233,3 +233,34 @@ def test_texts_are_escaped_but_for_code_strength_and_links():
         '<a href="https://doi.org/10.1/x">https://doi.org/10.1/x</a>. '
         '(<a href="https://x.org/y">https://x.org/y</a>)'
     )
+
+
+def test_the_appendix_sets_tuned_beside_default_whatever_it_says(real, real_report):
+    text = _section(render_markdown(real_report), "Appendix: settings found by a search")
+    results = load_results(real.config, real.root)
+    (entry,) = results.comparisons["tuned"]
+    accuracy = entry["differences"]["accuracy"]
+    row = _row(text, "LIDC-IDRI, nodule crops, DenseNet121")
+    assert row[1:4] == ["plain", f"{100 * accuracy['default']:.2f} %", f"{100 * accuracy['tuned']:.2f} %"]
+    assert row[4].startswith(f"{100 * accuracy['difference']:+.1f}".replace("-", "−"))
+    assert _row(text, "learning rate")[1:] == ["0.0001", *(f"{0.000231 * k:.3g}" for k in range(1, 7))]
+    assert _row(text, "hidden units")[1:] == ["256, 32", *["64"] * 6]
+    assert "attention maps" not in text, "a plain head has none"
+    study = results.searches[results.tuned_cells[0]]["studies"]["fold-3"]
+    assert _row(text, "fold-3")[1:3] == [str(study["trials"]["complete"]), str(study["trials"]["pruned"])]
+    assert "*Picture in [report.html](report.html): Left: complete trials" in text
+    assert render_html(real_report).count("Courses of the studies of") == 1
+
+
+def test_a_search_that_is_not_there_is_named(real):
+    results = load_results(real.config, real.root)
+    without = dataclasses.replace(results, searches={}, comparisons={**results.comparisons, "tuned": []})
+    report = build_report(without, draw_cell=lambda cell: None, read_images=lambda dataset: None)
+    text = _section(render_markdown(report), "Appendix: settings found by a search")
+    assert text.count("*Missing:") == 2
+
+
+def test_a_report_without_searches_says_so(complete_report):
+    text = _section(render_markdown(complete_report), "Appendix: settings found by a search")
+    assert "No cell of this run" in text
+    assert "|" not in text

@@ -12,20 +12,12 @@ from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
 from lung_attention.errors import UserError
 from lung_attention.fits import fit_cell
 from lung_attention.search import nested
-from lung_attention.search.nested import (
-    Searched,
-    best_settings,
-    fit_tuned,
-    fold_name,
-    label_numbers,
-    outer_parts,
-    search_cell,
-    search_part,
-)
+from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.workers import open_workers
 from lung_attention.splits.protocol import REFIT
+from lung_attention.tuned import fit_tuned, fold_name, found_settings, label_numbers, outer_parts
 
 SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
 
@@ -188,15 +180,14 @@ def test_default_settings_give_the_predictions_of_the_default_cell():
         learning_rate=DEFAULT.learning_rate, seeds=[0, 1], on_epoch=nothing,
     )  # fmt: skip
     settings = {fold.number: DEFAULT for fold in outer_parts(table)}
-    head, tuned = fit_tuned(
-        features, table, CLASSES, settings, attention=True, seeds=[0, 1], on_epoch=nothing
-    )
+    fitted = fit_tuned(features, table, CLASSES, settings, attention=True, seeds=[0, 1], on_epoch=nothing)
+    tuned = fitted.predictions
     columns = list(cell.predictions.columns)
     np.testing.assert_allclose(
         tuned[columns[4:]].to_numpy(), cell.predictions[columns[4:]].to_numpy(), atol=1e-6
     )
     assert tuned[columns[:4]].equals(cell.predictions[columns[:4]])
-    for ours, theirs in zip(head.get_weights(), cell.head.get_weights(), strict=True):
+    for ours, theirs in zip(fitted.head.get_weights(), cell.head.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
@@ -205,19 +196,33 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     lazy = type(DEFAULT)(DEFAULT.recipe, 1e-30)
     settings = {0: DEFAULT, 1: lazy, REFIT: changed(DEFAULT, hidden_units=[2, 2])}
     fits = []
-    head, tuned = fit_tuned(
+    fitted = fit_tuned(
         features, table, CLASSES, settings, attention=False, seeds=[0],
         on_epoch=lambda seed, fold, epoch, values: fits.append((fold, epoch)),
     )  # fmt: skip
+    tuned = fitted.predictions
     assert sorted(tuned["image"]) == sorted(table["image"])
     assert fits == [(0, 1), (0, 2), (1, 1), (1, 2), (REFIT, 1), (REFIT, 2)]
+    curves = fitted.history
+    assert list(zip(curves["fold"], curves["epoch"], strict=True)) == fits
+    assert curves["loss"].notna().all()
+    assert curves["val_loss"].isna().all(), "a test part was watched"
     both = fit_tuned(
         features, table, CLASSES, {**settings, 1: DEFAULT}, attention=False, seeds=[0], on_epoch=nothing
-    )[1]
+    ).predictions
     same = (tuned["probability_normal"] == both["probability_normal"]).to_numpy()
     assert same[tuned["fold"] == 0].all()
     assert not same[tuned["fold"] == 1].any()
-    assert [layer.units for layer in head.layers if hasattr(layer, "units")] == [2, 2, 2]
+    assert [layer.units for layer in fitted.head.layers if hasattr(layer, "units")] == [2, 2, 2]
+
+
+def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy):
+    table = toy()[1]
+    result = searched_toy[1]
+    settings = found_settings(result, table)
+    assert list(settings) == [0, 1, REFIT]
+    for fold, of_fold in settings.items():
+        assert of_fold.as_json() == result["studies"][fold_name(fold)]["settings"]
 
 
 def test_the_hash_of_a_study_counts_what_its_values_depend_on(tmp_path):

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.measured import Bootstrap
+from lung_attention.evaluation.tuning import SCORES, compare_with_default
 from lung_attention.plots.search import parameter_importances, search_history
 from lung_attention.plots.search_figure import search_figure
-from lung_attention.search.comparison import SCORES, compare_with_default
 
 CLASSES = ("malignant", "benign")  # of lidc_nodules, in label order
 BOOTSTRAP = Bootstrap(resamples=300, confidence=0.95, bins=5, seed=0)

@@ -19,7 +19,27 @@ from lung_attention.config.stages import (
     Splitting,
     Training,
 )
-from lung_attention.config.values import Backbone, DatasetId, Distinct, Fraction, Head, Section, Split
+from lung_attention.config.values import (
+    Backbone,
+    DatasetId,
+    Distinct,
+    Fraction,
+    Head,
+    Section,
+    Split,
+    Unique,
+)
+
+
+class Tuned(Section):
+    """The cells of the grouped split that are also trained with settings that `make search` found.
+
+    Every combination counts; an empty list means none.
+    """
+
+    datasets: Unique[DatasetId]
+    backbones: Unique[Backbone]
+    heads: Unique[Head]
 
 
 class Profile(Section):
@@ -28,11 +48,13 @@ class Profile(Section):
     Attributes:
         stand_ins: Sentences that name what is not the real thing, shown wherever the figures appear.
         datasets: The datasets this profile has a source for.
+        tuned: What `make repro PROFILE=…` trains with found settings, too, where the matrix covers it.
         tolerance: How far scores may differ from committed ones of another CPU, in fractions of 1.
     """
 
     stand_ins: list[str]
     datasets: Distinct[DatasetId]
+    tuned: Tuned
     tolerance: Fraction
     download: Download
     rebuild: Rebuild
@@ -68,6 +90,7 @@ class Config(Section):
     backbones: Distinct[Backbone]
     heads: Distinct[Head]
     splits: Distinct[Split]
+    tuned: Tuned
     profiles: dict[str, Profile]
 
     @model_validator(mode="after")
@@ -86,6 +109,11 @@ class Config(Section):
                     )
         if unknown := set(self.backbones) - set(self.active.backbone.pins):
             raise ValueError(f"backbones: profile {self.profile!r} has no settings for {sorted(unknown)}")
+        for factor, values in self.tuned:
+            if uncovered := [value for value in values if value not in getattr(self, factor)]:
+                raise ValueError(f"tuned.{factor}: the matrix has no {uncovered}")
+        if self.tuned.datasets and "grouped" not in self.splits:
+            raise ValueError("tuned: searches are nested in the grouped split, which splits does not name")
         missing = [name for name in self.datasets if name not in self.active.datasets]
         if missing:
             raise ValueError(

@@ -26,6 +26,7 @@ def _all_different(values: list[T]) -> list[T]:
 
 
 # A design names each of its factors' values once; a seed given twice would count its images twice.
+Unique = Annotated[list[T], AfterValidator(_all_different)]
 Distinct = Annotated[list[T], Field(min_length=1), AfterValidator(_all_different)]
 
 DatasetId = Annotated[str, AfterValidator(_known_dataset)]

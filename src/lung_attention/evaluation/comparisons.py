@@ -18,6 +18,8 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
   high, n_test, n_groups, seeds, seed_sd}` or null, `difference`, `low`, `high` (ours − published; null where
   not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in),
   `experiments` (where ours is off: what runs with one setting changed say, see `explanations`).
+- `tuned`: an entry for each cell trained with settings that a search found. `dataset`, `backbone`, `head` (of
+  the default cell), and what `tuning.compare_with_default` gives: tuned − default on the grouped split.
 - `headline`: three pairs of `question` and `answer` in plain words.
 """
 
@@ -33,6 +35,7 @@ from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
 from lung_attention.evaluation.measured import Bootstrap, Measured, figures
 from lung_attention.evaluation.paired import difference_intervals, holm, mcnemar, right_differences, sign_flip
+from lung_attention.evaluation.tuning import compare_with_default
 from lung_attention.evaluation.verdicts import (
     OPEN,
     STAND_IN,
@@ -52,6 +55,7 @@ def compare(
     *,
     baselines: Mapping[tuple[str, str], pd.DataFrame],
     experiments: pd.DataFrame,
+    tuned: Mapping[Cell, pd.DataFrame],
     stand_in: bool,
     resamples: int,
     confidence: float,
@@ -66,6 +70,7 @@ def compare(
         baselines: For each dataset and split the predictions of the trivial baselines, with a column
             `baseline`, groups as in `cells`. May be empty.
         experiments: Runs of this profile with one setting changed, see `explanations`. May be empty.
+        tuned: The predictions of tuned cells; the default cell of each is among `cells`. May be empty.
         stand_in: Whether images or backbones are stand-ins.
         resamples: Bootstrap resamples.
         confidence: Of intervals and verdicts, such as 0.95.
@@ -102,6 +107,15 @@ def compare(
         "attention_vs_plain": attention,
         "leakage": leakage,
         "reproduction": reproductions,
+        "tuned": [
+            {
+                "dataset": cell.dataset,
+                "backbone": cell.backbone,
+                "head": cell.default.head,
+                **compare_with_default(table, cells[cell.default], cell.dataset, bootstrap),
+            }
+            for cell, table in tuned.items()
+        ],
         "headline": headline(attention, leakage, reproductions, stand_in=stand_in, titles=titles),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lung_attention.cells import PARAMS, Cell, Paths, design
+from lung_attention.cells import PARAMS, Cell, Paths, design, tuned_cells
 from lung_attention.config import Config, Gating, load_config
 from lung_attention.errors import UserError
 from lung_attention.gate.compare import Chance
@@ -88,4 +88,5 @@ def _candidate_cells(config: Config, paths: Paths) -> list[Cell]:
     if paths.profile != config.profile:
         return cells
     designed = set(design(config.datasets, config.backbones, config.heads, config.splits))
+    designed |= set(tuned_cells(config.tuned.datasets, config.tuned.backbones, config.tuned.heads))
     return [cell for cell in cells if cell in designed]

@@ -1,4 +1,4 @@
-"""The figure of one search, for its file and the report's appendix."""
+"""The figure of one search, for the report's appendix."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lung_attention.cells import Cell, Paths, design
+from lung_attention.cells import Cell, Paths, design, tuned_cells
 from lung_attention.config import Config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.files import read_json, read_table
@@ -36,6 +36,7 @@ class Results:
         comparisons: `comparisons.json`, None where it is missing.
         audits: The audit of each dataset that has one.
         baselines: The scores of the trivial baselines of each dataset and split that has them.
+        searches: What the search of each tuned cell found, where it is there.
     """
 
     config: Config
@@ -44,12 +45,19 @@ class Results:
     comparisons: Json | None
     audits: Mapping[str, Json]
     baselines: Mapping[tuple[str, str], Json]
+    searches: Mapping[Cell, Json]
 
     @property
     def cells(self) -> list[Cell]:
         """The cells of the design, there or not."""
         config = self.config
         return list(design(config.datasets, config.backbones, config.heads, config.splits))
+
+    @property
+    def tuned_cells(self) -> list[Cell]:
+        """The cells that are to be trained with found settings, too."""
+        tuned = self.config.tuned
+        return tuned_cells(tuned.datasets, tuned.backbones, tuned.heads)
 
     @property
     def missing(self) -> list[str]:
@@ -109,6 +117,8 @@ def load_results(config: Config, root: Path) -> Results:
         for dataset in config.datasets
         for split in config.splits
     }
+    tuned = tuned_cells(config.tuned.datasets, config.tuned.backbones, config.tuned.heads)
+    searches = {cell: _json(root / paths.search(cell.default)) for cell in tuned}
     return Results(
         config=config,
         published=load_published(),
@@ -116,6 +126,7 @@ def load_results(config: Config, root: Path) -> Results:
         comparisons=_json(root / paths.comparisons),
         audits={dataset: value for dataset, value in audits.items() if value is not None},
         baselines={key: value for key, value in baselines.items() if value is not None},
+        searches={cell: value for cell, value in searches.items() if value is not None},
     )
 
 

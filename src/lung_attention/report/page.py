@@ -20,6 +20,7 @@ from lung_attention.report.freshness import FRESHNESS
 from lung_attention.report.notes import licences, methods, what_was_run
 from lung_attention.report.regions import region
 from lung_attention.report.reproduction import claims, confusion_section, six_results
+from lung_attention.report.tuning import tuning_section
 
 _CODE = re.compile(r"`([^`]+)`")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
@@ -82,6 +83,7 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
             sample_section(results, read_images),
             methods(results),
             licences(results),
+            tuning_section(results),
         ],
     )
 

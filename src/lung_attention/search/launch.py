@@ -17,12 +17,11 @@ _STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"
 _PIPELINE = "search/dvc.yaml"
 
 
-def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: str | None) -> list[Path]:
+def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: str | None) -> Path:
     """Searches a cell, or goes on with its search, and brings what was found into the work tree.
 
-    Everything runs in an isolated copy, as in `lung-attention repro`; a default cell that was not trained yet
-    is trained there, too, since tuned is set beside it. The studies are kept outside of it, so
-    that a killed search goes on where it was.
+    Everything runs in an isolated copy, as in `lung-attention repro`, but the studies, which are kept outside
+    of it, so that a killed search goes on where it was.
 
     Args:
         profile: A profile of params.yaml.
@@ -31,7 +30,7 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
         storage: The address of a database; None for a journal in the work tree.
 
     Returns:
-        The files brought into the work tree.
+        The file with the settings found, in the work tree.
 
     Raises:
         UserError: Profile, dataset or backbone is unknown, a source is missing, or a stage failed.
@@ -49,26 +48,16 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
                 remedy=f"make search {factor.upper()}={values[0]} …",
             )
     paths = Paths(profile)
-    narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]"]
+    narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]", "tuned.datasets=[]"]
     journal = paths.studies(cell).absolute()
     journal.parent.mkdir(parents=True, exist_ok=True)
     reference = run_isolated(
         profile,
         [*narrowed, *overrides],
-        targets=[f"{_PIPELINE}:tuned@{cell.unsplit}"],
+        targets=[f"{_PIPELINE}:search@{cell.unsplit}"],
         environment={_STORAGE_VARIABLE: storage or str(journal)},
     )
-    return _bring_back(reference, paths, cell)
-
-
-def _bring_back(reference: str, paths: Paths, cell: Cell) -> list[Path]:
-    found = [
-        paths.search(cell),
-        paths.tuned_predictions(cell),
-        paths.tuned_comparison(cell),
-        paths.search_figure(cell),
-    ]
-    for path in found:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, kept_file(reference, path))
-    return found
+    path = paths.search(cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, kept_file(reference, paths.found(cell)))
+    return path

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import pandas as pd
 from optuna import Study
@@ -15,14 +14,14 @@ from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
-from lung_attention.fits import fit_seed
-from lung_attention.search.objective import Part, build_objective, new_head, part_of
+from lung_attention.search.objective import Part, build_objective, part_of
 from lung_attention.search.sampler import RankedSampler
-from lung_attention.search.space import Settings, parameters_of, suggest
+from lung_attention.search.space import parameters_of, suggest
 from lung_attention.search.study import TrialReport, run_study
 from lung_attention.search.workers import Workers
-from lung_attention.splits.protocol import REFIT, Fold, folds, refit
-from lung_attention.training import Features, Labels, compile_head, fit_head, predict
+from lung_attention.settings import Settings
+from lung_attention.training import Features
+from lung_attention.tuned import label_numbers, outer_parts
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,6 @@ class Searched:
     attention: bool
     default: Settings
     search: Search
-
-
-def fold_name(fold: int) -> str:
-    """The name of a fold's study: `fold-0`, or `all` for the one on all rows."""
-    return "all" if fold == REFIT else f"fold-{fold}"
-
-
-def outer_parts(table: pd.DataFrame) -> list[Fold]:
-    """The studies of a grouped split: its folds, and all rows."""
-    return [*folds(table), refit(table)]
 
 
 def search_part(
@@ -142,71 +131,3 @@ def best_settings(study: Study, searched: Searched) -> Settings:
     """The settings of a study's best trial."""
     trial = FixedTrial(study.best_params)
     return suggest(trial, searched.search.space, searched.default, attention=searched.attention)
-
-
-def fit_tuned(
-    features: Features,
-    table: pd.DataFrame,
-    classes: Sequence[str],
-    settings: Mapping[int, Settings],
-    *,
-    attention: bool,
-    seeds: Sequence[int],
-    on_epoch: Callable[[int, int, int, dict[str, float]], None],
-) -> tuple[keras.Model, pd.DataFrame]:
-    """Fits each outer training part with the settings found on it, and predicts its test part, once.
-
-    Seeds give the same weights and batches as in `lung_attention.fits.fit_cell`, so that tuned and default
-    predictions differ by the settings alone.
-
-    Args:
-        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
-        table: A grouped split table.
-        classes: Class names in label order.
-        settings: Of each fold, and of the refit on all rows.
-        attention: Whether the head has the soft attention.
-        seeds: One complete set of fits each; the refit takes the first.
-        on_epoch: Receives seed, fold, epoch and the epoch's values.
-
-    Returns:
-        The head fitted on all rows, and the predictions: image, label, fold, seed and one probability a
-        class, each image once a seed.
-    """
-    labels = label_numbers(table, classes)
-    everything = Part(features, labels, table["group"].to_numpy(dtype=str), len(classes))
-
-    def fit(seed: int, fold: Fold) -> keras.Model:
-        of_fold = settings[fold.number]
-        number = fit_seed(seed, fold.number)
-        head = new_head(everything, of_fold, attention=attention, seed=number)
-        compile_head(head, learning_rate=of_fold.learning_rate, jit_compile=of_fold.recipe.jit_compile)
-        fit_head(
-            head,
-            features,
-            labels,
-            train=fold.train,
-            watched=np.array([], dtype=np.int64),
-            epochs=of_fold.recipe.epochs,
-            batch_size=of_fold.recipe.batch_size,
-            seed=number,
-            on_epoch=lambda epoch, values: on_epoch(seed, fold.number, epoch, values),
-        )
-        return head
-
-    predicted = []
-    for seed in seeds:
-        for fold in folds(table):
-            head = fit(seed, fold)
-            part = table.iloc[fold.test][["image", "label", "fold"]].assign(seed=seed)
-            batch_size = settings[fold.number].recipe.batch_size
-            probabilities = predict(head, features, fold.test, batch_size=batch_size)
-            for number, name in enumerate(classes):
-                part[f"probability_{name}"] = probabilities[:, number]
-            predicted.append(part)
-            keras.backend.clear_session()
-    return fit(seeds[0], refit(table)), pd.concat(predicted, ignore_index=True)
-
-
-def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> Labels:
-    """The class number of each row."""
-    return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)

@@ -15,9 +15,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lung_attention.config import Search
 from lung_attention.errors import UserError
 from lung_attention.fits import fit_seed
-from lung_attention.models.heads import build_head
-from lung_attention.search.space import Settings, suggest
+from lung_attention.search.space import suggest
+from lung_attention.settings import Settings
 from lung_attention.training import Features, Labels, Rows, compile_head, fit_head, restart
+from lung_attention.tuned import new_head
 
 InnerFold = tuple[Rows, Rows]
 
@@ -82,24 +83,6 @@ def inner_folds(part: Part, *, folds: int, seed: int) -> list[InnerFold]:
     ]
 
 
-def new_head(part: Part, settings: Settings, *, attention: bool, seed: int) -> keras.Model:
-    """Builds the head of some settings, not compiled."""
-    recipe = settings.recipe
-    return build_head(
-        part.features.shape[1:],
-        part.n_classes,
-        attention=attention,
-        hidden_units=recipe.hidden_units,
-        attention_maps=recipe.attention_maps,
-        attention_gamma=recipe.attention_gamma,
-        attention_activation=recipe.attention_activation,
-        pooling=recipe.pooling,
-        dropout=recipe.dropout,
-        l2=recipe.l2,
-        seed=seed,
-    )
-
-
 def inner_loss(
     part: Part,
     settings: Settings,
@@ -127,13 +110,13 @@ def inner_loss(
     Returns:
         The mean cross-entropy of all rows, each validated once, after the last epoch.
     """
-    recipe = settings.recipe
-    head = new_head(part, settings, attention=attention, seed=seed)
+    recipe, shape = settings.recipe, part.features.shape[1:]
+    head = new_head(shape, part.n_classes, settings, attention=attention, seed=seed)
     compile_head(head, learning_rate=settings.learning_rate, jit_compile=jit_compile)
     total, count = 0.0, 0
     for number, (train, validation) in enumerate(folds):
         own_seed = fit_seed(seed, number)
-        fresh = new_head(part, settings, attention=attention, seed=own_seed)
+        fresh = new_head(shape, part.n_classes, settings, attention=attention, seed=own_seed)
         restart(head, fresh, learning_rate=settings.learning_rate)
         losses: list[float] = []
 

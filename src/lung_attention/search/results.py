@@ -15,10 +15,11 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
 from lung_attention.pipeline import inputs_digest
-from lung_attention.search.nested import Searched, best_settings, fold_name
+from lung_attention.search.nested import Searched, best_settings
 from lung_attention.search.sampler import rank
 from lung_attention.search.study import FINISHED, seconds_spent
 from lung_attention.search.workers import ERROR, was_cut_off
+from lung_attention.tuned import fold_name
 
 Json = dict[str, Any]
 
@@ -32,6 +33,7 @@ _CODE = (
     "search/sampler.py",
     "search/space.py",
     "training.py",
+    "tuned.py",
 )
 
 

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import BaseTrial
 
 from lung_attention.config import Range, Recipe, SearchSpace
 from lung_attention.errors import UserError
+from lung_attention.settings import Settings
 
 Parameters = dict[str, Any]
 
 _ATTENTION = ("attention_maps", "attention_gamma", "attention_activation")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a fit of a head needs.
-
-    Attributes:
-        recipe: How the head is built and fitted.
-        learning_rate: Of Adam.
-    """
-
-    recipe: Recipe
-    learning_rate: float
-
-    def as_json(self) -> Parameters:
-        """The settings as plain values, the recipe's beside the learning rate."""
-        return {**self.recipe.model_dump(), "learning_rate": self.learning_rate}
-
-
-def settings_from_json(values: Mapping[str, Any]) -> Settings:
-    """Reads what `Settings.as_json` wrote."""
-    recipe = {key: value for key, value in values.items() if key != "learning_rate"}
-    return Settings(Recipe.model_validate(recipe), float(values["learning_rate"]))
 
 
 def suggest(trial: BaseTrial, space: SearchSpace, default: Settings, *, attention: bool) -> Settings:

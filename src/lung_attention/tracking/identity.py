@@ -24,7 +24,7 @@ class RunIdentity:
         inputs: SHA-256 (64 hexadecimal digits) over everything the training reads.
         dataset: Dataset id.
         backbone: Backbone name.
-        head: `plain` or `attention`.
+        head: `plain` or `attention`, with `_tuned` where a search found the settings.
         split: `published` or `grouped`.
     """
 
@@ -52,7 +52,7 @@ class RunIdentity:
         MLflow picks one of a few by the run's id, so that two of six often look alike. Here the hue tells
         the dataset and head, the lightness the backbone, the saturation the split.
         """
-        hue = _place(self.dataset, list(DATASETS)) + 0.4 * (self.head == "attention")
+        hue = _place(self.dataset, list(DATASETS)) + 0.4 * self.head.startswith("attention")
         lightness = (0.3, 0.6, 0.45)[_place(self.backbone, _BACKBONES)]
         saturation = 0.4 if self.split == "grouped" else 0.85
         rgb = colorsys.hls_to_rgb(hue / (len(DATASETS) + 1), lightness, saturation)

@@ -24,9 +24,9 @@ def compare_with_default(
         bootstrap: How groups are resampled, the same for both.
 
     Returns:
-        `n_test`, `n_groups`, `seeds` (of tuned and default), `confidence`; `test` (sign-flip over groups,
-        exact), `tuned_better` and `default_better` (groups), `p_value`; and for each of `SCORES`
-        `{tuned, default, difference, low, high}`, the difference tuned − default with its paired interval.
+        `n_test`, `n_groups`, `seeds` (of tuned and default); `test` (sign-flip over groups, exact),
+        `tuned_better` and `default_better` (groups), `p_value`; and for each of `SCORES` `{tuned, default,
+        difference, low, high}`, the difference tuned − default with its paired interval.
 
     Raises:
         UserError: Both are not on the same images.
@@ -45,7 +45,6 @@ def compare_with_default(
         "n_test": len(a.predictions.images),
         "n_groups": n_units,
         "seeds": {"tuned": len(a.predictions.seeds), "default": len(b.predictions.seeds)},
-        "confidence": bootstrap.confidence,
         "test": test.name,
         "tuned_better": test.better,
         "default_better": test.worse,
