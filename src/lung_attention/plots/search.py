@@ -50,7 +50,8 @@ def search_history(
     ax.set_xlabel("trial")
     ax.set_ylabel(what)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(fontsize=8, frameon=False)
+    # Above the axes: points lie everywhere within.
+    ax.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return tidy(ax)
 
 

@@ -55,7 +55,7 @@ def tuning_section(results: Results) -> Section:
             ]
         )
         scores = ("balanced_accuracy", "mcc", "auroc_ovr", "log_loss")
-        others.append([*name, *(change(differences[score]) for score in scores)])
+        others.append([", ".join(name), *(change(differences[score]) for score in scores)])
     if rows:
         blocks.append(
             Table(
@@ -71,8 +71,8 @@ def tuning_section(results: Results) -> Section:
         blocks.append(
             Table(
                 "Tuned minus default for other scores (a negative difference of the loss is an improvement)",
-                ("dataset, backbone", "head", "balanced accuracy", "MCC", "AUROC, one vs rest", "loss"),
-                "llrrrr",
+                ("dataset, backbone, head", "balanced accuracy", "MCC", "AUROC, one vs rest", "loss"),
+                "lrrrr",
                 others,
             )
         )
