@@ -3,7 +3,7 @@
 #   EXTRAS=gpu          TensorFlow with CUDA
 .DEFAULT_GOAL := help
 .PHONY: help env repro search up-to-date check-lock sample report readme summary reference machine cache \
-	results-pull-request gate gate-committed gate-simulation test lint types pytest mlflow-ui lock
+	results-pull-request gate gate-committed gate-simulation test lint types pytest benchmark mlflow-ui lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -101,6 +101,9 @@ types: env ## mypy
 
 pytest: env ## the tests; ARGS="tests/models -k alpha" for some of them
 	$(BIN)/pytest $(ARGS)
+
+benchmark: env ## measure speed and memory, and write them into docs/speed.md
+	$(BIN)/lung-attention benchmark
 
 mlflow-ui: env ## look at the runs, on http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"

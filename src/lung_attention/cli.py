@@ -122,6 +122,10 @@ def build_parser() -> argparse.ArgumentParser:
     simulation.add_argument("--repeats", type=int, default=200, help="re-runs with each planted loss")
     simulation.add_argument("--page", type=Path, default=Path("docs/gate.md"), metavar="FILE")
     simulation.set_defaults(run=commands.gate_simulation)
+
+    benchmark = added.add_parser("benchmark", help="measure speed and memory, and write them into their page")
+    benchmark.add_argument("--page", type=Path, default=Path("docs/speed.md"), metavar="FILE")
+    benchmark.set_defaults(run=commands.benchmark)
     return parser
 
 

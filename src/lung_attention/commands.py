@@ -225,3 +225,14 @@ def gate_simulation(arguments: argparse.Namespace) -> int:
     page = arguments.page.read_text(encoding="utf-8")
     write_text(arguments.page, replace_region(page, "gate-simulation", to_markdown(results)))
     return 0
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    """Writes speed and memory into their page."""
+    from lung_attention.benchmark import benchmark
+    from lung_attention.report.regions import replace_region
+
+    recipe = load_config(PARAMS).profiles["local"].train.recipe
+    page = arguments.page.read_text(encoding="utf-8")
+    write_text(arguments.page, replace_region(page, "benchmark", benchmark(recipe, tell=print)))
+    return 0
