@@ -19,7 +19,10 @@ from PIL import Image
 from publishing import publish
 
 from lung_attention import tracking
+from lung_attention.cells import Cell, Paths
+from lung_attention.files import write_table
 from lung_attention.tracking import live_run, runs
+from lung_attention.tracking.cells import _fit_scores
 
 CLASSES = ("normal", "malignant", "benign")
 SOURCE = Path(tracking.__file__).parents[2]
@@ -91,7 +94,8 @@ def test_artifacts_of_a_local_store_lie_in_the_project(client, store, identity, 
 
 def test_results_from_a_cache_become_a_run(client, identity, results, make_curve):
     history = pd.concat([make_curve(3, fold=0), make_curve(3, fold=1), make_curve(3, fold=-1)])
-    run_id = publish(identity, history=history, **results)
+    fit_scores = {(0, 0): {"accuracy": 0.75, "mcc": 0.5}, (0, 1): {"accuracy": 1.0}}
+    run_id = publish(identity, history=history, fit_scores=fit_scores, **results)
     run = client.get_run(run_id)
     assert (run.info.status, run.info.run_name) == ("FINISHED", identity.name)
     assert run.data.params == {"epochs": "3", "learning_rate": "0.0001"}
@@ -107,13 +111,23 @@ def test_results_from_a_cache_become_a_run(client, identity, results, make_curve
     refit = nested["seed-0 refit"]
     assert len(points(client, refit.info.run_id, "loss")) == 3
     assert "val_loss" not in refit.data.metrics
+    of_fits = {
+        name: {key: value for key, value in child.data.metrics.items() if key.startswith("test_")}
+        for name, child in nested.items()
+    }
+    assert of_fits == {
+        "seed-0 fold-0": {"test_accuracy": 0.75, "test_mcc": 0.5},
+        "seed-0 fold-1": {"test_accuracy": 1.0},
+        "seed-0 refit": {},
+    }
 
 
 def test_twice_in_a_row_changes_nothing(client, identity, results, make_curve):
-    history = pd.concat([make_curve(3, fold=0), make_curve(3, fold=1)])
-    first = publish(identity, history=history, **results)
+    results |= {"history": pd.concat([make_curve(3, fold=0), make_curve(3, fold=1)])}
+    results |= {"fit_scores": {(0, 0): {"accuracy": 0.75}, (0, 1): {"accuracy": 1.0}}}
+    first = publish(identity, **results)
     before = everything(client)
-    assert publish(identity, history=history, **results) == first
+    assert publish(identity, **results) == first
     assert everything(client) == before
 
 
@@ -125,6 +139,40 @@ def test_live_and_published_runs_have_the_same_names(client, cells, results, mak
         names.append({name for name in run.data.metrics if not name.startswith("system/")})
     cached = client.get_run(publish(cells[2], history=make_curve(3), **results))
     assert names[0] == names[1] == set(cached.data.metrics)
+
+
+def test_scores_of_fits_come_to_a_run_that_was_trained_here(client, identity, results, make_curve):
+    history = pd.concat([make_curve(2, fold=0), make_curve(2, fold=1)], ignore_index=True)
+    trained = train(identity, results, history)
+    assert publish(identity, history=history, **results) == trained
+    fit_scores = {(0, 0): {"accuracy": 0.75}, (0, 1): {"accuracy": 1.0}}
+    assert publish(identity, history=history, fit_scores=fit_scores, **results) == trained
+    run = client.get_run(trained)
+    nested = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{trained}'")
+    assert sorted(child.data.metrics["test_accuracy"] for child in nested) == [0.75, 1.0]
+
+
+def test_a_fit_is_scored_on_its_own_test_part_alone(tmp_path, monkeypatch):
+    cell, paths = Cell("lidc_nodules", "densenet121", "plain", "grouped"), Paths("sample")
+    right = {0: [True, True, True, True], 1: [True, False, True, False]}
+    rows = [
+        {"image": f"{fold}-{k}", "label": ("malignant", "benign")[k % 2], "group": "", "fold": fold}
+        | dict(zip(("probability_malignant", "probability_benign"), (p, 1 - p), strict=True))
+        for fold, of_fold in right.items()
+        for k, is_right in enumerate(of_fold)
+        for p in [0.9 if is_right == (k % 2 == 0) else 0.1]
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).assign(seed=7)
+    malignant = table["probability_malignant"] > 0.5
+    table["prediction"] = malignant.map({True: "malignant", False: "benign"})
+    monkeypatch.chdir(tmp_path)
+    write_table(paths.predictions(cell), table)
+    found = _fit_scores(cell, paths)
+    assert set(found) == {(7, 0), (7, 1)}
+    assert [found[7, fold]["accuracy"] for fold in (0, 1)] == [1.0, 0.5]
+    # Fold 1 calls everything malignant: one class is right, the other wrong, the correlation undefined as 0.
+    assert (found[7, 1]["balanced_accuracy"], found[7, 1]["mcc"]) == (0.5, 0.0)
+    assert "ece" not in found[7, 0]
 
 
 def test_missing_epochs_are_filled_in(client, identity, results, make_curve):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from lung_attention.errors import UserError
 from lung_attention.files import read_json, read_table
 from lung_attention.tracking.content import Content
 from lung_attention.tracking.dvc_lock import lock_entry
-from lung_attention.tracking.identity import RunIdentity
+from lung_attention.tracking.identity import Fit, RunIdentity
 from lung_attention.tracking.publish import publish
 from lung_attention.tracking.registry import find_version, model_name, move_champions
 from lung_attention.tracking.runs import find_cells, is_complete
@@ -101,9 +102,31 @@ def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
         device=metrics["device"],
         split=read_table(split) if split.exists() else None,
         lock_entry=lock_entry(cell, paths),
+        fit_scores=_fit_scores(cell, paths),
         registered_name=model_name(paths.profile, cell.name) if is_real else None,
     )
     return publish(identity_of(cell, paths, metrics["inputs"]), content)
+
+
+def _fit_scores(cell: Cell, paths: Paths) -> dict[Fit, dict[str, float]]:
+    """The scores of each fit on its own test part; an undefined one, as where a class is absent, is left out.
+
+    A fit of few images has no calibration error worth a number.
+    """
+    # Here, as scikit-learn takes longer to import than all else that a training logs.
+    from lung_attention.evaluation.metrics import predictions_to_arrays, scores
+
+    table = read_table(paths.predictions(cell))
+    arrays = predictions_to_arrays(table, DATASETS[cell.dataset].classes)
+    found: dict[Fit, dict[str, float]] = {}
+    for seed, folds, probabilities in zip(arrays.seeds, arrays.folds, arrays.probabilities, strict=True):
+        for fold in sorted(set(folds.tolist())):
+            rows = folds == fold
+            values = scores(arrays.labels[rows], probabilities[rows], bins=1)
+            found[seed, fold] = {
+                name: value for name, value in values.items() if name != "ece" and not math.isnan(value)
+            }
+    return found
 
 
 def _draw(cell: Cell, paths: Paths, history: pd.DataFrame) -> dict[str, Figure]:

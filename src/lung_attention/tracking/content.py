@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ class Content:
         params: Parameters of the training, as given to `live_run`.
         history: seed, fold, epoch and a column a curve; a row an epoch of a fit.
         metrics: The content of `metrics.json`.
+        fit_scores: Scores of each fit on its own test part, for cells of several fits; a refit has none.
         draw: Makes the plots by name (without suffix), logged as PNG below `plots/`. They are drawn from the
             history and `files`, and only when a run has to be filled.
         files: Files logged below `results/`.
@@ -56,6 +57,7 @@ class Content:
     device: str | None = None
     split: pd.DataFrame | None = None
     lock_entry: str | None = None
+    fit_scores: Mapping[Fit, Mapping[str, float]] = field(default_factory=dict)
     registered_name: str | None = None
 
     @cached_property
@@ -109,6 +111,7 @@ class Content:
             self.texts,
             [[fit, values] for fit, values in self.curves.items()],
             self.metrics,
+            [[fit, dict(values)] for fit, values in self.fit_scores.items()],
             [[path.name, project_files.sha256(path)] for path in self.files],
             self.device,
             _code_of_plots(),

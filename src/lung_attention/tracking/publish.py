@@ -181,8 +181,9 @@ def _fill(
         mlflow_client.set_tag(run_id, "complete", "false")
     logged = run.data.params
     runs.log_params(mlflow_client, run_id, {k: v for k, v in content.params.items() if k not in logged})
-    _fill_fits(mlflow_client, run, missing)
-    runs.log_metrics(mlflow_client, run_id, missing.get(None, []) + _new_scores(run, content))
+    _fill_fits(mlflow_client, run, missing, content)
+    scores = _new_scores(run.data.metrics, content.scores)
+    runs.log_metrics(mlflow_client, run_id, missing.get(None, []) + scores)
     if content.split is not None and run.data.tags.get("datasets") != content.facets["datasets"]:
         runs.log_split(mlflow_client, run_id, identity, content.split)
     if run.data.tags.get("content") != content.facets["content"]:
@@ -196,21 +197,20 @@ def _fill(
     runs.declare_complete(mlflow_client, identity, run_id, content.facets, now_ms=int(time.time() * 1000))
 
 
-def _fill_fits(mlflow_client: MlflowClient, run: Run, missing: Missing) -> None:
+def _fill_fits(mlflow_client: MlflowClient, run: Run, missing: Missing, content: Content) -> None:
     nested_fits = [fit for fit in missing if fit is not None]
     fits = runs.find_fits(mlflow_client, run) if nested_fits else {}
     for fit in nested_fits:
         nested = fits[fit].info.run_id if fit in fits else runs.create_fit(mlflow_client, run, fit)
-        runs.log_metrics(mlflow_client, nested, missing[fit])
+        scores = {f"test_{name}": value for name, value in content.fit_scores.get(fit, {}).items()}
+        logged = fits[fit].data.metrics if fit in fits else {}
+        runs.log_metrics(mlflow_client, nested, missing[fit] + _new_scores(logged, scores))
         if fit not in fits or fits[fit].info.status != "FINISHED":
             mlflow_client.set_terminated(nested, "FINISHED")
 
 
-def _new_scores(run: Run, content: Content) -> list[Metric]:
+def _new_scores(logged: Mapping[str, float], scores: Mapping[str, float]) -> list[Metric]:
     from mlflow.entities import Metric
 
     now_ms = int(time.time() * 1000)
-    logged = run.data.metrics
-    return [
-        Metric(name, value, now_ms, 0) for name, value in content.scores.items() if logged.get(name) != value
-    ]
+    return [Metric(name, value, now_ms, 0) for name, value in scores.items() if logged.get(name) != value]
