@@ -104,13 +104,20 @@ def test_the_published_figure_stands_beside_ours(real, real_report):
     assert f"| **{entry['verdict']}** |" in lines[0]
 
 
-def test_figures_that_are_off_name_the_experiment_that_shows_why(real_report):
+def test_figures_that_are_off_name_the_experiment_that_shows_why(real, real_report):
     six = _section(render_markdown(real_report), "The six published results, and ours")
     row = _row(six, "IQ-OTH/NCCD, DenseNet121, plain", "nearest pixel")
+    (entry,) = [
+        entry
+        for entry in load_results(real.config, real.root).comparisons["reproduction"]
+        if (entry["dataset"], entry["backbone"], entry["head"]) == ("iqoth", "densenet121", "plain")
+    ]
+    before = f"{100 * entry['difference']:+.2f}".replace("-", "−")
     assert row[2:] == [
-        "`preprocess.interpolation=nearest`", "99.10 % (97.0 to 99.9)", "−0.45", "**explains it**",
+        "`preprocess.interpolation=nearest`", "99.10 % (97.0 to 99.9)", f"−0.45 (before: {before})",
+        "**then within sampling error**",
     ]  # fmt: skip
-    unexplained = next(line for line in six.splitlines() if line.startswith("No experiment"))
+    unexplained = next(line for line in six.splitlines() if line.startswith("No setting"))
     assert "IQ-OTH/NCCD, DenseNet121, attention" in unexplained
     assert "DenseNet121, plain" not in unexplained
 

@@ -10,7 +10,7 @@ import pandas as pd
 from lung_attention.evaluation.verdicts import ABOVE, BELOW, WITHIN, reproduction
 from lung_attention.published import PublishedResult
 
-EXPLAINS, PART, NOT = "explains it", "explains a part", "does not explain it"
+MEETS, NEARER, NO_NEARER = "then within sampling error", "nearer, still off", "no nearer"
 
 
 def experiments_on(
@@ -27,9 +27,10 @@ def experiments_on(
 
     Returns:
         For each experiment on this cell `experiment`, `settings`, `n_test`, `accuracy`, `low`, `high` (of the
-        accuracy), `difference` (experiment − published) and `finding`: it explains the gap if with the
-        setting changed the figure lies within the sampling error of the published one, a part of it if it
-        is still off on the same side, but nearer. Empty where ours is not off.
+        accuracy), `difference` (experiment − published) and `finding`: with the setting changed the figure
+        lies within the sampling error of the published one, or is still off on the same side but nearer, or
+        neither. A figure that is met does not say that the setting is all of the gap: the difference that is
+        left stands beside. Empty where ours is not off.
     """
     if entry["verdict"] not in (ABOVE, BELOW):
         return []
@@ -60,6 +61,6 @@ def experiments_on(
 
 def _finding(entry: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
     if outcome["verdict"] == WITHIN:
-        return EXPLAINS
+        return MEETS
     same_side = outcome["verdict"] == entry["verdict"]
-    return PART if same_side and abs(outcome["difference"]) < abs(entry["difference"]) else NOT
+    return NEARER if same_side and abs(outcome["difference"]) < abs(entry["difference"]) else NO_NEARER
