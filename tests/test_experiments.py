@@ -37,7 +37,7 @@ def test_figures_are_kept_under_the_name_of_the_question(project):
     run_experiment("local", "coarse pixels", settings)
     run_experiment("local", "coarse pixels", settings)
     run_experiment("local", "another", settings)
-    assert project[0] == ("local", settings)
+    assert project[0] == ("local", ["tuned.datasets=[]", *settings])
     table = read_table(EXPERIMENTS)
     assert table["experiment"].tolist() == ["coarse pixels", "another"]
     assert table["settings"].tolist() == ["datasets=[iqoth] preprocess.interpolation=nearest"] * 2

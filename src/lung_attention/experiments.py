@@ -35,7 +35,8 @@ def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.Data
     Raises:
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
-    reference = run_isolated(profile, overrides)
+    # Tuned cells have settings of their own, which one changed setting says nothing about.
+    reference = run_isolated(profile, ["tuned.datasets=[]", *overrides])
     summary = pd.read_csv(io.StringIO(kept_file(reference, Paths(profile).summary)))
     rows = summary.assign(profile=profile, experiment=name, settings=" ".join(overrides))
     rows = rows.loc[:, list(COLUMNS)]
