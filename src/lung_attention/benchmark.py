@@ -167,7 +167,7 @@ def benchmark(recipe: Recipe, *, tell: Callable[[str], None]) -> str:
                     f"backbone `{backbone}`, {images} images",
                     "224 px",
                     _measured(tell, ["extraction", backbone, "224", str(images)], recipe),
-                    "image",
+                    "an image",
                 )
             )
     for shape in ((4, 4, 1024), (7, 7, 1024)):
@@ -176,15 +176,15 @@ def benchmark(recipe: Recipe, *, tell: Callable[[str], None]) -> str:
             for rows in (1000, 4000) if head == "plain" else (1000,):
                 call = ["fit", *(str(part) for part in shape), str(rows), head]
                 name = f"fit, {head} head, {rows:,} images"
-                lines.append(_row(name, on, _measured(tell, call, recipe), f"step of {BATCH_SIZE}"))
+                lines.append(_row(name, on, _measured(tell, call, recipe), f"a step of {BATCH_SIZE}"))
                 if library and rows == 1000:
                     found = _measured(tell, call, recipe, preload=library)
-                    lines.append(_row("the same with tcmalloc", on, found, f"step of {BATCH_SIZE}"))
+                    lines.append(_row("the same with tcmalloc", on, found, f"a step of {BATCH_SIZE}"))
     return "\n".join(lines)
 
 
 def _row(name: str, on: str, found: dict[str, float], unit: str) -> str:
-    return f"| {name} | {on} | {found['ms']:.1f} ms a {unit} | {found['mb']:,.0f} MB |"
+    return f"| {name} | {on} | {found['ms']:.1f} ms {unit} | {found['mb']:,.0f} MB |"
 
 
 def _machine() -> str:
