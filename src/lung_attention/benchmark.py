@@ -24,6 +24,7 @@ import numpy as np
 
 from lung_attention.config import Recipe
 from lung_attention.errors import UserError
+from lung_attention.settings import Settings
 
 BATCH_SIZE = 32
 # A fit of 100 steps or more; the epoch that compiles is not counted.
@@ -58,8 +59,8 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> 
         `ms` a step of `BATCH_SIZE` images, the fastest epoch's, and `mb` of memory at the end of an epoch,
         the largest.
     """
-    from lung_attention.models.heads import build_head
     from lung_attention.training import compile_head, fit_head
+    from lung_attention.tuned import new_head
 
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,20 +69,9 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> 
         for row in range(rows):
             features[row] = random.random(shape, dtype=np.float32)
         features.flush()
-        head = build_head(
-            shape,
-            3,
-            attention=attention,
-            hidden_units=recipe.hidden_units,
-            attention_maps=recipe.attention_maps,
-            attention_gamma=recipe.attention_gamma,
-            attention_activation=recipe.attention_activation,
-            pooling=recipe.pooling,
-            dropout=recipe.dropout,
-            l2=recipe.l2,
-            seed=0,
-        )
-        compile_head(head, learning_rate=1e-4, jit_compile=True)
+        settings = Settings(recipe, learning_rate=1e-4)
+        head = new_head(shape, 3, settings, attention=attention, seed=0)
+        compile_head(head, learning_rate=settings.learning_rate, jit_compile=True)
         ends, memory = [], []
 
         def note(_epoch: int, _values: dict[str, float]) -> None:
