@@ -50,6 +50,12 @@ def test_overrides_are_collected():
     assert (arguments.profile, arguments.set) == ("local", ["a=1", "b=2"])
 
 
+def test_overrides_without_a_profile_are_refused(tmp_path):
+    arguments = build_parser().parse_args(["repro", "--set", "train.epochs=5"])
+    with pytest.raises(UserError, match="name a profile"):
+        arguments.run(arguments)
+
+
 def test_without_a_command_the_usage_is_shown(capsys):
     with pytest.raises(SystemExit) as exited:
         build_parser().parse_args([])

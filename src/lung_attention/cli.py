@@ -32,10 +32,15 @@ def build_parser() -> argparse.ArgumentParser:
     fetch.add_argument("--yes", action="store_true", help="agree to transfers of more than 5 GB")
     fetch.set_defaults(run=commands.fetch)
 
-    repro = added.add_parser("repro", help="regenerate a profile's results beside the default ones")
-    repro.add_argument("--profile", required=True)
+    repro = added.add_parser(
+        "repro", help="regenerate the default results, or another profile's beside them with --profile"
+    )
+    repro.add_argument("--profile")
     repro.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. 'splits=[published]'"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of a profile, 'splits=[published]'"
+    )
+    repro.add_argument(
+        "--lanes", type=int, default=commands.default_lanes(), help="stages at a time, without --profile"
     )
     repro.set_defaults(run=commands.repro)
 

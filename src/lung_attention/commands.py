@@ -27,11 +27,24 @@ def make_sample(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def repro(arguments: argparse.Namespace) -> int:
-    """Regenerates a profile's results."""
-    from lung_attention.isolated import reproduce
+def default_lanes() -> int:
+    """How many stages run at a time: one a core, but each takes a gigabyte of memory."""
+    return min(os.cpu_count() or 1, 4)
 
-    reproduce(arguments.profile, arguments.set)
+
+def repro(arguments: argparse.Namespace) -> int:
+    """Regenerates the default results, or another profile's beside them."""
+    from lung_attention.isolated import reproduce
+    from lung_attention.lanes import reproduce_in_lanes
+
+    if arguments.profile:
+        reproduce(arguments.profile, arguments.set)
+    elif arguments.set:
+        raise UserError(
+            "--set changes the default results; name a profile", remedy="make repro PROFILE=sample SET=…"
+        )
+    else:
+        reproduce_in_lanes(arguments.lanes)
     return 0
 
 

@@ -1,0 +1,120 @@
+"""Several stages at a time: what runs, in which order, and that it ends as `dvc repro` does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lung_attention.errors import UserError
+from lung_attention.lanes import batches_of, deal, pending_batches, reproduce_in_lanes
+
+# Each of the first two stages ends only once the other has begun.
+MEET = """
+import sys, time
+from pathlib import Path
+mine, other = sys.argv[1:]
+Path(f"{mine}.begun").touch()
+for _ in range(600):
+    if Path(f"{other}.begun").exists():
+        break
+    time.sleep(0.1)
+else:
+    sys.exit(f"{other} never began")
+Path(mine).write_text(mine)
+print(mine, "done")
+"""
+PIPELINE = f"""
+stages:
+  a:
+    cmd: {sys.executable} meet.py a b
+    outs: [a]
+  b:
+    cmd: {sys.executable} meet.py b a
+    outs: [b]
+  both:
+    cmd: cat a b extra > both
+    deps: [a, b, extra]
+    outs: [both]
+"""
+
+
+def dependencies(draw_edges, stages):
+    """A graph without circles: each stage depends on earlier ones."""
+    return {
+        f"s{number}": [f"s{other}" for other in sorted(edges) if other < number]
+        for number, edges in zip(range(stages), draw_edges, strict=True)
+    }
+
+
+@given(
+    st.lists(st.sets(st.integers(0, 7)), min_size=8, max_size=8),
+    st.sets(st.integers(0, 7).map(lambda number: f"s{number}")),
+)
+def test_batches_hold_what_changed_and_what_follows_each_after_what_it_needs(edges, changed):
+    needs = dependencies(edges, 8)
+    expected = set(changed)
+    for stage, needed in needs.items():  # in order, so that one pass reaches everything
+        if expected & set(needed):
+            expected.add(stage)
+    batches = batches_of(needs, changed)
+    flat = [stage for batch in batches for stage in batch]
+    assert sorted(flat) == sorted(expected)
+    done = set()
+    for batch in batches:
+        assert all(set(needs[stage]) & expected <= done for stage in batch)
+        done |= set(batch)
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.integers(1, 5))
+def test_stages_are_dealt_evenly_and_all(batch, lanes):
+    dealt = deal(batch, lanes)
+    assert sorted(stage for lane in dealt for stage in lane) == sorted(batch)
+    assert len(dealt) <= lanes
+    assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+    assert min(map(len, dealt)) >= 1
+
+
+def test_neighbours_in_the_matrix_do_not_all_go_to_one_lane():
+    assert deal(["plain-published", "plain-grouped", "attention-published", "attention-grouped"], 2) == [
+        ["plain-published", "attention-grouped"],
+        ["plain-grouped", "attention-published"],
+    ]
+
+
+@pytest.fixture
+def pipeline(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    Path("dvc.yaml").write_text(PIPELINE)
+    Path("meet.py").write_text(MEET)
+    Path("extra").write_text("!")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], check=True)
+
+
+def test_stages_run_side_by_side_and_the_rest_follows(pipeline, capfd):
+    assert pending_batches() == [["a", "b"], ["both"]]
+    reproduce_in_lanes(2)
+    assert Path("both").read_text() == "ab!"
+    printed = capfd.readouterr().out
+    assert {"[1] a done", "[2] b done"} <= set(printed.splitlines())
+    assert "Data and pipelines are up to date." in printed
+
+    assert pending_batches() == []
+    Path("extra").write_text("?")
+    assert pending_batches() == [["both"]]
+    reproduce_in_lanes(2)
+    assert Path("both").read_text() == "ab?"
+
+
+def test_a_failed_stage_is_told_once_all_have_ended(pipeline, capfd):
+    Path("meet.py").write_text(
+        MEET.replace('print(mine, "done")', 'sys.exit("no room" if mine == "a" else 0)')
+    )
+    with pytest.raises(UserError, match="a stage failed"):
+        reproduce_in_lanes(2)
+    assert "no room" in capfd.readouterr().out
+    assert not Path("both").exists()
+    assert "b:" in Path("dvc.lock").read_text()
