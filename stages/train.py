@@ -10,14 +10,14 @@ from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.features import load_features
-from lung_attention.files import read_table, replacing, write_json, write_table
+from lung_attention.files import read_table
 from lung_attention.fits import fit_cell
-from lung_attention.models.backbones import build_backbone
-from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
 from lung_attention.pipeline import code_of, inputs_digest
 from lung_attention.progress import EpochProgress, tell_all
+from lung_attention.settings import Settings
 from lung_attention.tracking import connect, live_run
 from lung_attention.tracking.cells import identity_of
+from lung_attention.trained_cell import write_trained_cell
 from lung_attention.training import device_name
 
 
@@ -28,21 +28,16 @@ def main() -> None:
         parser.add_argument(f"--{factor}", required=True)
     cell = Cell(**vars(parser.parse_args()))
     config = load_config(PARAMS)
-    settings, paths = config.active.train, Paths(config.profile)
+    training, paths = config.active.train, Paths(config.profile)
     split_path = paths.split(cell.dataset, cell.split)
     info_path = paths.features_info(cell.dataset, cell.backbone)
     table = read_table(split_path)
     features, info = load_features(
         paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
     )
-    learning_rate = settings.learning_rate[cell.dataset][cell.backbone]
-    seeds = settings.seeds[cell.dataset].of(cell.split)
-    params = {
-        **settings.recipe.model_dump(),
-        "learning_rate": learning_rate,
-        "seeds": seeds,
-        **info["resize"],
-    }
+    settings = Settings(training.recipe, training.learning_rate[cell.dataset][cell.backbone])
+    seeds = training.seeds[cell.dataset].of(cell.split)
+    params = {**settings.as_json(), "seeds": seeds, **info["resize"]}
     inputs = inputs_digest([split_path, info_path, *code_of("train")], {"cell": cell.name, **params})
     connect(Path.cwd())
     with (
@@ -53,27 +48,12 @@ def main() -> None:
             features,
             table,
             DATASETS[cell.dataset].classes,
+            settings,
             attention=cell.head == "attention",
-            recipe=settings.recipe,
-            learning_rate=learning_rate,
             seeds=seeds,
             on_epoch=tell_all(progress, run.epoch),
         )
-        resize = Resize(**info["resize"])
-        backbone = build_backbone(cell.backbone, resize.image_size_px, weights=paths.backbone(cell.backbone))
-        classifier = build_classifier(build_preprocessing(cell.backbone, resize), backbone, fitted.head)
-        with replacing(paths.model(cell)) as temporary:
-            classifier.save(temporary)
-        write_table(paths.raw_predictions(cell), fitted.predictions)
-        write_table(paths.raw_history(cell), fitted.history)
-        record = {
-            "inputs": inputs,
-            "params": params,
-            "device": device_name(),
-            "trainable_parameters": fitted.head.count_params(),
-            "parameters": classifier.count_params(),
-        }
-        write_json(paths.training_info(cell), record)
+        write_trained_cell(fitted, cell, paths, resize=info["resize"], inputs=inputs, params=params)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.features import load_features
-from lung_attention.files import read_json, read_table, replacing, write_json, write_table
-from lung_attention.models.backbones import build_backbone
-from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
+from lung_attention.files import read_table
 from lung_attention.pipeline import code_of, inputs_digest
 from lung_attention.progress import EpochProgress, tell_all
 from lung_attention.tracking import connect, live_run
 from lung_attention.tracking.cells import identity_of
+from lung_attention.trained_cell import write_trained_cell
 from lung_attention.training import device_name
 from lung_attention.tuned import fit_tuned, fold_name, found_settings
 
@@ -36,7 +35,7 @@ def main() -> None:
     features, info = load_features(
         paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
     )
-    of_folds = found_settings(read_json(found_path), table)
+    of_folds = found_settings(found_path, table)
     seeds = settings.seeds[cell.dataset].grouped
     params = {
         **{
@@ -65,21 +64,7 @@ def main() -> None:
             seeds=seeds,
             on_epoch=tell_all(progress, run.epoch),
         )
-        resize = Resize(**info["resize"])
-        backbone = build_backbone(cell.backbone, resize.image_size_px, weights=paths.backbone(cell.backbone))
-        classifier = build_classifier(build_preprocessing(cell.backbone, resize), backbone, fitted.head)
-        with replacing(paths.model(cell)) as temporary:
-            classifier.save(temporary)
-        write_table(paths.raw_predictions(cell), fitted.predictions)
-        write_table(paths.raw_history(cell), fitted.history)
-        record = {
-            "inputs": inputs,
-            "params": params,
-            "device": device_name(),
-            "trainable_parameters": fitted.head.count_params(),
-            "parameters": classifier.count_params(),
-        }
-        write_json(paths.training_info(cell), record)
+        write_trained_cell(fitted, cell, paths, resize=info["resize"], inputs=inputs, params=params)
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> 
         `ms` a step of `BATCH_SIZE` images, the fastest epoch's, and `mb` of memory at the end of an epoch,
         the largest.
     """
+    from lung_attention.fits import new_head
     from lung_attention.training import compile_head, fit_head
-    from lung_attention.tuned import new_head
 
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lung_attention.config import Recipe
 from lung_attention.models.heads import build_head
+from lung_attention.settings import Settings
 from lung_attention.splits.protocol import Fold, folds, is_cross_validation, refit
 from lung_attention.training import (
     HISTORY_KEYS,
@@ -47,14 +47,46 @@ def fit_seed(seed: int, fold: int) -> int:
     return int(np.random.SeedSequence([seed, fold + 1]).generate_state(1)[0] >> 1)
 
 
+def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> Labels:
+    """The class number of each row."""
+    return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
+
+
+def new_head(
+    shape: tuple[int, int, int], n_classes: int, settings: Settings, *, attention: bool, seed: int
+) -> keras.Model:
+    """Builds the head of some settings, not compiled.
+
+    Args:
+        shape: Of one image's features: rows, cols, channels.
+        n_classes: Number of classes.
+        settings: Of the head.
+        attention: Whether the head has the soft attention.
+        seed: Of its weights.
+    """
+    recipe = settings.recipe
+    return build_head(
+        shape,
+        n_classes,
+        attention=attention,
+        hidden_units=recipe.hidden_units,
+        attention_maps=recipe.attention_maps,
+        attention_gamma=recipe.attention_gamma,
+        attention_activation=recipe.attention_activation,
+        pooling=recipe.pooling,
+        dropout=recipe.dropout,
+        l2=recipe.l2,
+        seed=seed,
+    )
+
+
 def fit_cell(
     features: Features,
     table: pd.DataFrame,
     classes: Sequence[str],
+    settings: Settings,
     *,
     attention: bool,
-    recipe: Recipe,
-    learning_rate: float,
     seeds: Sequence[int],
     on_epoch: EpochReport,
 ) -> FittedCell:
@@ -66,39 +98,27 @@ def fit_cell(
         features: `(n, rows, cols, channels)`, rows as in the table.
         table: A split table.
         classes: Class names in label order.
+        settings: How a head is built and fitted.
         attention: Whether the head has the soft attention.
-        recipe: How a head is built and fitted.
-        learning_rate: Of Adam.
         seeds: One complete set of fits each.
         on_epoch: Receives seed, fold, epoch and the epoch's values.
 
     Returns:
         The kept model, out-of-sample predictions, and learning curves.
     """
-    labels: Labels = pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
+    recipe = settings.recipe
+    labels = label_numbers(table, classes)
     history: list[dict[str, float]] = []
 
-    def new_head(seed: int) -> keras.Model:
-        return build_head(
-            features.shape[1:],
-            len(classes),
-            attention=attention,
-            hidden_units=recipe.hidden_units,
-            attention_maps=recipe.attention_maps,
-            attention_gamma=recipe.attention_gamma,
-            attention_activation=recipe.attention_activation,
-            pooling=recipe.pooling,
-            dropout=recipe.dropout,
-            l2=recipe.l2,
-            seed=seed,
-        )
+    def fresh(seed: int) -> keras.Model:
+        return new_head(features.shape[1:], len(classes), settings, attention=attention, seed=seed)
 
-    head = new_head(0)
-    compile_head(head, learning_rate=learning_rate, jit_compile=recipe.jit_compile)
+    head = fresh(0)
+    compile_head(head, learning_rate=settings.learning_rate, jit_compile=recipe.jit_compile)
 
     def fit(seed: int, fold: Fold) -> None:
         number = fit_seed(seed, fold.number)
-        restart(head, new_head(number), learning_rate=learning_rate)
+        restart(head, fresh(number), learning_rate=settings.learning_rate)
 
         def record(epoch: int, values: dict[str, float]) -> None:
             history.append({"seed": seed, "fold": fold.number, "epoch": epoch, **values})

@@ -1,19 +1,22 @@
 """Running the default pipeline with several stages at a time.
 
 `dvc repro` runs one stage after another, and most of a small stage is one core's work: importing libraries
-and building graphs. So stages that do not wait for each other are dealt to lanes, DVC processes that DVC's
-own locks keep apart. Whatever they leave is done by a plain `dvc repro`, whose results are the same.
+and building graphs. Here a few processes, lanes, take stages as soon as all they need is there, and DVC's own
+locks keep them apart. What is left is done by a plain `dvc repro`, whose results are the same.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from graphlib import TopologicalSorter
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import networkx as nx  # type: ignore[import-untyped]
 
@@ -21,56 +24,59 @@ from lung_attention.errors import UserError
 from lung_attention.tracking import check_reachable, connect
 
 _PIPELINE = Path("dvc.yaml")
+_REMEDY = "make repro goes on there"
 
 
 def reproduce_in_lanes(lanes: int) -> None:
     """Regenerates the results of the profile in use.
 
     Args:
-        lanes: How many stages run at a time, at least 1.
+        lanes: How many stages run at a time.
 
     Raises:
         UserError: A stage failed, or the tracking server does not answer.
     """
     if lanes > 1:
-        batches = pending_batches()
-        if any(len(batch) > 1 for batch in batches):
+        pending = pending_stages()
+        if len(pending) > 1:
             connect(Path.cwd())
             check_reachable()  # once, before two trainings at a time would make its tables
-        for batch in batches:
-            _run_batch(deal(batch, lanes))
-    if subprocess.run(_dvc("repro"), check=False).returncode:
-        raise UserError("a stage failed; the last lines above say why", remedy="make repro goes on there")
+            _run_pending(pending, lanes)
+    if subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False).returncode:
+        raise UserError("a stage failed; the last lines above say why", remedy=_REMEDY)
 
 
-def pending_batches() -> list[list[str]]:
+def pending_stages() -> dict[str, list[str]]:
     """What has to be run, as far as can be told beforehand.
 
     Returns:
-        Names of stages. Those of one batch do not wait for each other, only for earlier batches.
+        Names of stages, each with those of them that it waits for.
     """
     from dvc.repo import Repo
 
     with Repo() as repo:
         graph = repo.index.graph  # edges go from a stage to what it depends on
         wanted = [stage for stage in graph if Path(stage.path_in_repo) == _PIPELINE]
-        needed = graph.subgraph(set(wanted).union(*(nx.descendants(graph, stage) for stage in wanted)))
-        changed = repo.status()
-        return batches_of(
-            {stage.addressing: [other.addressing for other in needed.successors(stage)] for stage in needed},
-            changed,
-        )
+        needed = set(wanted).union(*(nx.descendants(graph, stage) for stage in wanted))
+        dependencies = {
+            stage.addressing: [other.addressing for other in graph.successors(stage)]
+            for stage in graph
+            if stage in needed
+        }
+        return touched_stages(dependencies, repo.status())
 
 
-def batches_of(dependencies: Mapping[str, Iterable[str]], changed: Collection[str]) -> list[list[str]]:
-    """Sorts changed stages, and all that follow from them, into batches.
+def touched_stages(
+    dependencies: Mapping[str, Iterable[str]], changed: Collection[str]
+) -> dict[str, list[str]]:
+    """Changed stages and all that follow from them.
 
     Args:
         dependencies: What each stage depends on.
         changed: Stages that are not as locked.
 
     Returns:
-        Batches, each stage after all it depends on, in the order of `dependencies`.
+        Those stages in the order of `dependencies`, each with those of them that it depends on.
     """
     graph = nx.DiGraph()
     graph.add_nodes_from(dependencies)
@@ -79,61 +85,87 @@ def batches_of(dependencies: Mapping[str, Iterable[str]], changed: Collection[st
     )
     touched = {stage for stage in changed if stage in graph}
     touched = touched.union(*(nx.descendants(graph, stage) for stage in touched))
-    order = list(dependencies)
-    generations = nx.topological_generations(graph.subgraph(touched))
-    return [sorted(generation, key=order.index) for generation in generations]
+    return {
+        stage: [needed for needed in all_needed if needed in touched]
+        for stage, all_needed in dependencies.items()
+        if stage in touched
+    }
 
 
-def deal(batch: Sequence[str], lanes: int) -> list[list[str]]:
-    """Deals stages to lanes, there and back again: neighbours in the matrix take unlike times.
+def in_order(pending: Mapping[str, Iterable[str]], submit: Callable[[str], Future[int]]) -> dict[str, int]:
+    """Submits each stage once all it waits for have ended well; after a failure no more are submitted.
 
     Args:
-        batch: Stages in the order of the pipeline.
-        lanes: How many lanes at most.
+        pending: Stages, each with those it waits for.
+        submit: Starts a stage; its future gives the exit code.
 
     Returns:
-        One list of stages a lane; none is empty.
+        The exit codes of all stages that were submitted.
     """
-    dealt: list[list[str]] = [[] for _ in range(min(lanes, len(batch)))]
-    there_and_back = [*range(len(dealt)), *reversed(range(len(dealt)))]
-    for number, stage in enumerate(batch):
-        dealt[there_and_back[number % len(there_and_back)]].append(stage)
-    return dealt
+    sorter = TopologicalSorter(pending)
+    sorter.prepare()
+    running: dict[Future[int], str] = {}
+    codes: dict[str, int] = {}
+    while sorter.is_active():
+        if not any(codes.values()):
+            running |= {submit(stage): stage for stage in sorter.get_ready()}
+        if not running:
+            break
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            stage = running.pop(future)
+            codes[stage] = future.result()
+            sorter.done(stage)
+    return codes
 
 
-def _run_batch(dealt: Sequence[Sequence[str]]) -> None:
-    if len(dealt) == 1:
-        processes = [subprocess.Popen(_dvc("repro", "--single-item", *dealt[0]))]
-    else:
-        # Lines of several stages mix; a pipe keeps progress bars away, which would overwrite each other.
-        piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        environment = os.environ | {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "PYTHONUNBUFFERED": "1"}
-        processes = [
-            subprocess.Popen(_dvc("repro", "--single-item", *lane), env=environment, **piped)
-            for lane in dealt
-        ]
-    readers = [
-        threading.Thread(target=_forward, args=(process, number), daemon=True)
-        for number, process in enumerate(processes, start=1)
-        if process.stdout
-    ]
-    try:
-        for reader in readers:
-            reader.start()
-        codes = [process.wait() for process in processes]
-    finally:
-        for process in processes:
-            process.terminate()  # no effect on those that ended
-        for reader in readers:
-            reader.join(timeout=10)
-    if any(codes):
-        raise UserError("a stage failed; the lines above say why", remedy="make repro goes on there")
+def _run_pending(pending: Mapping[str, Iterable[str]], lanes: int) -> None:
+    # Through a pipe, lines come whole, and there are no progress bars to overwrite each other.
+    lines, written = multiprocessing.Pipe(duplex=False)
+    reader = threading.Thread(target=_forward, args=(lines,), daemon=True)
+    reader.start()
+    pool = ProcessPoolExecutor(
+        lanes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_prepare_lane,
+        initargs=(written,),
+    )
+    with pool:
+        try:
+            codes = in_order(pending, lambda stage: pool.submit(_reproduce, stage))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    written.close()
+    reader.join()
+    failed = sorted(stage for stage, code in codes.items() if code)
+    if failed:
+        raise UserError(f"failed: {', '.join(failed)}; the lines above say why", remedy=_REMEDY)
 
 
-def _forward(process: subprocess.Popen[str], lane: int) -> None:
-    for line in process.stdout or ():
-        print(f"[{lane}] {line}", end="", flush=True)
+def _forward(lines: Connection) -> None:
+    with os.fdopen(os.dup(lines.fileno()), encoding="utf-8", errors="replace") as text:
+        for line in text:
+            print(line, end="", flush=True)
 
 
-def _dvc(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+def _prepare_lane(written: Connection) -> None:
+    for stream in (1, 2):
+        os.dup2(written.fileno(), stream)
+    written.close()
+    # Stages that share a GPU must not take all of its memory.
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's processes outlive a killed parent, waiting for work that never comes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _reproduce(stage: str) -> int:
+    from dvc.cli import main
+
+    return int(main(["--wait-for-lock", "repro", "--single-item", stage]))

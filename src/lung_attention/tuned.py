@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
-from lung_attention.fits import EpochReport, FittedCell, fit_seed
-from lung_attention.models.heads import build_head
+from lung_attention.errors import UserError
+from lung_attention.files import read_json
+from lung_attention.fits import EpochReport, FittedCell, fit_seed, label_numbers, new_head
 from lung_attention.settings import Settings, settings_from_json
 from lung_attention.splits.protocol import REFIT, Fold, folds, refit
-from lung_attention.training import HISTORY_KEYS, Features, Labels, compile_head, fit_head, predict
+from lung_attention.training import HISTORY_KEYS, Features, compile_head, fit_head, predict
 
 
 def fold_name(fold: int) -> str:
@@ -26,57 +27,28 @@ def outer_parts(table: pd.DataFrame) -> list[Fold]:
     return [*folds(table), refit(table)]
 
 
-def found_settings(found: Mapping[str, Any], table: pd.DataFrame) -> dict[int, Settings]:
+def found_settings(path: Path, table: pd.DataFrame) -> dict[int, Settings]:
     """The settings of each fold, of what a search left.
 
     Args:
-        found: The content of `results/<profile>/search/<cell>.json`.
+        path: `results/<profile>/search/<cell>.json`.
         table: The grouped split table.
 
     Returns:
         Settings by fold, `REFIT` for the refit on all rows.
 
     Raises:
-        KeyError: The search had other folds.
+        UserError: The search had other folds.
     """
-    studies = found["studies"]
-    return {
-        fold.number: settings_from_json(studies[fold_name(fold.number)]["settings"])
-        for fold in outer_parts(table)
-    }
-
-
-def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> Labels:
-    """The class number of each row."""
-    return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
-
-
-def new_head(
-    shape: tuple[int, int, int], n_classes: int, settings: Settings, *, attention: bool, seed: int
-) -> keras.Model:
-    """Builds the head of some settings, not compiled.
-
-    Args:
-        shape: Of one image's features: rows, cols, channels.
-        n_classes: Number of classes.
-        settings: Of the head.
-        attention: Whether the head has the soft attention.
-        seed: Of its weights.
-    """
-    recipe = settings.recipe
-    return build_head(
-        shape,
-        n_classes,
-        attention=attention,
-        hidden_units=recipe.hidden_units,
-        attention_maps=recipe.attention_maps,
-        attention_gamma=recipe.attention_gamma,
-        attention_activation=recipe.attention_activation,
-        pooling=recipe.pooling,
-        dropout=recipe.dropout,
-        l2=recipe.l2,
-        seed=seed,
-    )
+    studies = read_json(path)["studies"]
+    names = {fold.number: fold_name(fold.number) for fold in outer_parts(table)}
+    if set(names.values()) != set(studies):
+        raise UserError(
+            f"{path}: expected settings for {', '.join(sorted(names.values()))}, "
+            f"found them for {', '.join(sorted(studies))}",
+            remedy="search again with this split: make search DATASET=… BACKBONE=… HEAD=…",
+        )
+    return {number: settings_from_json(studies[name]["settings"]) for number, name in names.items()}
 
 
 def fit_tuned(

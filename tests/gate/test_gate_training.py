@@ -54,6 +54,7 @@ def data():
 def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, relabel=None, tested=TESTED_ON):
     """Predictions of a head that was really fitted; `relabel` changes the labels it is fitted on."""
     from lung_attention.fits import fit_cell
+    from lung_attention.settings import Settings
 
     features, table = data
     rows = np.arange(TRAINED_ON + tested)
@@ -65,7 +66,7 @@ def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, rel
         update={"epochs": epochs, "batch_size": BATCH, "hidden_units": HIDDEN}
     )
     fitted = fit_cell(
-        features[rows], fitted_on, CLASSES, attention=False, recipe=recipe, learning_rate=learning_rate,
+        features[rows], fitted_on, CLASSES, Settings(recipe, learning_rate), attention=False,
         seeds=list(seeds), on_epoch=lambda *_: None,
     )  # fmt: skip
     return complete_predictions(fitted.predictions, table[["image", "group"]], CLASSES)

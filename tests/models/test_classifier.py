@@ -15,6 +15,7 @@ from lung_attention.features import extract_features, load_features
 from lung_attention.models.backbones import random_backbone
 from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
 from lung_attention.models.heads import build_head
+from lung_attention.models.saving import save_model
 from lung_attention.training import compile_head, fit_head, predict
 
 SIZE = 64  # 2 x 2 positions: a single one leaves the attention nothing to choose
@@ -58,7 +59,7 @@ def trained(tmp_path_factory):
         on_epoch=lambda *_: None,
     )  # fmt: skip
     model_path = folder / "model.keras"
-    build_classifier(preprocessing, backbone, head).save(model_path)
+    save_model(build_classifier(preprocessing, backbone, head), model_path)
     return images, predict(head, features, rows, batch_size=8), model_path
 
 
@@ -94,6 +95,34 @@ def test_it_opens_where_only_the_models_are_imported_and_says_the_same(trained, 
     )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
     np.testing.assert_allclose(found, probabilities_of(loaded, images[:1]), atol=1e-5)
+
+
+def test_the_same_weights_give_the_same_bytes_in_another_process(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from lung_attention.models.heads import build_head
+from lung_attention.models.saving import save_model
+head = build_head(
+    (2, 2, 3), 2, attention=True, hidden_units=[4], attention_maps=2, attention_gamma=0.01,
+    attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=0,
+)
+save_model(head, Path(sys.argv[1]))
+head.save(sys.argv[2])
+"""
+    ours, by_keras = [], []
+    for number in range(2):
+        paths = [tmp_path / f"ours{number}.keras", tmp_path / f"keras{number}.keras"]
+        subprocess.run([sys.executable, "-c", code, *map(str, paths)], check=True, capture_output=True)
+        ours.append(paths[0].read_bytes())
+        by_keras.append(paths[1].read_bytes())
+    assert ours[0] == ours[1]
+    assert by_keras[0] != by_keras[1], "Keras does it by itself: save_model can go"
+    one, other = (
+        keras.saving.load_model(tmp_path / name).get_weights() for name in ("ours0.keras", "keras0.keras")
+    )
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_the_file_carries_no_optimizer(trained, loaded):

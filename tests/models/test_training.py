@@ -7,6 +7,7 @@ import pytest
 from lung_attention.config import Recipe
 from lung_attention.fits import fit_cell, fit_seed
 from lung_attention.models.heads import build_head
+from lung_attention.settings import Settings
 from lung_attention.splits.grouped import grouped_split
 from lung_attention.splits.protocol import folds
 from lung_attention.training import compile_head, fit_head, predict, restart
@@ -67,13 +68,13 @@ RECIPE = Recipe(
     epochs=2, batch_size=16, jit_compile=True, pooling="flatten", hidden_units=[4], dropout=0.0, l2=0.0,
     attention_maps=2, attention_gamma=0.01, attention_activation="relu",
 )  # fmt: skip
+SETTINGS = Settings(RECIPE, learning_rate=1e-2)
 
 
 def run_cell(features, table, seeds):
     return fit_cell(
-        features, table, CLASSES, attention=False, recipe=RECIPE, learning_rate=1e-2, seeds=seeds,
-        on_epoch=lambda *_: None,
-    )  # fmt: skip
+        features, table, CLASSES, SETTINGS, attention=False, seeds=seeds, on_epoch=lambda *_: None
+    )
 
 
 def test_grouped_cell_predicts_every_image_once_a_seed_and_refits_on_all(features, labels):

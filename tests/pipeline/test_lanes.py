@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lung_attention.errors import UserError
-from lung_attention.lanes import batches_of, deal, pending_batches, reproduce_in_lanes
+from lung_attention.lanes import in_order, pending_stages, reproduce_in_lanes, touched_stages
 
 # Each of the first two stages ends only once the other has begun.
 MEET = """
@@ -53,35 +54,35 @@ def dependencies(draw_edges, stages):
     st.lists(st.sets(st.integers(0, 7)), min_size=8, max_size=8),
     st.sets(st.integers(0, 7).map(lambda number: f"s{number}")),
 )
-def test_batches_hold_what_changed_and_what_follows_each_after_what_it_needs(edges, changed):
+def test_what_changed_and_what_follows_is_run_each_after_what_it_needs(edges, changed):
     needs = dependencies(edges, 8)
     expected = set(changed)
     for stage, needed in needs.items():  # in order, so that one pass reaches everything
         if expected & set(needed):
             expected.add(stage)
-    batches = batches_of(needs, changed)
-    flat = [stage for batch in batches for stage in batch]
-    assert sorted(flat) == sorted(expected)
-    done = set()
-    for batch in batches:
-        assert all(set(needs[stage]) & expected <= done for stage in batch)
-        done |= set(batch)
+    pending = touched_stages(needs, changed)
+    assert set(pending) == expected
+
+    submitted = []
+
+    def submit(stage):
+        assert set(needs[stage]) & expected <= set(submitted)
+        submitted.append(stage)
+        return ended(0)
+
+    assert in_order(pending, submit) == dict.fromkeys(expected, 0)
+    assert len(submitted) == len(expected)
 
 
-@given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.integers(1, 5))
-def test_stages_are_dealt_evenly_and_all(batch, lanes):
-    dealt = deal(batch, lanes)
-    assert sorted(stage for lane in dealt for stage in lane) == sorted(batch)
-    assert len(dealt) <= lanes
-    assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
-    assert min(map(len, dealt)) >= 1
+def ended(code):
+    future = Future()
+    future.set_result(code)
+    return future
 
 
-def test_neighbours_in_the_matrix_do_not_all_go_to_one_lane():
-    assert deal(["plain-published", "plain-grouped", "attention-published", "attention-grouped"], 2) == [
-        ["plain-published", "attention-grouped"],
-        ["plain-grouped", "attention-published"],
-    ]
+def test_nothing_follows_a_failure():
+    pending = {"a": [], "b": [], "after a": ["a"], "after b": ["b"]}
+    assert in_order(pending, lambda stage: ended(int(stage == "a"))) == {"a": 1, "b": 0}
 
 
 @pytest.fixture
@@ -95,25 +96,25 @@ def pipeline(tmp_path, monkeypatch):
 
 
 def test_stages_run_side_by_side_and_the_rest_follows(pipeline, capfd):
-    assert pending_batches() == [["a", "b"], ["both"]]
+    assert pending_stages() == {"a": [], "b": [], "both": ["a", "b"]}
     reproduce_in_lanes(2)
     assert Path("both").read_text() == "ab!"
     printed = capfd.readouterr().out
-    assert {"[1] a done", "[2] b done"} <= set(printed.splitlines())
+    assert {"a done", "b done"} <= set(printed.splitlines())
     assert "Data and pipelines are up to date." in printed
 
-    assert pending_batches() == []
+    assert pending_stages() == {}
     Path("extra").write_text("?")
-    assert pending_batches() == [["both"]]
+    assert pending_stages() == {"both": []}
     reproduce_in_lanes(2)
     assert Path("both").read_text() == "ab?"
 
 
-def test_a_failed_stage_is_told_once_all_have_ended(pipeline, capfd):
+def test_a_failed_stage_is_named_once_all_have_ended(pipeline, capfd):
     Path("meet.py").write_text(
         MEET.replace('print(mine, "done")', 'sys.exit("no room" if mine == "a" else 0)')
     )
-    with pytest.raises(UserError, match="a stage failed"):
+    with pytest.raises(UserError, match="failed: a; the lines above say why"):
         reproduce_in_lanes(2)
     assert "no room" in capfd.readouterr().out
     assert not Path("both").exists()

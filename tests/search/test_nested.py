@@ -10,14 +10,15 @@ from bowl import planned
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
 
 from lung_attention.errors import UserError
-from lung_attention.fits import fit_cell
+from lung_attention.files import write_json
+from lung_attention.fits import fit_cell, label_numbers
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.workers import open_workers
 from lung_attention.splits.protocol import REFIT
-from lung_attention.tuned import fit_tuned, fold_name, found_settings, label_numbers, outer_parts
+from lung_attention.tuned import fit_tuned, fold_name, found_settings, outer_parts
 
 SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
 
@@ -175,10 +176,7 @@ def test_the_loss_is_the_cross_entropy_without_the_penalty():
 def test_default_settings_give_the_predictions_of_the_default_cell():
     """So that tuned and default differ by the settings alone."""
     features, table = toy()
-    cell = fit_cell(
-        features, table, CLASSES, attention=True, recipe=DEFAULT.recipe,
-        learning_rate=DEFAULT.learning_rate, seeds=[0, 1], on_epoch=nothing,
-    )  # fmt: skip
+    cell = fit_cell(features, table, CLASSES, DEFAULT, attention=True, seeds=[0, 1], on_epoch=nothing)
     settings = {fold.number: DEFAULT for fold in outer_parts(table)}
     fitted = fit_tuned(features, table, CLASSES, settings, attention=True, seeds=[0, 1], on_epoch=nothing)
     tuned = fitted.predictions
@@ -216,13 +214,25 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     assert [layer.units for layer in fitted.head.layers if hasattr(layer, "units")] == [2, 2, 2]
 
 
-def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy):
+def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy, tmp_path):
     table = toy()[1]
     result = searched_toy[1]
-    settings = found_settings(result, table)
+    write_json(tmp_path / "cell.json", result)
+    settings = found_settings(tmp_path / "cell.json", table)
     assert list(settings) == [0, 1, REFIT]
     for fold, of_fold in settings.items():
         assert of_fold.as_json() == result["studies"][fold_name(fold)]["settings"]
+
+
+def test_a_search_of_other_folds_is_refused_by_its_file(searched_toy, tmp_path):
+    result = searched_toy[1]
+    studies = {name: study for name, study in result["studies"].items() if name != "fold-1"}
+    write_json(tmp_path / "cell.json", {**result, "studies": studies})
+    with pytest.raises(
+        UserError, match=r"cell\.json: expected .*fold-1, found them for all, fold-0"
+    ) as caught:
+        found_settings(tmp_path / "cell.json", toy()[1])
+    assert "make search" in caught.value.remedy
 
 
 def test_the_hash_of_a_study_counts_what_its_values_depend_on(tmp_path):

@@ -14,6 +14,7 @@ from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
+from lung_attention.fits import label_numbers
 from lung_attention.search.objective import Part, build_objective, part_of
 from lung_attention.search.sampler import RankedSampler
 from lung_attention.search.space import parameters_of, suggest
@@ -21,7 +22,7 @@ from lung_attention.search.study import TrialReport, run_study
 from lung_attention.search.workers import Workers
 from lung_attention.settings import Settings
 from lung_attention.training import Features
-from lung_attention.tuned import label_numbers, outer_parts
+from lung_attention.tuned import outer_parts
 
 
 @dataclass(frozen=True)

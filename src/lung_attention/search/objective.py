@@ -14,11 +14,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
-from lung_attention.fits import fit_seed
+from lung_attention.fits import fit_seed, new_head
 from lung_attention.search.space import suggest
 from lung_attention.settings import Settings
 from lung_attention.training import Features, Labels, Rows, compile_head, fit_head, restart
-from lung_attention.tuned import new_head
 
 InnerFold = tuple[Rows, Rows]
 
