@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -25,6 +26,10 @@ from lung_attention.tracking import check_reachable, connect
 
 _PIPELINE = Path("dvc.yaml")
 _REMEDY = "make repro goes on there"
+
+# TensorFlow prints these at each import whatever TF_CPP_MIN_LOG_LEVEL says (tensorflow/tensorflow#100442): that
+# lines may follow, which processor this is, and that there is no GPU.
+_NOTICES = re.compile(r"WARNING: All log messages before absl|I0000 |E0000 .*failed call to cuInit")
 
 
 def reproduce_in_lanes(lanes: int) -> None:
@@ -145,7 +150,8 @@ def _run_pending(pending: Mapping[str, Iterable[str]], lanes: int) -> None:
 def _forward(lines: Connection) -> None:
     with os.fdopen(os.dup(lines.fileno()), encoding="utf-8", errors="replace") as text:
         for line in text:
-            print(line, end="", flush=True)
+            if not _NOTICES.match(line):
+                print(line, end="", flush=True)
 
 
 def _prepare_lane(written: Connection) -> None:
