@@ -27,8 +27,8 @@ from lung_attention.tracking import check_reachable, connect
 _PIPELINE = Path("dvc.yaml")
 _REMEDY = "make repro goes on there"
 
-# TensorFlow prints these at each import whatever TF_CPP_MIN_LOG_LEVEL says (tensorflow/tensorflow#100442): that
-# lines may follow, which processor this is, and that there is no GPU.
+# TensorFlow prints these at each import, whatever TF_CPP_MIN_LOG_LEVEL says (tensorflow/tensorflow#100442):
+# that lines may follow, which processor this is, and that there is no GPU.
 _NOTICES = re.compile(r"WARNING: All log messages before absl|I0000 |E0000 .*failed call to cuInit")
 
 
