@@ -42,8 +42,13 @@ def reproduce_in_lanes(lanes: int) -> None:
         UserError: A stage failed, or the tracking server does not answer.
     """
     if lanes > 1:
-        pending = pending_stages()
-        if len(pending) > 1:
+        from dvc.exceptions import DvcException
+
+        try:
+            pending = pending_stages()
+        except DvcException:
+            pending = {}  # `dvc repro` will say what is wrong
+        if not is_chain(pending):
             connect(Path.cwd())
             check_reachable()  # once, before two trainings at a time would make its tables
             _run_pending(pending, lanes)
@@ -56,6 +61,9 @@ def pending_stages() -> dict[str, list[str]]:
 
     Returns:
         Names of stages, each with those of them that it waits for.
+
+    Raises:
+        DvcException: The pipeline cannot be read.
     """
     from dvc.repo import Repo
 
@@ -95,6 +103,13 @@ def touched_stages(
         for stage, all_needed in dependencies.items()
         if stage in touched
     }
+
+
+def is_chain(pending: Mapping[str, Iterable[str]]) -> bool:
+    """Whether each of these stages waits for another one, so that no two can run at a time."""
+    graph = nx.DiGraph((needed, stage) for stage, all_needed in pending.items() for needed in all_needed)
+    graph.add_nodes_from(pending)
+    return len(nx.dag_longest_path(graph)) == len(graph)
 
 
 def in_order(pending: Mapping[str, Iterable[str]], submit: Callable[[str], Future[int]]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lung_attention.errors import UserError
-from lung_attention.lanes import in_order, pending_stages, reproduce_in_lanes, touched_stages
+from lung_attention.lanes import in_order, is_chain, pending_stages, reproduce_in_lanes, touched_stages
 
 # Each of the first two stages ends only once the other has begun.
 MEET = """
@@ -87,6 +87,14 @@ def test_nothing_follows_a_failure():
     assert in_order(pending, lambda stage: ended(int(stage == "a"))) == {"a": 1, "b": 0}
 
 
+def test_stages_that_wait_for_each_other_are_a_chain():
+    assert is_chain({})
+    assert is_chain({"compare": []})
+    assert is_chain({"report": ["compare", "evaluate"], "compare": ["evaluate"], "evaluate": []})
+    assert not is_chain({"a": [], "b": []})
+    assert not is_chain({"a": [], "b": ["a"], "c": ["a"]})
+
+
 @pytest.fixture
 def pipeline(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -111,6 +119,13 @@ def test_stages_run_side_by_side_and_the_rest_follows(pipeline, capfd):
     assert pending_stages() == {"both": []}
     reproduce_in_lanes(2)
     assert Path("both").read_text() == "ab?"
+
+
+def test_a_pipeline_that_cannot_be_read_is_left_to_dvc(pipeline, capfd):
+    Path("dvc.yaml").write_text("stages: [")
+    with pytest.raises(UserError, match="the last lines above say why"):
+        reproduce_in_lanes(2)
+    assert "dvc.yaml" in capfd.readouterr().err
 
 
 def test_a_failed_stage_is_named_once_all_have_ended(pipeline, capfd):
