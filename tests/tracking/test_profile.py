@@ -17,7 +17,9 @@ from PIL import Image
 from lung_attention import tracking
 from lung_attention.cells import Cell, Paths
 from lung_attention.errors import UserError
+from lung_attention.files import read_json, read_table, write_table
 from lung_attention.tracking import cells as profile_cells
+from lung_attention.tracking import live_run
 from lung_attention.tracking.cells import cells_with_results, identity_of, promote, publish_cell
 from lung_attention.tracking.dvc_lock import lock_entry
 
@@ -75,6 +77,23 @@ def test_a_profile_is_tracked_once_however_often_it_is_asked_for(client, project
     for cell in cells_with_results(Paths("sample")):
         publish_cell(cell, Paths("sample"), root=project)
     assert state(client) == before
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_training_that_gives_the_known_predictions_is_complete_at_once(client, project, same):
+    """DVC skips the evaluation then; other predictions are left to it."""
+    paths = Paths("sample")
+    table = read_table(paths.predictions(CELL))
+    raw = table.drop(columns=["group", "prediction"]).sample(frac=1, random_state=0)
+    if not same:
+        raw["probability_normal"] += 1e-6
+    write_table(paths.raw_predictions(CELL), raw)
+    metrics = read_json(paths.metrics(CELL))
+    with live_run(identity_of(CELL, paths, metrics["inputs"]), metrics["params"], device="cpu") as run:
+        run_id = run.run_id
+    found = client.get_run(run_id).data
+    assert found.tags.get("complete") == str(same).lower()
+    assert ("test_accuracy" in found.metrics) == same
 
 
 def test_the_lock_entry_is_that_of_the_profile_and_changes_with_it(project):

@@ -48,7 +48,8 @@ def live_run(
 
     It ends FINISHED, FAILED after an exception, KILLED after Ctrl-C or SIGTERM; runs that dead processes
     left open in the experiment are marked FAILED first. `publish` completes the run and lets it take the
-    place of older ones of the same identity. A server that goes away later stops nothing: it is said once.
+    place of older ones of the same identity; here already, where the results show these predictions. A server
+    that goes away later stops nothing: it is said once.
 
     Args:
         identity: What the run is.
@@ -91,6 +92,13 @@ def live_run(
             held_here.discard(run_id)
             if status == "FINISHED":
                 logger.attempt(lambda: runs.supersede_incomplete(mlflow_client, identity, run_id))
+                logger.attempt(lambda: _complete(identity))
+
+
+def _complete(identity: RunIdentity) -> None:
+    from lung_attention.tracking.cells import publish_known_figures
+
+    publish_known_figures(identity)
 
 
 class RunLogger:
