@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -152,6 +153,10 @@ def _run_pending(pending: Mapping[str, Iterable[str]], lanes: int) -> None:
     with pool:
         try:
             codes = in_order(pending, lambda stage: pool.submit(_reproduce, stage))
+        except BrokenProcessPool:
+            raise UserError(
+                "a lane was killed, perhaps for want of memory", remedy="make repro LANES=1"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
