@@ -50,7 +50,7 @@ def test_overrides_are_collected():
     assert (arguments.profile, arguments.set) == ("local", ["a=1", "b=2"])
 
 
-def test_overrides_without_a_profile_are_refused(tmp_path):
+def test_overrides_without_a_profile_are_refused():
     arguments = build_parser().parse_args(["repro", "--set", "train.epochs=5"])
     with pytest.raises(UserError, match="name a profile"):
         arguments.run(arguments)

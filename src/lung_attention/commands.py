@@ -34,16 +34,17 @@ def default_lanes() -> int:
 
 def repro(arguments: argparse.Namespace) -> int:
     """Regenerates the default results, or another profile's beside them."""
-    from lung_attention.isolated import reproduce
-    from lung_attention.lanes import reproduce_in_lanes
-
     if arguments.profile:
+        from lung_attention.isolated import reproduce
+
         reproduce(arguments.profile, arguments.set)
     elif arguments.set:
         raise UserError(
             "--set changes the default results; name a profile", remedy="make repro PROFILE=sample SET=…"
         )
     else:
+        from lung_attention.lanes import reproduce_in_lanes
+
         reproduce_in_lanes(arguments.lanes)
     return 0
 

@@ -92,11 +92,7 @@ def touched_stages(
     Returns:
         Those stages in the order of `dependencies`, each with those of them that it depends on.
     """
-    graph = nx.DiGraph()
-    graph.add_nodes_from(dependencies)
-    graph.add_edges_from(
-        (needed, stage) for stage, all_needed in dependencies.items() for needed in all_needed
-    )
+    graph = _graph(dependencies)
     touched = {stage for stage in changed if stage in graph}
     touched = touched.union(*(nx.descendants(graph, stage) for stage in touched))
     return {
@@ -108,9 +104,15 @@ def touched_stages(
 
 def is_chain(pending: Mapping[str, Iterable[str]]) -> bool:
     """Whether each of these stages waits for another one, so that no two can run at a time."""
-    graph = nx.DiGraph((needed, stage) for stage, all_needed in pending.items() for needed in all_needed)
-    graph.add_nodes_from(pending)
+    graph = _graph(pending)
     return len(nx.dag_longest_path(graph)) == len(graph)
+
+
+def _graph(dependencies: Mapping[str, Iterable[str]]) -> nx.DiGraph:
+    """Edges go from what is needed to what needs it."""
+    graph = nx.DiGraph((needed, stage) for stage, all_needed in dependencies.items() for needed in all_needed)
+    graph.add_nodes_from(dependencies)
+    return graph
 
 
 def in_order(pending: Mapping[str, Iterable[str]], submit: Callable[[str], Future[int]]) -> dict[str, int]:
