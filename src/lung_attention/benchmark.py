@@ -59,8 +59,8 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> 
         `ms` a step of `BATCH_SIZE` images, the fastest epoch's, and `mb` of memory at the end of an epoch,
         the largest.
     """
-    from lung_attention.fits import new_head
-    from lung_attention.training import compile_head, fit_head
+    from lung_attention.fits import CompiledHead
+    from lung_attention.training import fit_head
 
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,9 +69,8 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> 
         for row in range(rows):
             features[row] = random.random(shape, dtype=np.float32)
         features.flush()
-        settings = Settings(recipe, learning_rate=1e-4)
-        head = new_head(shape, 3, settings, attention=attention, seed=0)
-        compile_head(head, learning_rate=settings.learning_rate, jit_compile=True)
+        compiled = recipe.model_copy(update={"jit_compile": True})
+        head = CompiledHead(shape, 3, attention=attention).start(Settings(compiled, 1e-4), seed=0)
         ends, memory = [], []
 
         def note(_epoch: int, _values: dict[str, float]) -> None:

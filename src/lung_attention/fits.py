@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -47,78 +47,105 @@ def fit_seed(seed: int, fold: int) -> int:
     return int(np.random.SeedSequence([seed, fold + 1]).generate_state(1)[0] >> 1)
 
 
+def fits_of(table: pd.DataFrame) -> list[Fold]:
+    """All fits of a cell with one seed: its folds and, of a grouped split, the refit on all rows."""
+    return [*folds(table), refit(table)] if is_cross_validation(table) else list(folds(table))
+
+
 def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> Labels:
     """The class number of each row."""
     return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
 
 
-def new_head(
-    shape: tuple[int, int, int], n_classes: int, settings: Settings, *, attention: bool, seed: int
-) -> keras.Model:
-    """Builds the head of some settings, not compiled.
+class CompiledHead:
+    """A compiled head for many fits; in a row with the same settings they need not be compiled anew.
 
     Args:
         shape: Of one image's features: rows, cols, channels.
         n_classes: Number of classes.
-        settings: Of the head.
         attention: Whether the head has the soft attention.
-        seed: Of its weights.
     """
-    recipe = settings.recipe
-    return build_head(
-        shape,
-        n_classes,
-        attention=attention,
-        hidden_units=recipe.hidden_units,
-        attention_maps=recipe.attention_maps,
-        attention_gamma=recipe.attention_gamma,
-        attention_activation=recipe.attention_activation,
-        pooling=recipe.pooling,
-        dropout=recipe.dropout,
-        l2=recipe.l2,
-        seed=seed,
-    )
+
+    def __init__(self, shape: tuple[int, int, int], n_classes: int, *, attention: bool) -> None:
+        self._shape = shape
+        self._n_classes = n_classes
+        self._attention = attention
+        self._head: keras.Model = None
+        self._settings: Settings | None = None
+
+    def start(self, settings: Settings, *, seed: int) -> keras.Model:
+        """Makes the head as good as new.
+
+        Args:
+            settings: Of the head and its fit. The head of other settings is of no use any more.
+            seed: Of its weights.
+
+        Returns:
+            A head that is compiled and not fitted.
+        """
+        recipe = settings.recipe
+        if self._settings not in (None, settings):
+            # Each head has a graph of its own; many would fill the memory.
+            keras.backend.clear_session()
+        fresh = build_head(
+            self._shape,
+            self._n_classes,
+            attention=self._attention,
+            hidden_units=recipe.hidden_units,
+            attention_maps=recipe.attention_maps,
+            attention_gamma=recipe.attention_gamma,
+            attention_activation=recipe.attention_activation,
+            pooling=recipe.pooling,
+            dropout=recipe.dropout,
+            l2=recipe.l2,
+            seed=seed,
+        )
+        if self._settings == settings:
+            restart(self._head, fresh, learning_rate=settings.learning_rate)
+        else:
+            compile_head(fresh, learning_rate=settings.learning_rate, jit_compile=recipe.jit_compile)
+            self._head, self._settings = fresh, settings
+        return self._head
 
 
 def fit_cell(
     features: Features,
     table: pd.DataFrame,
     classes: Sequence[str],
-    settings: Settings,
+    settings: Mapping[int, Settings],
     *,
     attention: bool,
     seeds: Sequence[int],
+    watch: bool,
     on_epoch: EpochReport,
 ) -> FittedCell:
     """Fits a cell as its split table asks.
 
-    All fits share one compiled head, which starts anew each time, with other weights for each seed and fold.
+    Weights and batches depend on seed and fold alone, so that cells differ by their settings. Fits in a row
+    with the same settings share one compiled head, which starts anew each time.
 
     Args:
-        features: `(n, rows, cols, channels)`, rows as in the table.
+        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
         table: A split table.
         classes: Class names in label order.
-        settings: How a head is built and fitted.
+        settings: How a head is built and fitted, for each of `fits_of`.
         attention: Whether the head has the soft attention.
-        seeds: One complete set of fits each.
+        seeds: One complete set of fits each; a refit takes the first.
+        watch: Whether the learning curves show the watched rows, too. Where those are the test rows, they are
+            else predicted once, at the end.
         on_epoch: Receives seed, fold, epoch and the epoch's values.
 
     Returns:
         The kept model, out-of-sample predictions, and learning curves.
     """
-    recipe = settings.recipe
     labels = label_numbers(table, classes)
+    nothing = np.array([], dtype=np.int64)
     history: list[dict[str, float]] = []
+    heads = CompiledHead(features.shape[1:], len(classes), attention=attention)
 
-    def fresh(seed: int) -> keras.Model:
-        return new_head(features.shape[1:], len(classes), settings, attention=attention, seed=seed)
-
-    head = fresh(0)
-    compile_head(head, learning_rate=settings.learning_rate, jit_compile=recipe.jit_compile)
-
-    def fit(seed: int, fold: Fold) -> None:
-        number = fit_seed(seed, fold.number)
-        restart(head, fresh(number), learning_rate=settings.learning_rate)
+    def fit(seed: int, fold: Fold) -> keras.Model:
+        recipe, number = settings[fold.number].recipe, fit_seed(seed, fold.number)
+        head = heads.start(settings[fold.number], seed=number)
 
         def record(epoch: int, values: dict[str, float]) -> None:
             history.append({"seed": seed, "fold": fold.number, "epoch": epoch, **values})
@@ -129,28 +156,30 @@ def fit_cell(
             features,
             labels,
             train=fold.train,
-            watched=fold.watched,
+            watched=fold.watched if watch else nothing,
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
             seed=number,
             on_epoch=record,
         )
+        return head
 
     kept: list[npt.NDArray[np.float32]] = []
     predicted: list[pd.DataFrame] = []
     for seed in seeds:
         for fold in folds(table):
-            fit(seed, fold)
+            head = fit(seed, fold)
             part = table.iloc[fold.test][["image", "label", "fold"]].assign(seed=seed)
-            probabilities = predict(head, features, fold.test, batch_size=recipe.batch_size)
+            batch_size = settings[fold.number].recipe.batch_size
+            probabilities = predict(head, features, fold.test, batch_size=batch_size)
             for number, name in enumerate(classes):
                 part[f"probability_{name}"] = probabilities[:, number]
             predicted.append(part)
             kept = kept or head.get_weights()
     if is_cross_validation(table):
-        fit(seeds[0], refit(table))
-        kept = head.get_weights()
-    head.set_weights(kept)
+        head = fit(seeds[0], refit(table))
+    else:
+        head.set_weights(kept)
     columns = ["seed", "fold", "epoch", *HISTORY_KEYS]
     return FittedCell(
         head=head,

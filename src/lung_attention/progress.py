@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 EpochReport = Callable[[int, int, int, dict[str, float]], None]
@@ -26,11 +26,11 @@ class EpochProgress:
 
     Args:
         name: What is being fitted.
-        epochs: Epochs a fit.
+        epochs: Epochs of a fit, by its fold.
         every_s: Seconds between two lines of a fit.
     """
 
-    def __init__(self, name: str, *, epochs: int, every_s: float = 10.0) -> None:
+    def __init__(self, name: str, *, epochs: Mapping[int, int], every_s: float = 10.0) -> None:
         self._name = name
         self._epochs = epochs
         self._every_s = every_s
@@ -56,9 +56,9 @@ class EpochProgress:
             epoch: From 1.
             values: Loss and accuracy.
         """
-        now = time.monotonic()
-        if epoch in (1, self._epochs) or now - self._printed >= self._every_s:
+        now, last = time.monotonic(), self._epochs[fold]
+        if epoch in (1, last) or now - self._printed >= self._every_s:
             self._printed = now
             numbers = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
             fit = f"seed {seed} " + ("refit" if fold < 0 else f"fold {fold}")
-            print(f"{self._name}  {fit}  epoch {epoch}/{self._epochs}  {numbers}", flush=True)
+            print(f"{self._name}  {fit}  epoch {epoch}/{last}  {numbers}", flush=True)

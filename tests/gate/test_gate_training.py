@@ -53,7 +53,7 @@ def data():
 
 def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, relabel=None, tested=TESTED_ON):
     """Predictions of a head that was really fitted; `relabel` changes the labels it is fitted on."""
-    from lung_attention.fits import fit_cell
+    from lung_attention.fits import fit_cell, fits_of
     from lung_attention.settings import Settings
 
     features, table = data
@@ -65,9 +65,10 @@ def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, rel
     recipe = config.active.train.recipe.model_copy(
         update={"epochs": epochs, "batch_size": BATCH, "hidden_units": HIDDEN}
     )
+    settings = {fold.number: Settings(recipe, learning_rate) for fold in fits_of(fitted_on)}
     fitted = fit_cell(
-        features[rows], fitted_on, CLASSES, Settings(recipe, learning_rate), attention=False,
-        seeds=list(seeds), on_epoch=lambda *_: None,
+        features[rows], fitted_on, CLASSES, settings, attention=False, seeds=list(seeds), watch=True,
+        on_epoch=lambda *_: None,
     )  # fmt: skip
     return complete_predictions(fitted.predictions, table[["image", "group"]], CLASSES)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lung_attention.config import Recipe
-from lung_attention.fits import fit_cell, fit_seed
+from lung_attention.fits import fit_cell, fit_seed, fits_of
 from lung_attention.models.heads import build_head
 from lung_attention.settings import Settings
 from lung_attention.splits.grouped import grouped_split
@@ -72,8 +72,9 @@ SETTINGS = Settings(RECIPE, learning_rate=1e-2)
 
 
 def run_cell(features, table, seeds):
+    settings = {fold.number: SETTINGS for fold in fits_of(table)}
     return fit_cell(
-        features, table, CLASSES, SETTINGS, attention=False, seeds=seeds, on_epoch=lambda *_: None
+        features, table, CLASSES, settings, attention=False, seeds=seeds, watch=True, on_epoch=lambda *_: None
     )
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 from bowl import planned
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
 
 from lung_attention.errors import UserError
 from lung_attention.files import write_json
-from lung_attention.fits import fit_cell, label_numbers
+from lung_attention.fits import fit_cell, fits_of, label_numbers
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.workers import open_workers
 from lung_attention.splits.protocol import REFIT
-from lung_attention.tuned import fit_tuned, fold_name, found_settings, outer_parts
+from lung_attention.tuned import fold_name, found_settings
 
 SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
 
@@ -61,7 +62,7 @@ def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
     """
     features, table = toy()
     clean = features.copy()
-    folds = {fold.number: fold for fold in outer_parts(table)}
+    folds = {fold.number: fold for fold in fits_of(table)}
 
     @contextmanager
     def poison(number):
@@ -78,7 +79,7 @@ def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
 def test_what_a_study_does_receive_changes_it(tmp_path, searched_toy):
     """Else the test above could not fail. (NaN behind a relu is 0, so the loss changes and stays finite.)"""
     features, table = toy()
-    fold = outer_parts(table)[0]
+    fold = fits_of(table)[0]
     features[fold.train[:2]] = np.nan
     first = Searched(True, DEFAULT, SEARCH.model_copy(update={"trials": 1}))
     part = part_of(
@@ -103,7 +104,7 @@ def test_a_search_in_which_no_trial_was_completed_says_so(tmp_path, monkeypatch)
 def test_another_seed_searches_elsewhere(tmp_path, searched_toy):
     other = Searched(True, DEFAULT, SEARCH.model_copy(update={"seed": 6, "trials": 2}))
     with open_workers(tmp_path / "other.journal", heartbeat_s=1, grace_s=4) as workers:
-        fold = outer_parts(toy()[1])[0]
+        fold = fits_of(toy()[1])[0]
         study = search_part(everything(fold.train), other, workers, name="a", fold=0, on_trial=nothing)
     assert planned(study)[1][2] != searched_toy[0][0][1][2]
 
@@ -173,20 +174,19 @@ def test_the_loss_is_the_cross_entropy_without_the_penalty():
     assert 0.3 < losses[0] < 3
 
 
-def test_default_settings_give_the_predictions_of_the_default_cell():
-    """So that tuned and default differ by the settings alone."""
+def test_watching_has_no_influence_on_a_fit():
+    """So that a tuned cell, which watches nothing, and the default one differ by their settings alone."""
     features, table = toy()
-    cell = fit_cell(features, table, CLASSES, DEFAULT, attention=True, seeds=[0, 1], on_epoch=nothing)
-    settings = {fold.number: DEFAULT for fold in outer_parts(table)}
-    fitted = fit_tuned(features, table, CLASSES, settings, attention=True, seeds=[0, 1], on_epoch=nothing)
-    tuned = fitted.predictions
-    columns = list(cell.predictions.columns)
-    np.testing.assert_allclose(
-        tuned[columns[4:]].to_numpy(), cell.predictions[columns[4:]].to_numpy(), atol=1e-6
+    settings = {fold.number: DEFAULT for fold in fits_of(table)}
+    seen, unseen = (
+        fit_cell(
+            features, table, CLASSES, settings, attention=True, seeds=[0, 1], watch=watch, on_epoch=nothing
+        )
+        for watch in (True, False)
     )
-    assert tuned[columns[:4]].equals(cell.predictions[columns[:4]])
-    for ours, theirs in zip(fitted.head.get_weights(), cell.head.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    pd.testing.assert_frame_equal(unseen.predictions, seen.predictions)
+    for ours, theirs in zip(unseen.head.get_weights(), seen.head.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
@@ -194,8 +194,8 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     lazy = type(DEFAULT)(DEFAULT.recipe, 1e-30)
     settings = {0: DEFAULT, 1: lazy, REFIT: changed(DEFAULT, hidden_units=[2, 2])}
     fits = []
-    fitted = fit_tuned(
-        features, table, CLASSES, settings, attention=False, seeds=[0],
+    fitted = fit_cell(
+        features, table, CLASSES, settings, attention=False, seeds=[0], watch=False,
         on_epoch=lambda seed, fold, epoch, values: fits.append((fold, epoch)),
     )  # fmt: skip
     tuned = fitted.predictions
@@ -205,9 +205,10 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     assert list(zip(curves["fold"], curves["epoch"], strict=True)) == fits
     assert curves["loss"].notna().all()
     assert curves["val_loss"].isna().all(), "a test part was watched"
-    both = fit_tuned(
-        features, table, CLASSES, {**settings, 1: DEFAULT}, attention=False, seeds=[0], on_epoch=nothing
-    ).predictions
+    both = fit_cell(
+        features, table, CLASSES, {**settings, 1: DEFAULT}, attention=False, seeds=[0], watch=False,
+        on_epoch=nothing,
+    ).predictions  # fmt: skip
     same = (tuned["probability_normal"] == both["probability_normal"]).to_numpy()
     assert same[tuned["fold"] == 0].all()
     assert not same[tuned["fold"] == 1].any()

@@ -14,7 +14,7 @@ from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
-from lung_attention.fits import label_numbers
+from lung_attention.fits import fits_of, label_numbers
 from lung_attention.search.objective import Part, build_objective, part_of
 from lung_attention.search.sampler import RankedSampler
 from lung_attention.search.space import parameters_of, suggest
@@ -22,7 +22,6 @@ from lung_attention.search.study import TrialReport, run_study
 from lung_attention.search.workers import Workers
 from lung_attention.settings import Settings
 from lung_attention.training import Features
-from lung_attention.tuned import outer_parts
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def search_cell(
     labels = label_numbers(table, classes)
     groups = table["group"].to_numpy(dtype=str)
     studies = {}
-    for fold in outer_parts(table):
+    for fold in fits_of(table):
         with watch(fold.number) as on_trial:
             studies[fold.number] = search_part(
                 part_of(features, labels, groups, fold.train, n_classes=len(classes)),

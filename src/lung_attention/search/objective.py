@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -14,10 +14,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
-from lung_attention.fits import fit_seed, new_head
+from lung_attention.fits import CompiledHead, fit_seed
 from lung_attention.search.space import suggest
 from lung_attention.settings import Settings
-from lung_attention.training import Features, Labels, Rows, compile_head, fit_head, restart
+from lung_attention.training import Features, Labels, Rows, fit_head
 
 InnerFold = tuple[Rows, Rows]
 
@@ -109,14 +109,12 @@ def inner_loss(
     Returns:
         The mean cross-entropy of all rows, each validated once, after the last epoch.
     """
-    recipe, shape = settings.recipe, part.features.shape[1:]
-    head = new_head(shape, part.n_classes, settings, attention=attention, seed=seed)
-    compile_head(head, learning_rate=settings.learning_rate, jit_compile=jit_compile)
+    recipe = settings.recipe.model_copy(update={"jit_compile": jit_compile})
+    heads = CompiledHead(part.features.shape[1:], part.n_classes, attention=attention)
     total, count = 0.0, 0
     for number, (train, validation) in enumerate(folds):
         own_seed = fit_seed(seed, number)
-        fresh = new_head(shape, part.n_classes, settings, attention=attention, seed=own_seed)
-        restart(head, fresh, learning_rate=settings.learning_rate)
+        head = heads.start(replace(settings, recipe=recipe), seed=own_seed)
         losses: list[float] = []
 
         def record(
@@ -127,6 +125,7 @@ def inner_loss(
             before: tuple[float, int] = (total, count),
             size: int = len(validation),
             losses: list[float] = losses,
+            head: keras.Model = head,
         ) -> None:
             # Keras adds the penalty on the weights, by which settings must not be compared.
             losses.append(values["val_loss"] - sum(float(penalty) for penalty in head.losses))

@@ -32,8 +32,8 @@ _CODE = (
     "search/objective.py",
     "search/sampler.py",
     "search/space.py",
+    "splits/protocol.py",
     "training.py",
-    "tuned.py",
 )
 
 
