@@ -15,7 +15,7 @@ from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.features import load_features
-from lung_attention.files import read_table, write_json
+from lung_attention.files import read_table, sha256, write_json
 from lung_attention.search.nested import Searched, search_cell
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.study import TrialReport
@@ -40,7 +40,8 @@ def main() -> None:
     config = load_config(PARAMS)
     profile, paths = config.active, Paths(config.profile)
     classes = DATASETS[cell.dataset].classes
-    table = read_table(paths.split(cell.dataset, cell.split))
+    split_path = paths.split(cell.dataset, cell.split)
+    table = read_table(split_path)
     info_path = paths.features_info(cell.dataset, cell.backbone)
     features, _ = load_features(
         paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
@@ -50,7 +51,7 @@ def main() -> None:
         default=Settings(profile.train.recipe, profile.train.learning_rate[cell.dataset][cell.backbone]),
         search=profile.search,
     )
-    inputs = studies_digest(cell.unsplit, searched, [paths.split(cell.dataset, cell.split), info_path])
+    inputs = studies_digest(cell.unsplit, searched, [split_path, info_path])
     storage = arguments.storage or os.environ.get(STORAGE_VARIABLE) or paths.studies(cell)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     connect(Path.cwd())
@@ -74,7 +75,7 @@ def main() -> None:
         if arguments.trials_only:
             return
         result = search_result(studies, searched)
-    about = {"inputs": inputs, "device": device_name()}
+    about = {"inputs": inputs, "split": sha256(split_path), "device": device_name()}
     write_json(paths.found(cell), {**asdict(cell), **about, **result})
 
 

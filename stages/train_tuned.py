@@ -22,12 +22,12 @@ def main() -> None:
     config = load_config(PARAMS)
     training, paths = config.active.train, Paths(config.profile)
     found = paths.search(default)
-    table = read_table(paths.split(default.dataset, default.split))
-    settings = found_settings(found, table)
+    split = paths.split(default.dataset, default.split)
+    settings = found_settings(found, split)
     train_cell(
         default.tuned,
         paths,
-        table,
+        read_table(split),
         settings,
         params={
             f"{fold_name(fold)}.{name}": value

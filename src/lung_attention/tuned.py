@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from lung_attention.errors import UserError
-from lung_attention.files import read_json
+from lung_attention.files import read_json, read_table, sha256
 from lung_attention.fits import fits_of
 from lung_attention.settings import Settings, settings_from_json
 from lung_attention.splits.protocol import REFIT
@@ -18,25 +16,27 @@ def fold_name(fold: int) -> str:
     return "all" if fold == REFIT else f"fold-{fold}"
 
 
-def found_settings(path: Path, table: pd.DataFrame) -> dict[int, Settings]:
+def found_settings(path: Path, split: Path) -> dict[int, Settings]:
     """The settings of each fold, of what a search left.
 
     Args:
         path: `results/<profile>/search/<cell>.json`.
-        table: The grouped split table.
+        split: The grouped split table.
 
     Returns:
         Settings by fold, `REFIT` for the refit on all rows.
 
     Raises:
-        UserError: The search had other folds.
+        UserError: The search was on another split: a fold's settings may have been chosen by its test images.
     """
-    studies = read_json(path)["studies"]
-    names = {fold.number: fold_name(fold.number) for fold in fits_of(table)}
-    if set(names.values()) != set(studies):
+    found = read_json(path)
+    ours = sha256(split)
+    if found["split"] != ours:
         raise UserError(
-            f"{path}: expected settings for {', '.join(sorted(names.values()))}, "
-            f"found them for {', '.join(sorted(studies))}",
+            f"{path}: searched on another split (expected {split} with SHA-256 {ours}, "
+            f"received {found['split']}), so it may have seen test images of this one",
             remedy="search again with this split: make search DATASET=… BACKBONE=… HEAD=…",
         )
+    studies = found["studies"]
+    names = {fold.number: fold_name(fold.number) for fold in fits_of(read_table(split))}
     return {number: settings_from_json(studies[name]["settings"]) for number, name in names.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,9 @@ import pytest
 from bowl import planned
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
 
+import lung_attention
 from lung_attention.errors import UserError
-from lung_attention.files import write_json
+from lung_attention.files import sha256, write_json, write_table
 from lung_attention.fits import fit_cell, fits_of, label_numbers
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
@@ -215,24 +218,28 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     assert [layer.units for layer in fitted.head.layers if hasattr(layer, "units")] == [2, 2, 2]
 
 
-def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy, tmp_path):
-    table = toy()[1]
-    result = searched_toy[1]
-    write_json(tmp_path / "cell.json", result)
-    settings = found_settings(tmp_path / "cell.json", table)
+@pytest.fixture
+def kept(searched_toy, tmp_path):
+    """The file of a search, and the split that it was on."""
+    split, found = tmp_path / "split.csv", tmp_path / "cell.json"
+    write_table(split, toy()[1])
+    write_json(found, {**searched_toy[1], "split": sha256(split)})
+    return found, split
+
+
+def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy, kept):
+    settings = found_settings(*kept)
     assert list(settings) == [0, 1, REFIT]
     for fold, of_fold in settings.items():
-        assert of_fold.as_json() == result["studies"][fold_name(fold)]["settings"]
+        assert of_fold.as_json() == searched_toy[1]["studies"][fold_name(fold)]["settings"]
 
 
-def test_a_search_of_other_folds_is_refused_by_its_file(searched_toy, tmp_path):
-    result = searched_toy[1]
-    studies = {name: study for name, study in result["studies"].items() if name != "fold-1"}
-    write_json(tmp_path / "cell.json", {**result, "studies": studies})
-    with pytest.raises(
-        UserError, match=r"cell\.json: expected .*fold-1, found them for all, fold-0"
-    ) as caught:
-        found_settings(tmp_path / "cell.json", toy()[1])
+def test_a_search_on_another_split_is_refused(kept):
+    """Its folds have the same names, but their settings may have been chosen by what is now their test part."""
+    found, split = kept
+    write_table(split, toy()[1].assign(fold=lambda table: 1 - table["fold"]))
+    with pytest.raises(UserError, match=r"cell\.json: searched on another split") as caught:
+        found_settings(found, split)
     assert "make search" in caught.value.remedy
 
 
@@ -250,3 +257,17 @@ def test_the_hash_of_a_study_counts_what_its_values_depend_on(tmp_path):
     assert digest(Searched(True, changed(DEFAULT, epochs=3), SEARCH)) != first
     data.write_text("image,label\na,b\n")
     assert digest() != first
+
+
+def test_the_hash_of_a_study_counts_the_code_of_its_trials(tmp_path, monkeypatch):
+    package = Path(lung_attention.__file__).parent
+    shutil.copytree(
+        package, tmp_path / "src" / "lung_attention", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.chdir(tmp_path)
+    first = studies_digest("cell", SEARCHED, [])
+    for module, counts in (("search/nested.py", True), ("fits.py", True), ("search/watch.py", False)):
+        with (tmp_path / "src" / "lung_attention" / module).open("a") as code:
+            code.write("# changed\n")
+        assert (studies_digest("cell", SEARCHED, []) != first) == counts, module
+        first = studies_digest("cell", SEARCHED, [])

@@ -51,7 +51,7 @@ def part_of(
         rows: Which rows.
         n_classes: Number of classes.
     """
-    return Part(np.array(features[rows]), labels[rows].copy(), groups[rows].copy(), n_classes)
+    return Part(np.asarray(features[rows]), labels[rows], groups[rows], n_classes)
 
 
 def inner_folds(part: Part, *, folds: int, seed: int) -> list[InnerFold]:

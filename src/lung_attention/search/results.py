@@ -29,6 +29,7 @@ _CODE = (
     "fits.py",
     "models/attention.py",
     "models/heads.py",
+    "search/nested.py",
     "search/objective.py",
     "search/sampler.py",
     "search/space.py",
