@@ -44,8 +44,8 @@ DEFAULT = Settings(
 SEARCH = Search.model_validate(
     {
         "trials": 3, "time_budget_s": None, "inner_folds": 2, "jit_compile": False, "seed": 5,
-        "startup_trials": 1, "pruning": {"startup_trials": 2, "warmup_epochs": 1}, "heartbeat_s": 1,
-        "grace_s": 4, "space": SPACE.model_dump(),
+        "startup_trials": 1, "pruning": {"startup_trials": 2, "warmup_epochs": 1, "patience_epochs": 1},
+        "heartbeat_s": 1, "grace_s": 4, "space": SPACE.model_dump(),
     }
 )  # fmt: skip
 

@@ -235,7 +235,7 @@ def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy, kept
 
 
 def test_a_search_on_another_split_is_refused(kept):
-    """Its folds have the same names, but their settings may have been chosen by what is now their test part."""
+    """Its folds have the same names, but their settings may have been chosen by what they test now."""
     found, split = kept
     write_table(split, toy()[1].assign(fold=lambda table: 1 - table["fold"]))
     with pytest.raises(UserError, match=r"cell\.json: searched on another split") as caught:

@@ -48,10 +48,17 @@ class SearchSpace(Section):
 
 
 class Pruning(Section):
-    """When a trial that is worse than the median of the others is given up."""
+    """When a trial that is worse than the median of the others is given up.
+
+    Attributes:
+        startup_trials: How many are completed before.
+        warmup_epochs: Before a trial may be given up for its beginning.
+        patience_epochs: Without a new minimum, before it may be given up for overfitting.
+    """
 
     startup_trials: Count
     warmup_epochs: Annotated[int, Field(ge=0)]
+    patience_epochs: Count
 
 
 class Search(Section):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from optuna import Study
-from optuna.pruners import MedianPruner
 from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
 from lung_attention.fits import fits_of, label_numbers
 from lung_attention.search.objective import Part, build_objective, part_of
+from lung_attention.search.pruner import OverfitPruner
 from lung_attention.search.sampler import RankedSampler
 from lung_attention.search.space import parameters_of, suggest
 from lung_attention.search.study import TrialReport, run_study
@@ -71,9 +71,7 @@ def search_part(
             first=parameters_of(searched.default, search.space, attention=searched.attention),
             startup_trials=search.startup_trials,
         ),
-        pruner=MedianPruner(
-            n_startup_trials=search.pruning.startup_trials, n_warmup_steps=search.pruning.warmup_epochs
-        ),
+        pruner=OverfitPruner(**search.pruning.model_dump(), most_epochs=int(search.space.epochs.high)),
         trials=search.trials,
         time_budget_s=search.time_budget_s,
         on_trial=on_trial,

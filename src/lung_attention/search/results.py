@@ -31,6 +31,7 @@ _CODE = (
     "models/heads.py",
     "search/nested.py",
     "search/objective.py",
+    "search/pruner.py",
     "search/sampler.py",
     "search/space.py",
     "splits/protocol.py",
