@@ -149,33 +149,47 @@ def check_lock(_: argparse.Namespace) -> int:
 
 def stamp(arguments: argparse.Namespace) -> int:
     """Lets a report say whether its code has changed since."""
-    from lung_attention.report.freshness import stale_stages, stamp
+    from lung_attention.report.freshness import stamp
 
     paths = Paths(arguments.profile)
-    lock = paths.results / "dvc.lock"
-    if not lock.exists():
-        raise UserError(f"{lock} is missing", remedy=f"make repro PROFILE={arguments.profile}")
-    stale = stale_stages(yaml.safe_load(lock.read_text(encoding="utf-8")), Path())
+    stale = _stale_stages(paths)
+    if stale is None:
+        raise UserError(
+            f"{paths.results / 'dvc.lock'} is missing", remedy=f"make repro PROFILE={arguments.profile}"
+        )
     for path in (paths.report_markdown, paths.report_html):
         write_text(path, stamp(path.read_text(encoding="utf-8"), stale))
     print(f"{paths.results}: {len(stale)} stages have other code now" if stale else f"{paths.results}: fresh")
     return 0
 
 
+def _stale_stages(paths: Paths) -> list[str] | None:
+    """The stages of a profile's own lock whose code has changed since; None where it has no such lock."""
+    from lung_attention.report.freshness import stale_stages
+
+    lock = paths.results / "dvc.lock"
+    return stale_stages(yaml.safe_load(lock.read_text(encoding="utf-8")), Path()) if lock.exists() else None
+
+
 def readme(arguments: argparse.Namespace) -> int:
     """Writes the committed figures into README.md."""
     from lung_attention.report.collect import load_results
+    from lung_attention.report.freshness import notice_of
     from lung_attention.report.readme import render_tables
     from lung_attention.report.regions import replace_region
 
     readme = Path("README.md")
     old = text = readme.read_text(encoding="utf-8")
     for profile in ("sample", "local"):
-        params = Paths(profile).results / "params.yaml"
-        source = params if params.exists() else PARAMS
-        config = load_config(source)
-        if config.profile == profile:
-            text = replace_region(text, f"results-{profile}", render_tables(load_results(config, Path())))
+        config = load_config(PARAMS)
+        kept = Paths(profile).results / PARAMS
+        if config.profile != profile:
+            if not kept.exists():
+                continue
+            config = load_config(kept)
+        note = notice_of(_stale_stages(Paths(profile)) or [])
+        tables = render_tables(load_results(config, Path()), note=note)
+        text = replace_region(text, f"results-{profile}", tables)
     if arguments.check:
         if text != old:
             raise UserError("README.md does not show the committed figures", remedy="lung-attention readme")
@@ -226,9 +240,10 @@ def gate_simulation(arguments: argparse.Namespace) -> int:
     """Writes the gate's error rates into its page."""
     from lung_attention.gate.command import rule_of
     from lung_attention.gate.simulation import simulate_all, to_markdown
+    from lung_attention.isolated import profile_of
     from lung_attention.report.regions import replace_region
 
-    settings = load_config(PARAMS).profiles[arguments.profile].gate
+    settings = profile_of(load_config(PARAMS), arguments.profile).gate
     results = simulate_all(
         rule_of(settings),
         settings.training_sd,

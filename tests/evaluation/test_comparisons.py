@@ -184,6 +184,21 @@ def test_joint_resampling_takes_shared_images_into_account():
     assert entry["high"] - entry["low"] < 0.7 * length
 
 
+def test_a_perfect_figure_is_not_certain_where_resamples_lack_a_class():
+    """Its balanced accuracy is 1 in every resample that has one; that says nothing of the next test set."""
+    cells = {Cell("lidc", "densenet121", "plain", split): planted("lidc", split, accuracy)
+             for split, accuracy in (("published", 1.0), ("grouped", 0.8))}  # fmt: skip
+    published = cells[Cell("lidc", "densenet121", "plain", "published")]
+    rare = published["label"] == DATASETS["lidc"].classes[0]
+    kept = ~rare | (published["group"] == published.loc[rare, "group"].iloc[0])
+    cells[Cell("lidc", "densenet121", "plain", "published")] = published[kept].reset_index(drop=True)
+    entry = compared(cells)["leakage"][0]["balanced_accuracy"]
+    own = evaluate(published[kept], DATASETS["lidc"].classes, **SETTINGS)["balanced_accuracy_low"]
+    assert entry["published"] == 1
+    assert own < 0.8
+    assert entry["difference"] - entry["low"] > 0.9 * (1 - own)
+
+
 def test_an_image_in_two_groups_is_refused():
     cells = {Cell("lidc", "densenet121", "plain", split): planted("lidc", split, 0.8)
              for split in ("published", "grouped")}  # fmt: skip
@@ -191,6 +206,29 @@ def test_an_image_in_two_groups_is_refused():
     grouped.loc[0, "group"] = "another"
     with pytest.raises(UserError, match="image-0"):
         compared(cells)
+
+
+def test_a_test_of_images_and_a_mean_over_seeds_that_disagree_decide_nothing():
+    """20 images are better in one seed of three, 7 are worse in all: more images, but a lower accuracy."""
+    classes = DATASETS["lidc"].classes
+    labels = np.arange(60) % 2
+    better, worse = np.arange(60) < 20, (np.arange(60) >= 20) & (np.arange(60) < 27)
+
+    def cell(right):
+        return pd.concat([table_of(labels, softened(labels, right(seed), classes), classes, seed=seed)
+                          for seed in range(3)], ignore_index=True)  # fmt: skip
+
+    cells = {
+        Cell("lidc", "densenet121", "plain", "published"): cell(lambda seed: ~better),
+        Cell("lidc", "densenet121", "attention", "published"): cell(
+            lambda seed: ~worse & (~better | (seed == 0))
+        ),
+    }
+    (entry,) = compared(cells)["attention_vs_plain"]
+    assert (entry["attention_better"], entry["plain_better"]) == (20, 7)
+    assert entry["p_holm"] < 0.05
+    assert entry["differences"]["accuracy"]["difference"] < 0
+    assert entry["verdict"] == "undecided"
 
 
 def test_heads_on_other_images_are_refused():

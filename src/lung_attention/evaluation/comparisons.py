@@ -39,6 +39,7 @@ from lung_attention.evaluation.tuning import compare_with_default
 from lung_attention.evaluation.verdicts import (
     OPEN,
     STAND_IN,
+    UNDECIDED,
     attention_verdict,
     headline,
     published_interval,
@@ -133,6 +134,10 @@ def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) 
             entry["family_size"] = len(family)
             difference = entry["differences"]["accuracy"]["difference"]
             entry["verdict"] = attention_verdict(difference, adjusted, confidence=confidence)
+            # McNemar's test counts images, not by how many seeds: the mean may point the other way.
+            more_images = entry["attention_better"] - entry["plain_better"]
+            if entry["test"] == "mcnemar" and more_images * difference < 0:
+                entry["verdict"] = UNDECIDED
     return entries
 
 

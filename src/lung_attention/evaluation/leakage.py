@@ -20,7 +20,7 @@ from lung_attention.evaluation.intervals import percentile_interval
 from lung_attention.evaluation.measured import Bootstrap, Measured, figures
 from lung_attention.evaluation.metrics import Predictions, unit_codes
 from lung_attention.evaluation.verdicts import leakage_verdict
-from lung_attention.evaluation.weighted import Integers
+from lung_attention.evaluation.weighted import Floats, Integers
 
 LEAKAGE_SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc_ovr")
 
@@ -80,10 +80,10 @@ def _leakage(published: Measured, grouped: Measured, bootstrap: Bootstrap) -> di
         )
         below, above = difference - low, high - difference
         # A figure that no resample moves (a perfect one) adds what its own interval allows.
-        if np.ptp(published.resampled[score]) < _UNMOVED:
+        if _is_unmoved(published.resampled[score]):
             own = published.intervals[score]
             below, above = math.hypot(below, points[0] - own[0]), math.hypot(above, own[1] - points[0])
-        if np.ptp(grouped.resampled[score]) < _UNMOVED:
+        if _is_unmoved(grouped.resampled[score]):
             own = grouped.intervals[score]
             below, above = math.hypot(below, own[1] - points[1]), math.hypot(above, points[1] - own[0])
         result[score] = figures(
@@ -95,6 +95,12 @@ def _leakage(published: Measured, grouped: Measured, bootstrap: Bootstrap) -> di
         )
     result["verdict"] = leakage_verdict(result["accuracy"]["low"], result["accuracy"]["high"])
     return result
+
+
+def _is_unmoved(resampled: Floats) -> bool:
+    """Whether a score is the same in all resamples that have it (a class may be absent from some)."""
+    defined = resampled[~np.isnan(resampled)]
+    return bool(defined.size and np.ptp(defined) < _UNMOVED)
 
 
 def _joint_units(

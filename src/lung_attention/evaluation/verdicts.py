@@ -31,7 +31,8 @@ def reproduction(
     interval it was given. Both make the interval of the difference as in Newcombe (1998, method 10),
     generalised to any intervals by Zou and Donner (2008). The two test sets are taken as independent. Where
     they are the same images the true interval is shorter, so "within sampling error" is said a little too
-    often, "above" and "below" never too easily. That trainings differ by their seed is not counted.
+    often. That trainings differ by their seed is not counted, so "above" and "below" may be said too often
+    where ours is one training.
 
     Args:
         published: The published result.
@@ -128,7 +129,7 @@ class _Words:
                 verdict = "Yes, as far as checked" if missing else "Yes"
             sentences.append(
                 f"{verdict}: without attention, as the published code really ran, "
-                f"{_share(within, checked, 'lies', 'lie')} within the sampling error of both test sets."
+                f"{_share(within, checked, 'lies', 'lie')} within the sampling error of both figures."
             )
         else:
             sentences.append("Open: no published accuracy was checked as the published code really ran.")

@@ -14,6 +14,7 @@ from PIL import Image
 from lung_attention.cells import Cell, Paths, design, tuned_cells
 from lung_attention.config import Config
 from lung_attention.data.catalog import DATASETS
+from lung_attention.data.provenance import PROVENANCE
 from lung_attention.files import read_json, read_table
 from lung_attention.images import Pixels, decode, read_members
 from lung_attention.plots.figures import cell_figures
@@ -37,6 +38,7 @@ class Results:
         audits: The audit of each dataset that has one.
         baselines: The scores of the trivial baselines of each dataset and split that has them.
         searches: What the search of each tuned cell found, where it is there.
+        copies: What is known to be different in the archive of a dataset from its release.
     """
 
     config: Config
@@ -46,6 +48,7 @@ class Results:
     audits: Mapping[str, Json]
     baselines: Mapping[tuple[str, str], Json]
     searches: Mapping[Cell, Json]
+    copies: Mapping[str, str]
 
     @property
     def cells(self) -> list[Cell]:
@@ -127,7 +130,17 @@ def load_results(config: Config, root: Path) -> Results:
         audits={dataset: value for dataset, value in audits.items() if value is not None},
         baselines={key: value for key, value in baselines.items() if value is not None},
         searches={cell: value for cell, value in searches.items() if value is not None},
+        copies=_known_copies(config, paths, root),
     )
+
+
+def _known_copies(config: Config, paths: Paths, root: Path) -> dict[str, str]:
+    origins = {dataset: _json(root / paths.origin(dataset)) or {} for dataset in config.datasets}
+    known = {
+        dataset: PROVENANCE[dataset].copies.get(str(origin.get("sha256")))
+        for dataset, origin in origins.items()
+    }
+    return {dataset: text for dataset, text in known.items() if text is not None}
 
 
 def _json(path: Path) -> Json | None:

@@ -24,7 +24,10 @@ from lung_attention.report.numbers import (
     points,
 )
 
-_TESTS = {"mcnemar": "McNemar's exact test", "sign_flip": "sign-flip permutation over groups"}
+_TESTS = {
+    "mcnemar": "McNemar's exact test over images (the exact sign test where there are several seeds)",
+    "sign_flip": "sign-flip permutation over groups",
+}
 _DESIGN_SCORES = ("accuracy", "balanced_accuracy", "auroc_ovr")
 
 
@@ -75,11 +78,12 @@ def two_by_two(results: Results) -> Section:
     blocks: list[Block] = [
         Text(
             "Two things are changed, one at a time: the head (plain or with attention) and the split. On the "
-            "published split images were dealt out one by one; on the grouped one all images of a group stay "
+            "published split images were assigned one by one; on the grouped one all images of a group stay "
             "together, and every image is tested once by a model that was not trained on its group. All else "
-            "is the same recipe. A trivial baseline knows nothing of the disease: the most frequent class, "
-            "the most alike small grey image, a histogram of grey values or colours, the size of the image "
-            "file. Where one comes near a network, the network's figure says little."
+            f"is the same recipe, but for the number of training images: {_training_shares(results)}. A "
+            "trivial baseline looks at nothing that a radiologist or pathologist would: the most frequent "
+            "class, the nearest grey thumbnail, a histogram of grey values or colours, an image's width and "
+            "height. Where one comes near a network, the network's figure says little."
         )
     ]
     splits = results.config.splits
@@ -96,6 +100,17 @@ def two_by_two(results: Results) -> Section:
             Table(f"{title} (group: {DATASETS[dataset].group})", columns, "l" + "rrr" * len(splits), rows)
         )
     return Section("design", "Two heads, two splits", blocks)  # fmt: skip
+
+
+def _training_shares(results: Results) -> str:
+    """What part of the images a model is trained on, on both splits."""
+    folds = results.config.active.split.folds
+    sizes = [result.split_sizes for result in results.published.results]
+    shares = sorted(100 * of_split["train"] / sum(of_split.values()) for of_split in sizes)
+    return (
+        f"{shares[0]:.0f} to {shares[-1]:.0f} % of all images on the published split, "
+        f"{100 * (folds - 1) / folds:.0f} % on the grouped one ({folds} folds)"
+    )
 
 
 def _design_cells(results: Results, dataset: str, backbone: str, head: str) -> list[str]:

@@ -87,15 +87,21 @@ def stamp(text: str, stale: Sequence[str]) -> str:
     Raises:
         UserError: The text has no marked region.
     """
-    notice = ""
-    if stale:
-        counts = Counter(name.partition("@")[0] for name in stale)
-        named = [f"{stage} ({number})" if number > 1 else stage for stage, number in counts.items()]
-        what = "this stage" if len(counts) == 1 else "these stages"
-        sentence = (
-            f"The code of {what} has changed since the figures below were computed: {listed(named)}. "
-            "They may no longer be what the code gives."
-        )
+    notice = notice_of(stale)
+    if notice:
         is_page = text.lstrip().lower().startswith("<!doctype html")
-        notice = f'<p class="notice stale">{sentence}</p>' if is_page else f"> **Note.** {sentence}"
+        notice = f'<p class="notice stale">{notice}</p>' if is_page else f"> **Note.** {notice}"
     return replace_region(text, FRESHNESS, notice)
+
+
+def notice_of(stale: Sequence[str]) -> str:
+    """Says which stages' code has changed; nothing where none has."""
+    if not stale:
+        return ""
+    counts = Counter(name.partition("@")[0] for name in stale)
+    named = [f"{stage} ({number})" if number > 1 else stage for stage, number in counts.items()]
+    what = "this stage" if len(counts) == 1 else "these stages"
+    return (
+        f"The code of {what} has changed since the figures below were computed: {listed(named)}. "
+        "They may no longer be what the code gives."
+    )

@@ -74,8 +74,9 @@ def methods(results: Results) -> Section:
     items = [
         f"**Intervals** hold {confidence} confidence. They come from {settings.evaluate.resamples:,} "
         "bootstrap resamples that draw groups, not images, wherever groups are known, each with all its "
-        "images and all seeds; accuracies and sensitivities are widened to an exact binomial interval where "
-        "a bootstrap would flatter a nearly perfect result.",
+        "images and all seeds. Accuracies and sensitivities are widened to the exact binomial interval of "
+        "the same effective number of images, and balanced accuracy with them; other scores only where "
+        "they are perfect in every resample, so their intervals are a little short where errors are few.",
         f"**Grouped split**: {settings.split.folds} folds; no group stands on two sides. The predictions of "
         "all folds are pooled, and the recipe is that of the published split.",
         f"**Recipe**: {settings.train.recipe.epochs} epochs, the last one is kept, nothing is selected on "

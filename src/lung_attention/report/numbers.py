@@ -36,30 +36,24 @@ def decimal_interval(values: Mapping[str, Any], score: str) -> str:
     return f"{decimal(value)} ({decimal(low)} to {decimal(high)})"
 
 
-def points(difference: Mapping[str, Any]) -> str:
+def points(difference: Mapping[str, Any], *, decimals: int = 1) -> str:
     """A difference of shares with its interval, in percentage points: "+1.2 (−0.4 to +2.9)"."""
-    value, low, high = (difference[key] for key in ("difference", "low", "high"))
-    if value is None:
-        return DASH
-    text = signed(f"{100 * value:+.1f}")
-    return (
-        text
-        if low is None or high is None
-        else f"{text} ({signed(f'{100 * low:+.1f}')} to {signed(f'{100 * high:+.1f}')})"
-    )
+    return _difference(difference, factor=100, decimals=decimals)
 
 
 def change(difference: Mapping[str, Any]) -> str:
     """A difference with its interval, three decimals: "+0.012 (−0.004 to +0.029)"."""
-    value, low, high = (difference[key] for key in ("difference", "low", "high"))
+    return _difference(difference, factor=1, decimals=3)
+
+
+def _difference(difference: Mapping[str, Any], *, factor: int, decimals: int) -> str:
+    value, low, high = (
+        None if difference[key] is None else signed(f"{factor * difference[key]:+.{decimals}f}")
+        for key in ("difference", "low", "high")
+    )
     if value is None:
         return DASH
-    text = signed(f"{value:+.3f}")
-    return (
-        text
-        if low is None or high is None
-        else f"{text} ({signed(f'{low:+.3f}')} to {signed(f'{high:+.3f}')})"
-    )
+    return value if low is None or high is None else f"{value} ({low} to {high})"
 
 
 def seed_spread(values: Mapping[str, Any]) -> str:

@@ -6,41 +6,48 @@ from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.report.collect import Results
-from lung_attention.report.numbers import percent_interval
+from lung_attention.report.numbers import percent, percent_interval
 
 
-def render_tables(results: Results) -> str:
+def render_tables(results: Results, *, note: str = "") -> str:
     """Accuracies of the published results and of all cells of a profile, as a Markdown table.
 
     Args:
         results: The figures of one profile.
+        note: A sentence to stand above the table.
 
     Returns:
         Markdown: a sentence on what the figures are worth, and a table with a row for each dataset and
         backbone, published or of the design. What is not there is "open" (not in the design) or
-        "no result yet".
+        "no result yet". Stand-ins are not set beside published figures.
     """
     config = results.config
     pairs = [(result.dataset, result.backbone) for result in results.published.results]
     own = [(dataset, backbone) for dataset in config.datasets for backbone in config.backbones]
     order = list(DATASETS)
     pairs = sorted(dict.fromkeys(pairs + own), key=lambda pair: order.index(pair[0]))
-    factors = [(head, split) for split in config.splits for head in config.heads]
-    header = ["dataset", "backbone", "published", *(f"{head}, {split} split" for head, split in factors)]
+    header = ["dataset", "backbone"]
+    header += [] if results.tag else ["published"]
+    for split in config.splits:
+        header += [*(f"{head}, {split} split" for head in config.heads), f"best trivial, {split} split"]
     lines = [
         _about(results),
         "",
+        *([note, ""] if note else []),
         f"| {' | '.join(header)} |",
         f"|---|---|{'--:|' * (len(header) - 2)}",
     ]
     for dataset, backbone in pairs:
-        cells = [_published(results, dataset, backbone)]
-        for head, split in factors:
-            values = results.metrics.get(Cell(dataset, backbone, head, split))
-            if values is not None:
-                cells.append(percent_interval(values, "accuracy"))
-            else:
-                cells.append("no result yet" if (dataset, backbone) in own else "open")
+        cells = [] if results.tag else [_published(results, dataset, backbone)]
+        for split in config.splits:
+            for head in config.heads:
+                values = results.metrics.get(Cell(dataset, backbone, head, split))
+                if values is not None:
+                    cells.append(percent_interval(values, "accuracy"))
+                else:
+                    cells.append("no result yet" if (dataset, backbone) in own else "open")
+            trivial = results.baselines.get((dataset, split), {}).values()
+            cells.append(percent(max((scores["accuracy"] for scores in trivial), default=None)))
         lines.append(f"| {DATASETS[dataset].title} | {results.title(backbone)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
