@@ -27,7 +27,7 @@ repro: env ## regenerate the results, LANES stages at a time; PROFILE=local SET=
 
 # STORAGE is the address of a database for many workers; it may hold a password, so it goes by environment.
 search: env ## search a head's settings; DATASET=iqoth BACKBONE=densenet121 HEAD=attention TRIALS=50 PROFILE=local
-	@LUNG_ATTENTION_STORAGE='$(strip $(STORAGE))' $(BIN)/lung-attention search \
+	@$(if $(strip $(STORAGE)),LUNG_ATTENTION_STORAGE='$(strip $(STORAGE))') $(BIN)/lung-attention search \
 		--profile '$(or $(strip $(PROFILE)),sample)' \
 		--dataset '$(strip $(DATASET))' --backbone '$(strip $(BACKBONE))' --head '$(strip $(HEAD))' \
 		$(if $(strip $(TRIALS)),--set 'search.trials=$(strip $(TRIALS))') $(foreach override,$(SET),--set '$(override)')

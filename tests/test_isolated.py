@@ -119,7 +119,13 @@ def test_numbers_may_be_written_as_dvc_writes_them(asked):
     assert "command" in asked
 
 
-@pytest.mark.parametrize("override", ["train.epochs=5", "split.seed.x=1", "datasets=[x]"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.epochs=5", "split.seed.x=1", "datasets=[x]", "splits=[published", "splits=", "splits=5",
+        "tuned=[]", "tuned.datasets=5", "tuned.datasets=iqoth", "tuned.datasets=[iqoht]", "tuned.x=[]",
+    ],
+)  # fmt: skip
 def test_overrides_that_params_yaml_would_refuse_are_told_before_the_run(asked, override):
     with pytest.raises(UserError):
         isolated.reproduce("sample", [override])

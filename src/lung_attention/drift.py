@@ -7,6 +7,7 @@ machine they are equal to the last bit.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Sequence
 
@@ -29,7 +30,7 @@ def compare_with_commit(cells: Sequence[Cell], paths: Paths, *, revision: str) -
 
     Returns:
         A row a cell and score of `SCORES`: cell, score, committed, here, difference (absolute, in fractions
-        of 1). An undefined score is NaN.
+        of 1). An undefined score is NaN; the difference from a defined one is infinite.
 
     Raises:
         UserError: A file is missing on either side.
@@ -50,4 +51,8 @@ def compare_with_commit(cells: Sequence[Cell], paths: Paths, *, revision: str) -
         rows += [(cell.name, score, committed[score], here[score]) for score in SCORES]
     table = pd.DataFrame(rows, columns=["cell", "score", "committed", "here"])
     numbers = table[["committed", "here"]].astype(float)
-    return table.assign(**numbers, difference=(numbers["here"] - numbers["committed"]).abs())
+    difference = (numbers["here"] - numbers["committed"]).abs()
+    undefined = numbers.isna().sum(axis=1)
+    return table.assign(
+        **numbers, difference=difference.mask(undefined == 1, math.inf).mask(undefined == 2, 0.0)
+    )

@@ -72,7 +72,8 @@ def run_isolated(
     config = load_config(PARAMS)
     datasets = profile_of(config, profile).datasets
     asked = _with(profile, datasets, overrides)
-    name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}"
+    # Two searches may begin in the same second.
+    name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     settings = [f"profile={profile}", f"datasets=[{','.join(datasets)}]"]
     settings += _pins(asked)
     settings += [_qualified(override, profile) for override in overrides]
@@ -145,13 +146,25 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
                 raise UserError(
                     f"--set {override!r}: {part} has nothing below it", remedy="look at params.yaml"
                 )
-        place[last] = parse_value(value)
-    # What a narrower matrix leaves out is not tuned either.
-    covered = values if "grouped" in values["splits"] else {}
-    values["tuned"] = {
-        factor: [value for value in chosen if value in covered.get(factor, ())]
-        for factor, chosen in values["tuned"].items()
-    }
+        try:
+            place[last] = parse_value(value)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"--set {override!r}: {value!r} is no YAML value", remedy="--set 'splits=[published]'"
+            ) from error
+    tuned, whole = values["tuned"], read_values(PARAMS) | {"datasets": datasets}
+    matrix = validate(values | {"tuned": {"datasets": [], "backbones": [], "heads": []}}, PARAMS)
+    if isinstance(tuned, dict) and all(isinstance(chosen, list) for chosen in tuned.values()):
+        # What a narrower matrix leaves out is not tuned either; what was never in it is a mistake.
+        values["tuned"] = {
+            factor: [
+                value
+                for value in chosen
+                if value not in whole.get(factor, [])
+                or ("grouped" in matrix.splits and value in getattr(matrix, factor))
+            ]
+            for factor, chosen in tuned.items()
+        }
     return validate(values, PARAMS)
 
 
@@ -212,15 +225,15 @@ def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = "src"  # relative, so that it is the copy's
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    environment["MLFLOW_TRACKING_URI"] = _absolute(environment.get("MLFLOW_TRACKING_URI") or _DATABASE)
+    environment["MLFLOW_TRACKING_URI"] = absolute(environment.get("MLFLOW_TRACKING_URI") or _DATABASE)
     for variable in (ARCHIVES_VARIABLE, WEIGHTS_VARIABLE, DOWNLOADS_VARIABLE):
         if variable in environment:
             environment[variable] = str(Path(environment[variable]).resolve())
     return environment
 
 
-def _absolute(address: str) -> str:
-    """The same MLflow address, but a database file named relative to here is not looked for in the copy."""
+def absolute(address: str) -> str:
+    """The same address, but a database file named relative to here is not looked for in the copy."""
     scheme = "sqlite:///"
     if not address.startswith(scheme):
         return address

@@ -99,3 +99,9 @@ def test_mistakes_in_the_table_are_named(tmp_path, table):
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(UserError, match="cannot be read as CSV"):
         run_audit_command(tmp_path / "empty.csv", **OPTIONS)
+
+
+@pytest.mark.parametrize("cosine", [98, 0, -1, float("nan")])
+def test_a_cosine_is_no_percentage(tmp_path, cosine):
+    with pytest.raises(UserError, match="--cosine: expected"):
+        run_audit_command(tmp_path / "split.csv", **OPTIONS | {"near_duplicate_cosine": cosine})

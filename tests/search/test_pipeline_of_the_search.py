@@ -131,6 +131,19 @@ def test_a_database_goes_by_environment_and_is_not_shown(launched, capsys):
 
 
 @pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("sqlite:///studies.db", "sqlite:///{here}/studies.db"),
+        ("mine/studies.journal", "{here}/mine/studies.journal"),
+    ],
+)
+def test_a_relative_storage_does_not_end_in_the_copy(launched, tmp_path, storage, expected):
+    launch.run_search("sample", CELL, [], storage=storage)
+    ((_, environment),) = launched
+    assert environment[STORAGE_VARIABLE] == expected.format(here=tmp_path)
+
+
+@pytest.mark.parametrize(
     ("profile", "cell", "named"),
     [
         ("nowhere", CELL, "profile"),
@@ -149,6 +162,13 @@ def test_a_search_that_fails_says_how_it_goes_on(launched, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1))
     with pytest.raises(UserError, match="the same command goes on"):
         launch.run_search("sample", CELL, [], storage=None)
+
+
+def test_an_exported_storage_is_not_overridden_by_the_makefile():
+    command = ["make", "-n", "search", "DATASET=iqoth", "BACKBONE=densenet121", "HEAD=attention"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "lung-attention search" in done.stdout
+    assert STORAGE_VARIABLE not in done.stdout
 
 
 def test_the_makefiles_variables_reach_the_command(tmp_path):

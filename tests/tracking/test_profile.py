@@ -101,8 +101,15 @@ def test_the_lock_entry_is_that_of_the_profile_and_changes_with_it(project):
     assert committed is not None
     # Stages have the same names in all profiles: the entry at hand is of another one.
     assert lock_entry(CELL, Paths("local")) is None
-    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    whole = Path("dvc.lock").read_text()
+    lock = yaml.safe_load(whole)
     entry = lock["stages"][CELL.stage]
+    # DVC writes in place: another lane's file may be read while it grows.
+    begins, ends = whole.index(f"  {CELL.stage}:"), whole.index(entry["outs"][0]["md5"])
+    for end in range(begins, ends - len("md5: "), 7):
+        Path("dvc.lock").write_text(whole[:end])
+        assert lock_entry(CELL, Paths("sample")) is None
+    Path("dvc.lock").write_text(whole)
     text = json.dumps({"stages": {CELL.stage: entry}}).replace("artifacts/sample", "artifacts/local")
     (Paths("local").results / "dvc.lock").write_text(yaml.safe_dump(json.loads(text)))
     local = lock_entry(CELL, Paths("local"))

@@ -43,8 +43,13 @@ def run_audit_command(
         The audit, its Markdown text, and the exit code: 1 when there is a leak, else 0.
 
     Raises:
-        UserError: The table, one of its rows or one of its images cannot be read.
+        UserError: The cosine is none, or the table, one of its rows or one of its images cannot be read.
     """
+    if not 0 < near_duplicate_cosine <= 1:
+        raise UserError(
+            f"--cosine: expected a number above 0 and at most 1, received {near_duplicate_cosine:g}",
+            remedy="--cosine 0.98",
+        )
     if not table_path.is_file():
         raise UserError(f"there is no table {table_path}", remedy=f"give {_EXAMPLE}")
     try:

@@ -157,7 +157,7 @@ def publish_known_figures(identity: RunIdentity) -> None:
     """
     cell = Cell(identity.dataset, identity.backbone, identity.head, identity.split)
     paths = Paths(identity.experiment.rpartition("/")[2])
-    known = (paths.metrics(cell), paths.predictions(cell), paths.raw_predictions(cell))
+    known = (paths.metrics(cell), paths.predictions(cell), paths.raw_predictions(cell), paths.history(cell))
     if not all(path.exists() for path in known) or read_json(known[0])["inputs"] != identity.inputs:
         return
     order = ["seed", "image"]

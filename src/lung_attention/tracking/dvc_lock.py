@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,18 +25,24 @@ def lock_entry(cell: Cell, paths: Paths) -> str | None:
     Returns:
         SHA-256 as 64 hexadecimal digits over the entry (command, dependencies, parameters and outs with their
         hashes), or `None` where neither the work tree's dvc.lock nor the one that came with the profile's
-        results has an entry of this profile.
+        results has a complete entry of this profile.
     """
     for path in (LOCK, paths.results / LOCK):
         entry = _entry(path.read_text(encoding="utf-8").splitlines(), cell.stage) if path.exists() else None
         # Stages of all profiles have the same names; their outs tell which one ran last.
-        if entry and any(out["path"] == paths.trained(cell).as_posix() for out in entry["outs"]):
+        outs = (entry.get("outs") or []) if isinstance(entry, dict) else []
+        whole = [out for out in outs if isinstance(out, dict) and "md5" in out]
+        if any(out.get("path") == paths.trained(cell).as_posix() for out in whole):
             return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
     return None
 
 
-def _entry(lines: Iterable[str], stage: str) -> dict[str, list[dict[str, str]]] | None:
-    """The entry of one stage. The whole file would take PyYAML seconds; an entry is an indented block."""
+def _entry(lines: Iterable[str], stage: str) -> Any:
+    """The entry of one stage. The whole file would take PyYAML seconds; an entry is an indented block.
+
+    DVC writes the file in place, perhaps while it is read, where several stages run at a time. An entry that
+    is cut off is none; `lung-attention track` tells its hash later.
+    """
     head = f"  {stage}:"
     block: list[str] = []
     for line in lines:
@@ -43,4 +50,7 @@ def _entry(lines: Iterable[str], stage: str) -> dict[str, list[dict[str, str]]] 
             break
         if block or line == head:
             block.append(line)
-    return yaml.safe_load("\n".join(block))[stage] if block else None
+    try:
+        return yaml.safe_load("\n".join(block))[stage] if block else None
+    except yaml.YAMLError:
+        return None
