@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from lung_attention.cells import EXPERIMENTS, PARAMS, Cell, Paths, design
-from lung_attention.config import load_config
+from lung_attention.config import Config, load_config, read_values, validate
 from lung_attention.errors import UserError
 from lung_attention.files import write_json, write_text
 
@@ -171,6 +171,21 @@ def _stale_stages(paths: Paths) -> list[str] | None:
     return stale_stages(yaml.safe_load(lock.read_text(encoding="utf-8")), Path()) if lock.exists() else None
 
 
+def _design_of(profile: str) -> Config | None:
+    """The work tree's parameters with the design of a profile's results; None where it has none.
+
+    Only the design is taken from the results: other parameters may have come or gone since.
+    """
+    kept = Paths(profile).results / PARAMS
+    values = read_values(PARAMS)
+    if values["profile"] == profile:
+        return load_config(PARAMS)
+    if not kept.exists():
+        return None
+    design = ("profile", "datasets", "backbones", "heads", "splits", "tuned")
+    return validate(values | {key: read_values(kept)[key] for key in design}, kept)
+
+
 def readme(arguments: argparse.Namespace) -> int:
     """Writes the committed figures into README.md."""
     from lung_attention.report.collect import load_results
@@ -181,12 +196,9 @@ def readme(arguments: argparse.Namespace) -> int:
     readme = Path("README.md")
     old = text = readme.read_text(encoding="utf-8")
     for profile in ("sample", "local"):
-        config = load_config(PARAMS)
-        kept = Paths(profile).results / PARAMS
-        if config.profile != profile:
-            if not kept.exists():
-                continue
-            config = load_config(kept)
+        config = _design_of(profile)
+        if config is None:
+            continue
         note = notice_of(_stale_stages(Paths(profile)) or [])
         tables = render_tables(load_results(config, Path()), note=note)
         text = replace_region(text, f"results-{profile}", tables)

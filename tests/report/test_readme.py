@@ -49,6 +49,25 @@ def test_a_note_stands_above_the_table(real):
     assert text.index("The code has changed.") < text.index("| dataset |")
 
 
+def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, tmp_path, monkeypatch):
+    shutil.copytree(real.root / "results", tmp_path / "results")
+    values = yaml.safe_load((real.root / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(
+        yaml.safe_dump(
+            values | {"profile": "sample", "datasets": ["iqoth", "lc25000", "lidc", "lidc_nodules"]}
+        )
+    )
+    del values["profiles"]["local"]["search"]
+    (tmp_path / "results" / "local" / "params.yaml").write_text(yaml.safe_dump(values | {"gone": 1}))
+    marks = [f"<!-- {end}generated:results-{name} -->\n" for name in ("sample", "local") for end in ("", "/")]
+    (tmp_path / "README.md").write_text("".join(marks))
+    monkeypatch.chdir(tmp_path)
+    assert commands.readme(Namespace(check=False)) == 0
+    told = (tmp_path / "README.md").read_text().split("<!-- generated:results-local -->")[1]
+    assert "LIDC-IDRI, nodule crops | DenseNet121" in told
+    assert "LIDC-IDRI, nodule crops | MobileNetV2" not in told
+
+
 def test_the_default_profile_is_told_with_the_parameters_of_the_work_tree(complete, tmp_path, monkeypatch):
     """A narrower run of it in the isolated copy leaves a params.yaml of its own behind."""
     shutil.copy(complete.root / "params.yaml", tmp_path)
