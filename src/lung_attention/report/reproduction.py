@@ -46,9 +46,9 @@ def six_results(results: Results) -> Section:
             "head is the method as the paper describes it. A published accuracy is taken as a binomial on "
             "its own number of test images. The difference is ours minus theirs, in percentage points; "
             "the spread over seeds is a standard deviation, in points as well. Both figures are taken as "
-            "independent, though their test images are largely the same, so agreement is said a little too "
-            "easily; that one training differs from the next is not counted, so a difference may be, too, "
-            "where ours is one seed."
+            "independent although their test images are largely the same, which makes agreement a little too "
+            "easy; how trainings differ is not counted, which makes a difference too easy where ours is one "
+            "seed."
         ),
         Table(
             "The six published accuracies and ours",
@@ -79,7 +79,7 @@ def _copies(results: Results) -> list[Block]:
         return []
     return [
         Text(
-            f"The images of this run are not in the files of their release. {'; '.join(named)}. Differences "
+            f"The images of this run are copies that differ from the release. {'; '.join(named)}. Differences "
             "from published figures may come from that."
         )
     ]
