@@ -79,8 +79,8 @@ def _copies(results: Results) -> list[Block]:
         return []
     return [
         Text(
-            f"The images of this run are copies that differ from the release. {'; '.join(named)}. Differences "
-            "from published figures may come from that."
+            f"The images of this run are copies that differ from the release. {'; '.join(named)}. "
+            "Differences from published figures may come from that."
         )
     ]
 
