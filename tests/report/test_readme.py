@@ -44,6 +44,14 @@ def test_it_says_what_the_figures_are_worth(complete):
     assert "published |" not in text, "a stand-in beside a published figure"
 
 
+def test_real_images_answer_the_three_questions(real, complete):
+    results = load_results(real.config, real.root)
+    text = render_tables(results)
+    for entry in results.comparisons["headline"]:
+        assert f"- **{entry['question']}** {entry['answer']}\n" in text
+    assert "Does attention help?" not in render_tables(load_results(complete.config, complete.root))
+
+
 def test_a_note_stands_above_the_table(real):
     text = render_tables(load_results(real.config, real.root), note="The code has changed.")
     assert text.index("The code has changed.") < text.index("| dataset |")

@@ -19,7 +19,8 @@ def render_tables(results: Results, *, note: str = "") -> str:
     Returns:
         Markdown: a sentence on what the figures are worth, and a table with a row for each dataset and
         backbone, published or of the design. What is not there is "open" (not in the design) or
-        "no result yet". Stand-ins are not set beside published figures.
+        "no result yet". Real images have the report's answers above the table; stand-ins answer nothing and
+        are not set beside published figures.
     """
     config = results.config
     pairs = [(result.dataset, result.backbone) for result in results.published.results]
@@ -34,6 +35,7 @@ def render_tables(results: Results, *, note: str = "") -> str:
         _about(results),
         "",
         *([note, ""] if note else []),
+        *_answers(results),
         f"| {' | '.join(header)} |",
         f"|---|---|{'--:|' * (len(header) - 2)}",
     ]
@@ -59,6 +61,13 @@ def _about(results: Results) -> str:
     if devices:
         text += f" Trained on: {', '.join(devices)}."
     return " ".join([text, *results.config.active.stand_ins])
+
+
+def _answers(results: Results) -> list[str]:
+    if results.tag or results.comparisons is None:
+        return []
+    entries = results.comparisons["headline"]
+    return [*(f"- **{entry['question']}** {entry['answer']}" for entry in entries), ""]
 
 
 def _published(results: Results, dataset: str, backbone: str) -> str:
