@@ -176,14 +176,14 @@ def _design_of(profile: str) -> Config | None:
 
     Only the design is taken from the results: other parameters may have come or gone since.
     """
-    kept = Paths(profile).results / PARAMS
-    values = read_values(PARAMS)
+    path, values = Paths(profile).results / PARAMS, read_values(PARAMS)
     if values["profile"] == profile:
-        return load_config(PARAMS)
-    if not kept.exists():
+        return validate(values, PARAMS)
+    if not path.exists():
         return None
+    kept = read_values(path)
     design = ("profile", "datasets", "backbones", "heads", "splits", "tuned")
-    return validate(values | {key: read_values(kept)[key] for key in design}, kept)
+    return validate(values | {key: kept[key] for key in design}, path)
 
 
 def readme(arguments: argparse.Namespace) -> int:
