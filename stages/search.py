@@ -17,7 +17,7 @@ from lung_attention.errors import run_guarded
 from lung_attention.features import load_features
 from lung_attention.files import read_table, sha256, write_json
 from lung_attention.search.nested import Searched, search_cell
-from lung_attention.search.results import search_result, studies_digest
+from lung_attention.search.results import BUDGET, search_result, studies_digest
 from lung_attention.search.study import TrialReport
 from lung_attention.search.watch import watched
 from lung_attention.search.workers import STORAGE_VARIABLE, open_workers
@@ -65,7 +65,7 @@ def main() -> None:
             experiment=paths.experiment, study=study_name(fold), fold=fold_name(fold),
             dataset=cell.dataset, backbone=cell.backbone, head=cell.head,
         )  # fmt: skip
-        params = {**profile.search.model_dump(), "inputs": inputs}
+        params = {**profile.search.model_dump(exclude=set(BUDGET)), "inputs": inputs}
         return watched(workers, identity, params, trials=profile.search.trials)
 
     with open_workers(

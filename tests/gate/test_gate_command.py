@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from gate_tables import (
 
 from lung_attention.cells import Cell
 from lung_attention.cli import main
+from lung_attention.files import write_json
 
 NEW = Cell("lc25000", "densenet121", "plain", "published")
 
@@ -87,9 +89,18 @@ def test_a_loss_fails_whether_committed_or_not(gate, project):
 
 def test_champions_move_when_asked_and_only_once_it_passes(gate, project, monkeypatch):
     moved = []
-    monkeypatch.setattr("lung_attention.commands._promote", lambda *arguments: moved.append(arguments))
+
+    def promote(cells, paths, *, root):
+        moved.append((paths.profile, [cell.name for cell in cells]))
+        return {"a.model": "7"}
+
+    monkeypatch.setattr("lung_attention.tracking.cells.promote", promote)
+    for cell in (CELL, OTHER):
+        write_json(project / PATHS.metrics(cell), asdict(cell))
     assert gate()[0] == 0 and moved == []
-    assert gate("--promote", "--cells", CELL.name)[0] == 0
+    code, printed, _ = gate("--promote", "--cells", CELL.name)
+    assert code == 0
+    assert "models:/a.model@champion is version 7" in printed
     assert moved == [("sample", [CELL.name])]
     write_cell(project, CELL, table_of(CELL, errors=45))
     assert gate("--promote")[0] == 1 and len(moved) == 1

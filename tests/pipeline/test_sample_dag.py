@@ -104,6 +104,14 @@ def test_a_forced_rerun_gives_the_same_bytes_and_supersedes_its_run(copy):
     run(copy, "dvc", "repro", "--single-item", "--force", ONE.stage)
     run(copy, "dvc", "repro", "--single-item", "--force", f"evaluate@{ONE.name}")
     assert [(copy / name).read_bytes() for name in names] == before
+    script = (
+        "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db')\n"
+        "for run in mlflow.search_runs(experiment_names=['lung-attention/sample'], output_format='list',\n"
+        f"    filter_string=\"tags.kind = 'cell' and tags.stage = '{ONE.stage}'\"):\n"
+        "    print(run.info.status, run.data.tags['complete'], run.data.tags['superseded'])"
+    )
+    found = run(copy, sys.executable, "-c", script).stdout.split("\n")
+    assert sorted(filter(None, found)) == ["FINISHED false true", "FINISHED true false"]
 
 
 def test_a_change_of_the_report_retrains_nothing(copy):

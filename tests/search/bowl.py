@@ -61,10 +61,17 @@ def assert_nothing_lost_or_doubled(study: optuna.Study, trials: int) -> None:
     assert len(set(places)) == trials, "a trial was run twice"
     unfinished = (TrialState.RUNNING, TrialState.WAITING)
     assert not [trial.number for trial in study.trials if trial.state in unfinished]
-    repeated = [trial.system_attrs.get(RETRY_OF) for trial in study.trials]
+    finished = (TrialState.COMPLETE, TrialState.PRUNED)
+    came_to_an_end = {
+        trial.system_attrs.get(RETRY_OF, trial.number): trial.params
+        for trial in study.trials
+        if trial.state in finished
+    }
     for trial in study.trials:
         if trial.state == TrialState.FAIL and "surplus" not in trial.user_attrs:
-            assert trial.system_attrs.get(RETRY_OF, trial.number) in repeated, f"{trial.number} was lost"
+            original = trial.system_attrs.get(RETRY_OF, trial.number)
+            assert original in came_to_an_end, f"{trial.number} was lost"
+            assert came_to_an_end[original].items() >= trial.params.items(), "repeated with other parameters"
 
 
 if __name__ == "__main__":

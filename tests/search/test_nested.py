@@ -11,17 +11,19 @@ import pandas as pd
 import pytest
 from bowl import planned
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
+from sklearn.metrics import log_loss
 
 import lung_attention
 from lung_attention.errors import UserError
 from lung_attention.files import sha256, write_json, write_table
-from lung_attention.fits import fit_cell, fits_of, label_numbers
+from lung_attention.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.workers import open_workers
 from lung_attention.splits.protocol import REFIT
+from lung_attention.training import predict
 from lung_attention.tuned import fold_name, found_settings
 
 SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
@@ -174,7 +176,14 @@ def test_the_loss_is_the_cross_entropy_without_the_penalty():
         assert [entry[:2] for entry in reported] == [(0, 1), (0, 2), (1, 1), (1, 2)]
         assert reported[-1][2] == pytest.approx(losses[-1])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert 0.3 < losses[0] < 3
+    heads, probabilities = CompiledHead(part.features.shape[1:], len(CLASSES), attention=False), []
+    for number, (_, validation) in enumerate(folds):
+        head = heads.start(settings, seed=fit_seed(3, number))
+        probabilities.append(predict(head, part.features, validation, batch_size=8))
+    labels = part.labels[np.concatenate([validation for _, validation in folds])]
+    found = np.concatenate(probabilities).astype(np.float64)
+    expected = log_loss(labels, found / found.sum(axis=1, keepdims=True), labels=range(len(CLASSES)))
+    assert losses[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_watching_has_no_influence_on_a_fit():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import mlflow
@@ -17,7 +18,8 @@ import lung_attention
 from lung_attention import tracking
 from lung_attention.search.watch import watched
 from lung_attention.search.workers import open_workers
-from lung_attention.tracking.search import StudyIdentity
+from lung_attention.tracking.processes import fail_abandoned
+from lung_attention.tracking.search import StudyIdentity, StudyRun, TrialRecord
 
 SOURCE = Path(lung_attention.__file__).parents[1]
 HERE = Path(__file__).parent
@@ -25,7 +27,7 @@ IDENTITY = StudyIdentity(
     experiment="lung-attention/sample", study=NAME, dataset="iqoth", backbone="densenet121",
     head="attention", fold="fold-0",
 )  # fmt: skip
-PARAMS = {"trials": 9, "space": {"epochs": [1, 2]}}
+PARAMS = {"inner_folds": 2, "space": {"epochs": [1, 2]}}
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_a_study_is_a_run_and_each_trial_is_nested_in_it(tmp_path, store):
     assert run.info.status == "FINISHED"
     assert run.data.tags["search_head"] == "attention"
     assert "head" not in run.data.tags, "a filter by head would list it among the cells"
-    assert run.data.params["trials"] == "9"
+    assert run.data.params["inner_folds"] == "2"
     assert run.data.metrics["best_objective"] == study.best_value
     assert run.data.metrics["trials_failed"] == 1
 
@@ -116,8 +118,12 @@ def test_a_killed_search_leaves_no_trial_open_and_its_study_is_gone_on_with(tmp_
         process.kill()
         process.wait()
         process.stdout.close()
-    assert [run.info.status for run in runs(store, "study")] == [status]
+    (left,) = runs(store, "study")
+    assert left.info.status == status
     assert not [run for run in runs(store, "trial") if run.info.status == "RUNNING"]
+    # Whatever opens a run next, a search of other inputs or `lung-attention track`, marks what was left open.
+    fail_abandoned(store, left.info.experiment_id)
+    assert [run.info.status for run in runs(store, "study")] == [status.replace("RUNNING", "FAILED")]
 
     study = search(tmp_path)
     (run,) = runs(store, "study")
@@ -135,3 +141,60 @@ def test_a_server_that_is_not_there_stops_no_search(tmp_path, monkeypatch, caplo
     finally:
         mlflow.set_tracking_uri(None)
     assert sum("does not answer" in record.message for record in caplog.records) == 1
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking.connect(tmp_path)
+    try:
+        study = search(tmp_path, trials=3, objective=never)  # the same command completes the runs
+        client = mlflow.MlflowClient()
+        assert [run.info.status for run in runs(client, "study")] == ["FINISHED"]
+        found = {int(run.data.tags["trial"]): run.data.metrics["objective"] for run in runs(client, "trial")}
+        assert found == {trial.number: trial.value for trial in study.trials}
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def never(trial):
+    raise AssertionError("ran")
+
+
+def ended_trial(number):
+    moment = datetime(2026, 1, 1, 12, number)
+    return TrialRecord(
+        number=number, state="complete", value=1.0, params={"x": 1}, intermediate={1: 1.5}, started=moment,
+        ended=moment, tags={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["KILLED", "FAILED"])
+def test_a_worker_that_ends_early_leaves_the_study_to_the_others(store, status):
+    run = StudyRun(IDENTITY, PARAMS)
+    run.open()
+    (found,) = runs(store, "study")
+    store.set_tag(found.info.run_id, "process", "another machine 1 1")  # the last that logged a trial
+    run.close(status)
+    assert [found.info.status for found in runs(store, "study")] == ["RUNNING"]
+    run.trial(ended_trial(0))  # now this one is the last
+    run.close(status)
+    assert [found.info.status for found in runs(store, "study")] == [status]
+    run.trial(ended_trial(1))  # another one's, in truth: it is at work all the same
+    assert [found.info.status for found in runs(store, "study")] == ["RUNNING"]
+    run.close("FINISHED")
+    run.close(status)
+    assert [found.info.status for found in runs(store, "study")] == ["FINISHED"]
+
+
+def test_of_two_runs_of_a_trial_one_stays(store):
+    run = StudyRun(IDENTITY, PARAMS)
+    run.open()
+    run.trial(ended_trial(0))
+    (first,) = runs(store, "trial")
+    # As by a worker that had looked before the first one made its run.
+    store.create_run(first.info.experiment_id, tags=first.data.tags, start_time=first.info.start_time + 1)
+    assert len(runs(store, "trial")) == 2
+    run.complete([ended_trial(0), ended_trial(1)], {"seconds": 2.0})
+    found = {int(trial.data.tags["trial"]): trial for trial in runs(store, "trial")}
+    assert len(runs(store, "trial")) == len(found) == 2
+    assert found[0].info.run_id == first.info.run_id
+    assert {trial.info.status for trial in found.values()} == {"FINISHED"}
+    run.close("FINISHED")

@@ -10,8 +10,9 @@ import pytest
 from bowl import FIRST, assert_nothing_lost_or_doubled, bowl, planned, study_of
 from optuna.trial import TrialState
 
+from lung_attention.search.repetitions import ERROR
 from lung_attention.search.study import seconds_spent
-from lung_attention.search.workers import ERROR, open_workers
+from lung_attention.search.workers import open_workers
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import time
 
 import optuna
 import pytest
-from bowl import NAME, assert_nothing_lost_or_doubled, planned, study_of
+from bowl import NAME, STEPS, assert_nothing_lost_or_doubled, planned, study_of
 from optuna.trial import TrialState
 
 from lung_attention.errors import UserError
-from lung_attention.search.workers import WORKER, JournalLock, open_workers
+from lung_attention.search.repetitions import WORKER, queue_again
+from lung_attention.search.workers import JournalLock, open_workers
 
 ACROSS = {"heartbeat_s": 1, "grace_s": 4}
 
@@ -61,6 +62,106 @@ def test_a_worker_may_die_at_any_point_of_a_trial(tmp_path, when):
     again = [trial for trial in study.trials if trial.system_attrs.get("failed_trial") == 4]
     assert len(again) == 1
     assert again[0].params.items() >= study.trials[4].params.items()
+
+
+def test_a_nameless_trial_is_given_up_although_others_live(tmp_path, monkeypatch):
+    """Of three workers one died right after it made a trial; each of the others sees another one alive."""
+    journal = tmp_path / "a.journal"
+    with open_workers(journal, **ACROSS) as own, open_workers(journal, **ACROSS):
+        study = study_of(own, trials=2)
+        study.ask()
+        own.requeue_lost(study)
+        assert study.trials[2].state == TrialState.RUNNING
+        monkeypatch.setattr("lung_attention.search.workers._SIGNING_SECONDS", 0.1)
+        time.sleep(0.2)
+        study = study_of(own, trials=4)
+    assert_nothing_lost_or_doubled(study, 4)
+    assert study.trials[2].state == TrialState.FAIL
+
+
+def storages(tmp_path):
+    return [tmp_path / "a.journal", f"sqlite:///{tmp_path}/a.db"]
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("after_report", [1, STEPS])
+def test_a_worker_whose_trial_was_taken_over_goes_on_with_another(tmp_path, number, after_report):
+    """It was silent for too long: asleep, or cut off from the network."""
+    taken = []
+
+    def objective(trial):
+        value = 0.0
+        trial.suggest_float("x", -5, 5)
+        for step in range(STEPS):
+            if trial.number == 2 and step == after_report - 1:
+                trial.report(value, step)
+                own.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                taken.append(trial.number)
+            else:
+                trial.report(value, step)
+        return value
+
+    with open_workers(storages(tmp_path)[number], **ACROSS) as own:
+        study = study_of(own, trials=5, objective=objective)
+    assert taken == [2]
+    assert_nothing_lost_or_doubled(study, 5)
+    assert [trial.system_attrs.get("failed_trial") for trial in study.trials] == [None] * 3 + [2, None, None]
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_an_error_while_a_trial_is_run_is_no_takeover(tmp_path):
+    def broken(trial):
+        raise ValueError("Cannot tell")
+
+    for address in storages(tmp_path):
+        with open_workers(address, **ACROSS) as own, pytest.raises(ValueError, match="Cannot tell"):
+            study_of(own, trials=3, objective=broken)
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_trial_of_a_database_that_was_failed_but_not_queued_is_run_again(tmp_path):
+    with open_workers(storages(tmp_path)[1], **ACROSS) as own:
+        study = study_of(own, trials=2)
+        trial = study.ask()
+        trial.set_user_attr(WORKER, "dead-1-00")
+        trial.suggest_float("x", -5, 5)
+        study.tell(trial.number, state=TrialState.FAIL)
+        study = study_of(own, trials=4)
+    assert_nothing_lost_or_doubled(study, 4)
+    (again,) = [trial for trial in study.trials if trial.system_attrs.get("failed_trial") == 2]
+    assert again.user_attrs[WORKER] == own.name
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_of_two_repetitions_of_a_trial_one_is_run(tmp_path):
+    """Two workers of a database that find a lost trial at once both queue it."""
+    with open_workers(storages(tmp_path)[1], **ACROSS) as own:
+        study = study_of(own, trials=2)
+        trial = study.ask()
+        trial.suggest_float("x", -5, 5)
+        study.tell(trial.number, state=TrialState.FAIL)
+        lost = study.trials[2]
+        queue_again(study, lost)
+        queue_again(study, lost)
+        study = study_of(own, trials=5)
+    assert_nothing_lost_or_doubled(study, 5)
+    again = [trial for trial in study.trials if trial.system_attrs.get("failed_trial") == 2]
+    assert ["surplus" in trial.user_attrs for trial in again] == [False, True]
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_repetition_is_nameless_until_its_worker_takes_it_up(tmp_path):
+    """Whoever died before its first sign of life would otherwise look alive for ever."""
+    with open_workers(storages(tmp_path)[1], heartbeat_s=1, grace_s=1) as own:
+        study = study_of(own, trials=1)
+        trial = study.ask()
+        trial.set_user_attr(WORKER, "dead-1-00")
+        own.storage.record_heartbeat(trial._trial_id)
+        time.sleep(2.5)
+        own.requeue_lost(study)
+    states = [(trial.state, trial.user_attrs.get(WORKER)) for trial in study.trials[1:]]
+    assert states == [(TrialState.FAIL, "dead-1-00"), (TrialState.WAITING, None)]
 
 
 def test_a_trial_of_a_living_worker_is_left_alone(tmp_path, start_worker):

@@ -131,17 +131,23 @@ def results(metrics: dict[str, object], tmp_path: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def keras_file(tmp_path_factory):
-    """A tiny classifier with the interface of the real ones."""
+    """A tiny classifier with the interface of the real ones, and their head: it has layers of the package."""
     import keras
 
+    from lung_attention.models.heads import build_head
+
     keras.utils.set_random_seed(0)
+    head = build_head(
+        (4, 4, 8), 3, attention=True, hidden_units=[8], attention_maps=2, attention_gamma=0.01,
+        attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=0,
+    )  # fmt: skip
     model = keras.Sequential(
         [
             keras.Input((None, None, 3), dtype="uint8"),
             keras.layers.Resizing(8, 8),
             keras.layers.Rescaling(1 / 255),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3, activation="softmax"),
+            keras.layers.Conv2D(8, 2, strides=2),
+            head,
         ]
     )
     path = tmp_path_factory.mktemp("keras") / "model.keras"

@@ -87,6 +87,17 @@ def test_a_fit_that_goes_on_elsewhere_is_a_sign_of_life(client, open_run, monkey
     assert not is_alive(client, run)
 
 
+def test_a_trial_that_ended_elsewhere_is_a_sign_of_life_of_its_study(client, open_run, monkeypatch):
+    study = open_run({"process": "elsewhere 1 1", "kind": "study"})
+    tags = {"kind": "trial", "mlflow.parentRunId": study.info.run_id}
+    trial = client.create_run(study.info.experiment_id, tags=tags)
+    later = time.time() + 3600
+    monkeypatch.setattr("lung_attention.tracking.processes.time.time", lambda: later)
+    assert not is_alive(client, study)
+    client.set_terminated(trial.info.run_id, "FINISHED", end_time=int(later * 1000) - 60_000)
+    assert is_alive(client, study)
+
+
 def test_abandoned_runs_of_any_inputs_are_marked_with_their_fits(client, identity, open_run, sleeper):
     dead = open_run(tags_of(2**22 + 1), inputs="dead" * 16)
     dead_fits = [runs.create_fit(client, dead, (0, fold)) for fold in (0, 1)]
@@ -96,7 +107,9 @@ def test_abandoned_runs_of_any_inputs_are_marked_with_their_fits(client, identit
     ended = open_run(tags_of(os.getpid()))
     left_fit = runs.create_fit(client, ended, (0, 0))
     client.set_terminated(ended.info.run_id, "FINISHED")
-    foreign = client.create_run(dead.info.experiment_id, tags={"kind": "study", "process": "words"})
+    dead_study = client.create_run(dead.info.experiment_id, tags={"kind": "study", **tags_of(2**22 + 1)})
+    living_study = client.create_run(dead.info.experiment_id, tags={"kind": "study", **tags_of(sleeper.pid)})
+    foreign = client.create_run(dead.info.experiment_id, tags={"kind": "other", "process": "words"})
     plain = client.create_run(dead.info.experiment_id)
 
     with live_run(identity, {}, device="cpu") as own:
@@ -107,4 +120,5 @@ def test_abandoned_runs_of_any_inputs_are_marked_with_their_fits(client, identit
     assert [status[run_id] for run_id in (dead.info.run_id, *dead_fits)] == ["FAILED", "FINISHED", "FAILED"]
     assert [status[living.info.run_id], status[living_fit]] == ["RUNNING", "RUNNING"]
     assert [status[ended.info.run_id], status[left_fit]] == ["FINISHED", "FAILED"]
+    assert [status[run.info.run_id] for run in (dead_study, living_study)] == ["FAILED", "RUNNING"]
     assert [status[run.info.run_id] for run in (foreign, plain)] == ["RUNNING", "RUNNING"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -349,7 +350,10 @@ def test_the_model_is_logged_without_pickles_and_loads_anywhere(
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{output.model_id}"))
     contents = {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     assert {"MLmodel", "model.keras", "pyfunc_model.py", "requirements.txt"} <= contents.keys()
-    for name, content in contents.items():
+    with zipfile.ZipFile(BytesIO(contents["model.keras"])) as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    assert "SoftAttention" in inside["config.json"].decode(), "no layer that only the package knows"
+    for name, content in {**contents, **inside}.items():
         assert not name.endswith((".pkl", ".pickle", ".cloudpickle", ".joblib")), name
         assert not (content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05"), name
     pins = contents["requirements.txt"].decode().split()

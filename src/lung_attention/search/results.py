@@ -16,9 +16,9 @@ from optuna.trial import TrialState
 
 from lung_attention.pipeline import inputs_digest
 from lung_attention.search.nested import Searched, best_settings
+from lung_attention.search.repetitions import ERROR, was_cut_off
 from lung_attention.search.sampler import rank
 from lung_attention.search.study import FINISHED, seconds_spent
-from lung_attention.search.workers import ERROR, was_cut_off
 from lung_attention.tuned import fold_name
 
 Json = dict[str, Any]
@@ -37,6 +37,9 @@ _CODE = (
     "splits/protocol.py",
     "training.py",
 )
+
+# How many trials and how long, and how workers are watched: may differ each time a study is gone on with.
+BUDGET = ("trials", "time_budget_s", "heartbeat_s", "grace_s")
 
 
 def study_result(study: Study, searched: Searched) -> Json:
@@ -128,13 +131,13 @@ def studies_digest(name: str, searched: Searched, data: Sequence[Path]) -> str:
 
     Args:
         name: The cell's.
-        searched: What is searched. How many trials and how long, and how workers are watched, do not count.
+        searched: What is searched; its `BUDGET` does not count.
         data: The files that say which rows there are and what their features are.
 
     Returns:
         A SHA-256 as 64 hexadecimal digits.
     """
-    search = searched.search.model_dump(exclude={"trials", "time_budget_s", "heartbeat_s", "grace_s"})
+    search = searched.search.model_dump(exclude=set(BUDGET))
     return inputs_digest(
         [*data, *(_PACKAGE / module for module in _CODE)],
         {"cell": name, "search": search, "default": searched.default.as_json()},

@@ -14,8 +14,8 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from lung_attention.search.repetitions import ERROR, SURPLUS, WORKER, is_doubled, was_cut_off
 from lung_attention.search.sampler import RETRY_OF
-from lung_attention.search.workers import ERROR, SURPLUS, WORKER, was_cut_off
 
 if TYPE_CHECKING:
     from lung_attention.search.workers import Workers
@@ -77,7 +77,11 @@ def run_study(
         load_if_exists=True,
     )
 
+    own = -1  # the trial that this worker runs
+
     def guarded(trial: Trial) -> float:
+        nonlocal own
+        own = trial.number
         trial.set_user_attr(WORKER, workers.name)
         if _enough_without(study, trial, trials):
             trial.set_user_attr(SURPLUS, True)
@@ -106,12 +110,16 @@ def run_study(
         if finished + running >= trials and not waiting:
             time.sleep(_POLL_SECONDS)  # others run the last ones; should they die, we do
             continue
+        own = -1
         try:
             study.optimize(guarded, n_trials=1, catch=(_SurplusTrial,), callbacks=[on_trial])
-        except UpdateFinishedTrialError:
-            continue  # we were silent for so long that another worker took our trial over
         except _Interrupted:
             raise KeyboardInterrupt from None
+        except Exception:
+            # We were silent for so long that another worker failed our trial and runs it again: Optuna then
+            # cannot write how it ended.
+            if own == -1 or not _was_taken_over(study, own):
+                raise
 
 
 def seconds_spent(trials: list[FrozenTrial]) -> float:
@@ -120,11 +128,16 @@ def seconds_spent(trials: list[FrozenTrial]) -> float:
     return sum(trial.duration.total_seconds() for trial in ended if trial.duration is not None)
 
 
+def _was_taken_over(study: Study, number: int) -> bool:
+    trial = study.get_trials(deepcopy=False)[number]
+    return trial.state == TrialState.FAIL and was_cut_off(trial)
+
+
 def _enough_without(study: Study, trial: Trial, trials: int) -> bool:
-    """Whether two workers began the last trial at once, and this is the later one."""
+    """Whether two workers began the last trial, or the same repetition, and this is the later one."""
     found = study.get_trials(deepcopy=False)
     if RETRY_OF in found[trial.number].system_attrs:
-        return False
+        return is_doubled(found, found[trial.number])
     before = [
         other
         for other in found

@@ -10,9 +10,10 @@ from optuna import Study
 from optuna.study import load_study
 from optuna.trial import FrozenTrial, TrialState
 
+from lung_attention.search.repetitions import ERROR, SURPLUS, WORKER
 from lung_attention.search.sampler import RETRY_OF
 from lung_attention.search.study import FINISHED, TrialReport, seconds_spent
-from lung_attention.search.workers import ERROR, SURPLUS, WORKER, Workers
+from lung_attention.search.workers import Workers
 from lung_attention.tracking.search import StudyIdentity, TrialRecord, study_run
 
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}

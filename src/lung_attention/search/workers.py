@@ -7,7 +7,6 @@ serves workers of many machines and has Optuna's heartbeat.
 
 from __future__ import annotations
 
-import copy
 import fcntl
 import os
 import secrets
@@ -15,7 +14,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -25,31 +23,22 @@ from optuna.storages import (
     BaseStorage,
     JournalStorage,
     RDBStorage,
-    RetryHeartbeatStaleTrialCallback,
     fail_stale_trials,
 )
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from lung_attention.errors import UserError
-from lung_attention.search.sampler import RETRY_OF
+from lung_attention.search.repetitions import WORKER, queue_again, queue_missing
 
 # Names the storage where no option does: the address of a database holds its password.
 STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"
 
-# Attributes of trials: who runs it, what it raised, that there were enough without it.
-WORKER = "worker"
-ERROR = "error"
-SURPLUS = "surplus"
-
-
-def was_cut_off(trial: FrozenTrial) -> bool:
-    """Whether a failed trial failed only because its worker died; such a trial is run again."""
-    return not {ERROR, SURPLUS} & set(trial.user_attrs)
-
-
 # Workers that start at once on an empty database all try to make its tables; all but one fail at first.
 _OPENINGS = 3
+
+# In a journal: how long a trial may go without a worker's name, which is written right after the trial.
+_SIGNING_SECONDS = 30.0
 
 
 class Workers(Protocol):
@@ -99,7 +88,7 @@ def _database(address: str, *, heartbeat_s: int, grace_s: int) -> RDBStorage:
                     address,
                     heartbeat_interval=heartbeat_s,
                     grace_period=grace_s,
-                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                    heartbeat_stale_trial_callback=queue_again,
                     # A connection that the server has closed meanwhile is made anew.
                     engine_kwargs={"pool_pre_ping": True},
                 )
@@ -118,6 +107,21 @@ def _new_name() -> str:
     return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
+class _Unsigned:
+    """Trials without a worker's name, and for how long each has been seen so.
+
+    By this process' own clock: those of other machines may be set otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int], float] = {}
+
+    def seconds(self, study: Study, trial: FrozenTrial) -> float:
+        """Seconds since this worker first saw the trial without a name."""
+        now = time.monotonic()
+        return now - self._seen.setdefault((study.study_name, trial.number), now)
+
+
 class DatabaseWorkers:
     """Workers of a database, told dead from alive by Optuna's heartbeat.
 
@@ -133,20 +137,20 @@ class DatabaseWorkers:
     def __init__(self, storage: RDBStorage, grace_s: int) -> None:
         self.storage: BaseStorage = storage
         self.name = _new_name()
-        self._grace = timedelta(seconds=grace_s)
+        self._grace_s = grace_s
+        self._unsigned = _Unsigned()
 
     def requeue_lost(self, study: Study) -> None:
-        """Fails and queues again what dead workers left running."""
+        """Fails and queues again what dead workers left running; killed in between, the next call goes on."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             fail_stale_trials(study)
         # A worker that dies between making a trial and its first sign of life leaves one without heartbeat.
         for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            begun = trial.datetime_start
-            if WORKER not in trial.user_attrs and begun and datetime.now() - begun > 2 * self._grace:
+            if WORKER not in trial.user_attrs and self._unsigned.seconds(study, trial) > 2 * self._grace_s:
                 with suppress(UpdateFinishedTrialError):  # another worker was faster
                     self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-                    _queue_again(study, trial)
+        queue_missing(study)
 
 
 class JournalWorkers:
@@ -164,41 +168,23 @@ class JournalWorkers:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self._folder = _folder(path)
+        self._unsigned = _Unsigned()
         self.storage: BaseStorage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalLock(path)))
 
     def requeue_lost(self, study: Study) -> None:
         """Fails and queues again what dead workers left running; killed in between, the next call goes on."""
         with _locked(self._folder / "requeue"):
-            trials = study.get_trials(deepcopy=False)
-            running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-            others_alive = running and any(
-                _is_locked(path) for path in self._folder.glob("*.worker") if path.stem != self.name
-            )
-            for trial in running:
-                worker = trial.user_attrs.get(WORKER)
-                if worker is None:
-                    alive = bool(others_alive)  # its worker had no time to sign it
-                else:
-                    alive = worker == self.name or _is_locked(self._folder / f"{worker}.worker")
-                if not alive:
-                    study.tell(trial.number, state=TrialState.FAIL)
-            trials = study.get_trials(deepcopy=False)
-            again = {trial.system_attrs.get(RETRY_OF): trial.number for trial in trials}
-            for trial in trials:
-                # A chain of repetitions names its first trial, so that only its last link may be missing.
-                original = trial.system_attrs.get(RETRY_OF, trial.number)
-                is_last = again.get(original, trial.number) == trial.number
-                if trial.state == TrialState.FAIL and is_last and was_cut_off(trial):
-                    _queue_again(study, trial)
+            for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+                if not self._is_alive(study, trial):
+                    study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            queue_missing(study)
 
-
-def _queue_again(study: Study, lost: FrozenTrial) -> None:
-    trial = copy.deepcopy(lost)
-    # Signed by the dead worker, the repetition would look lost until its own worker signs it.
-    trial.user_attrs.pop(WORKER, None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback()(study, trial)
+    def _is_alive(self, study: Study, trial: FrozenTrial) -> bool:
+        worker = trial.user_attrs.get(WORKER)
+        if worker is not None:
+            return worker == self.name or _is_locked(self._folder / f"{worker}.worker")
+        others = any(_is_locked(path) for path in self._folder.glob("*.worker") if path.stem != self.name)
+        return others and self._unsigned.seconds(study, trial) < _SIGNING_SECONDS
 
 
 def _folder(journal: Path) -> Path:

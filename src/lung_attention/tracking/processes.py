@@ -88,12 +88,18 @@ def is_alive(client: MlflowClient, run: Run) -> bool:
 
 
 def _last_sign(client: MlflowClient, run: Run) -> int:
-    """When the run or one of its open fits got something last, in milliseconds since 1970."""
+    """When the run, an open fit or an ended trial of it got something last, in milliseconds since 1970."""
     open_fits = client.search_runs(
         [run.info.experiment_id],
         f"tags.mlflow.parentRunId = '{run.info.run_id}' and attributes.status = 'RUNNING'",
     )
-    signs = [int(run.info.start_time)]
+    ended_trials = client.search_runs(
+        [run.info.experiment_id],
+        f"tags.mlflow.parentRunId = '{run.info.run_id}' and tags.kind = 'trial'",
+        order_by=["attributes.end_time DESC"],
+        max_results=1,
+    )
+    signs = [int(run.info.start_time), *(int(trial.info.end_time or 0) for trial in ended_trials)]
     for each in (run, *open_fits):
         for name in _SIGNS_OF_LIFE:
             if name in each.data.metrics:
@@ -102,10 +108,10 @@ def _last_sign(client: MlflowClient, run: Run) -> int:
 
 
 def fail_abandoned(client: MlflowClient, experiment_id: str) -> list[str]:
-    """Marks cells and fits FAILED that a dead process left open, whatever their inputs.
+    """Marks cells, fits and studies FAILED that a dead process left open, whatever their inputs.
 
-    Such a run may be of a training that ended well while the server was away. Its tag `abandoned` tells it
-    from one that raised, so that it can still be completed.
+    A cell's run may be of a training that ended well while the server was away. Its tag `abandoned` tells it
+    from one that raised, so that it can still be completed. A study's is open again once somebody goes on.
 
     Args:
         client: The server.
@@ -122,6 +128,11 @@ def fail_abandoned(client: MlflowClient, experiment_id: str) -> list[str]:
         str(run.info.run_id)
         for run in still_open
         if run.data.tags.get("kind") == "fit" and run.data.tags.get("mlflow.parentRunId") not in living
+    ]
+    marked += [
+        str(run.info.run_id)
+        for run in still_open
+        if run.data.tags.get("kind") == "study" and not is_alive(client, run)
     ]
     for run_id in marked:
         client.set_terminated(run_id, "FAILED")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lung_attention.tracking import runs
 from lung_attention.tracking.live import Terminated
 from lung_attention.tracking.live import sigterm_raises as sigterm_raises
+from lung_attention.tracking.processes import fail_abandoned, held_here
 from lung_attention.tracking.server import address, client, experiment_id, impatient
 
 if TYPE_CHECKING:
@@ -90,12 +91,18 @@ class TrialRecord:
     tags: Mapping[str, str]
 
 
+def _precedence(run: Run) -> tuple[int, str]:
+    """Which of two runs of the same study or trial stays: the first one."""
+    return run.info.start_time, run.info.run_id
+
+
 @contextmanager
 def study_run(identity: StudyIdentity, params: Mapping[str, object]) -> Iterator[StudyRun]:
     """Opens the run of a study, and closes it whatever happens but SIGKILL.
 
     It ends FINISHED, FAILED after an exception, KILLED after Ctrl-C or SIGTERM. Gone on with, it is
-    open again. That of a process killed by SIGKILL stays open until the same command goes on.
+    open again. That of a process killed by SIGKILL is marked FAILED by whoever opens or tracks runs of the
+    profile next.
 
     Args:
         identity: What the run is.
@@ -139,16 +146,19 @@ class StudyRun:
         """Opens the run, or the one that an earlier process left, under way again."""
 
         def work() -> None:
-            run_id = self._id()
-            self._client.update_run(run_id, status="RUNNING")
-            for key, value in runs.process_tags().items():
-                self._client.set_tag(run_id, key, value)
+            fail_abandoned(self._client, experiment_id(self._client, self._identity.experiment))
+            self._sign()
 
         self._attempt(work)
 
     def trial(self, record: TrialRecord) -> None:
         """Makes the run of a trial that has ended, unless there is one."""
-        self._attempt(lambda: self._log(record))
+
+        def work() -> None:
+            self._log(record)
+            self._sign()
+
+        self._attempt(work)
 
     def complete(self, records: Sequence[TrialRecord], values: Mapping[str, float]) -> None:
         """Makes the runs that are still missing and logs the study's figures.
@@ -161,8 +171,11 @@ class StudyRun:
         def work() -> None:
             known = self._trial_runs()
             for record in records:
-                found = known.get(record.number)
-                if found is None or found.info.status == "RUNNING":
+                # Two workers that log the same trial at once may have made two runs.
+                found = sorted(known.get(record.number, []), key=_precedence)
+                for double in found[1:]:
+                    self._client.delete_run(double.info.run_id)
+                if not found or found[0].info.status == "RUNNING":
                     self._log(record)
             for name, value in values.items():
                 if math.isfinite(value):
@@ -171,12 +184,27 @@ class StudyRun:
         self._attempt(work)
 
     def close(self, status: str) -> None:
-        """Ends the run.
+        """Ends the run, or leaves it to another worker that is still at work on the study.
 
         Args:
             status: FINISHED, FAILED or KILLED.
         """
-        self._attempt(lambda: self._client.set_terminated(self._id(), status))
+
+        def work() -> None:
+            run = self._client.get_run(self._id())
+            held_here.discard(run.info.run_id)
+            is_last = run.data.tags.get("process") == runs.process_tags()["process"]
+            if status == "FINISHED" or (is_last and run.info.status == "RUNNING"):
+                self._client.set_terminated(run.info.run_id, status)
+
+        self._attempt(work)
+
+    def _sign(self) -> None:
+        """Says that the run is under way, whatever others made of it, and that this process is at work."""
+        held_here.add(self._id())
+        self._client.update_run(self._id(), status="RUNNING")
+        for key, value in runs.process_tags().items():
+            self._client.set_tag(self._id(), key, value)
 
     def _id(self) -> str:
         if self._run_id is None:
@@ -194,7 +222,7 @@ class StudyRun:
 
         def first() -> Run | None:
             found = self._client.search_runs([experiment], clause)
-            return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+            return min(found, key=_precedence, default=None)
 
         run = first()
         if run is None:
@@ -204,14 +232,17 @@ class StudyRun:
                 self._client.delete_run(made.info.run_id)
         return str(run.info.run_id)
 
-    def _trial_runs(self) -> dict[int, Run]:
+    def _trial_runs(self) -> dict[int, list[Run]]:
         experiment = experiment_id(self._client, self._identity.experiment)
         found = self._client.search_runs(
             [experiment],
             f"tags.kind = 'trial' and tags.`mlflow.parentRunId` = '{self._id()}'",
             max_results=10_000,
         )
-        return {int(run.data.tags["trial"]): run for run in found}
+        by_number: dict[int, list[Run]] = {}
+        for run in found:
+            by_number.setdefault(int(run.data.tags["trial"]), []).append(run)
+        return by_number
 
     def _log(self, record: TrialRecord) -> None:
         from mlflow.entities import Metric
