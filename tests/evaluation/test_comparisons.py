@@ -142,9 +142,27 @@ def test_a_tuned_cell_is_set_beside_the_same_cell_with_default_settings(outcome)
     assert accuracy["tuned"] == pytest.approx(0.9, abs=0.01)
     assert accuracy["low"] < accuracy["difference"] < accuracy["high"]
     assert entry["test"] == "sign_flip"
-    # It is no cell of the design: nothing else knows of it.
-    assert {**result, "tuned": []} == {**compared(cells), "tuned": []}
-    assert without["tuned"] == []
+    assert (entry["p_holm"], entry["family_size"]) == (entry["p_value"], 1)
+    # It is no cell of the design: nothing else knows of it but a fourth answer.
+    assert {**result, "tuned": [], "headline": result["headline"][:3]} == compared(cells)
+    assert [one["question"] for one in result["headline"][3:]] == ["Do settings found by a search help?"]
+    assert without["tuned"] == without["attention_vs_plain_tuned"] == []
+
+
+def test_tuned_heads_are_set_beside_each_other(outcome):
+    cells, _ = outcome
+    plain, attention = (Cell("iqoth", "densenet121", head, "grouped") for head in ("plain", "attention"))
+    tuned = {
+        plain.tuned: planted("iqoth", "grouped", 0.7, seed=1),
+        attention.tuned: planted("iqoth", "grouped", 0.95, seed=1),
+    }
+    result = compared(cells, tuned=tuned)
+    (entry,) = result["attention_vs_plain_tuned"]
+    assert (entry["split"], entry["test"], entry["family_size"]) == ("grouped", "sign_flip", 1)
+    assert entry["differences"]["accuracy"]["difference"] == pytest.approx(0.25, abs=0.01)
+    assert [gain["family_size"] for gain in result["tuned"]] == [2, 2]
+    assert all(gain["p_holm"] >= gain["p_value"] for gain in result["tuned"])
+    assert "both with found settings" in result["headline"][3]["answer"]
 
 
 def test_headline(outcome):

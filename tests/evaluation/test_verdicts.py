@@ -13,7 +13,7 @@ from lung_attention.evaluation.verdicts import (
     UNCLEAR,
     UNDECIDED,
     WITHIN,
-    attention_verdict,
+    change_verdict,
     headline,
     leakage_verdict,
     points,
@@ -51,10 +51,10 @@ def test_published_interval_is_wilsons():
 def test_verdicts_at_their_limits():
     assert leakage_verdict(0.01, 0.2) == DROP and leakage_verdict(-0.2, -0.01) == RISE
     assert leakage_verdict(-0.01, 0.2) == leakage_verdict(None, None) == leakage_verdict(0, 0.1) == UNCLEAR
-    assert attention_verdict(0.02, 0.04, confidence=0.95) == HELPS
-    assert attention_verdict(-0.02, 0.04, confidence=0.95) == HURTS
-    assert attention_verdict(0.02, 0.06, confidence=0.95) == UNDECIDED
-    assert attention_verdict(0.0, 0.01, confidence=0.95) == UNDECIDED
+    assert change_verdict(0.02, 0.04, confidence=0.95) == HELPS
+    assert change_verdict(-0.02, 0.04, confidence=0.95) == HURTS
+    assert change_verdict(0.02, 0.06, confidence=0.95) == UNDECIDED
+    assert change_verdict(0.0, 0.01, confidence=0.95) == UNDECIDED
 
 
 def test_points_are_signed_and_never_a_false_zero():
@@ -221,6 +221,23 @@ def test_whether_attention_helps(verdicts, begins, says):
     answer = answers(attention=attended(verdicts))[2]
     assert answer.startswith(begins), answer
     assert all(text in answer for text in says), answer
+
+
+def test_a_search_is_answered_where_there_is_one():
+    gains = [
+        entry | {"head": head}
+        for entry, head in zip(attended([HELPS, UNDECIDED]), ["plain", "attention"], strict=True)
+    ]
+    *three, fourth = headline(
+        [], [], [], tuned=gains, tuned_attention=attended([HURTS]), stand_in=False, titles=TITLES
+    )
+    assert len(three) == 3
+    assert fourth["question"] == "Do settings found by a search help?"
+    assert fourth["answer"].startswith(
+        "Without leakage, in part: of 2 comparisons (Holm-adjusted) 1 better ("
+    )
+    assert ", plain head, +3.0 points)" in fourth["answer"]
+    assert "Attention against plain, both with found settings, no, it hurts: of 1" in fourth["answer"]
 
 
 def test_attention_is_answered_without_leakage_first():

@@ -34,12 +34,17 @@ def predictions(right_probability, *, seed=0, n=60):
     return table.assign(probability_malignant=p_malignant, probability_benign=1 - p_malignant)
 
 
+def compared(tuned, default):
+    tables = (BOOTSTRAP.measure(table, "lidc_nodules") for table in (tuned, default))
+    return compare_with_default(*tables, confidence=0.95)
+
+
 def sure(n_right, n=60):
     return np.where(np.arange(n) < n_right, 0.8, 0.3)
 
 
 def test_a_gain_is_tuned_minus_default_with_an_interval_around_it():
-    found = compare_with_default(predictions(sure(54)), predictions(sure(36)), "lidc_nodules", BOOTSTRAP)
+    found = compared(predictions(sure(54)), predictions(sure(36)))
     accuracy = found["differences"]["accuracy"]
     assert accuracy["tuned"] == pytest.approx(0.9)
     assert accuracy["default"] == pytest.approx(0.6)
@@ -53,14 +58,14 @@ def test_a_gain_is_tuned_minus_default_with_an_interval_around_it():
 
 
 def test_a_loss_is_told_as_well():
-    found = compare_with_default(predictions(sure(36)), predictions(sure(54)), "lidc_nodules", BOOTSTRAP)
+    found = compared(predictions(sure(36)), predictions(sure(54)))
     assert found["differences"]["accuracy"]["difference"] == pytest.approx(-0.3)
     assert (found["tuned_better"], found["default_better"]) == (0, 6)
 
 
 def test_equal_predictions_differ_by_nothing_but_not_surely():
     same = predictions(sure(48))
-    found = compare_with_default(same, same, "lidc_nodules", BOOTSTRAP)
+    found = compared(same, same)
     for score in SCORES:
         assert found["differences"][score]["difference"] == 0
     assert found["differences"]["accuracy"]["low"] < 0 < found["differences"]["accuracy"]["high"]
@@ -69,9 +74,7 @@ def test_equal_predictions_differ_by_nothing_but_not_surely():
 
 def test_other_images_are_refused():
     with pytest.raises(UserError, match="differ in their images"):
-        compare_with_default(
-            predictions(sure(48)), predictions(sure(40, 57), n=57), "lidc_nodules", BOOTSTRAP
-        )
+        compared(predictions(sure(48)), predictions(sure(40, 57), n=57))
 
 
 def axes():

@@ -19,8 +19,10 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
   not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in),
   `experiments` (where ours is off: what runs with one setting changed say, see `explanations`).
 - `tuned`: an entry for each cell trained with settings that a search found. `dataset`, `backbone`, `head` (of
-  the default cell), and what `tuning.compare_with_default` gives: tuned − default on the grouped split.
-- `headline`: three pairs of `question` and `answer` in plain words.
+  the default cell), what `tuning.compare_with_default` gives: tuned − default on the grouped split, `p_holm`
+  (adjusted over all `family_size` entries) and `verdict` (helps, hurts, undecided).
+- `attention_vs_plain_tuned`: as `attention_vs_plain`, of cells that both have found settings.
+- `headline`: pairs of `question` and `answer` in plain words; a fourth where there are tuned cells.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from lung_attention.evaluation.verdicts import (
     OPEN,
     STAND_IN,
     UNDECIDED,
-    attention_verdict,
+    change_verdict,
     headline,
     published_interval,
     reproduction,
@@ -87,6 +89,10 @@ def compare(
     bootstrap = Bootstrap(resamples, confidence, bins, seed)
     measured = {cell: bootstrap.measure(table, cell.dataset) for cell, table in cells.items()}
     attention = _attention_entries(measured, confidence=confidence)
+    # By the cell of the design: found settings are its only difference.
+    found = {cell.default: bootstrap.measure(table, cell.dataset) for cell, table in tuned.items()}
+    gains = _tuned_entries(found, measured, confidence=confidence)
+    tuned_attention = _attention_entries(found, confidence=confidence)
     leakage = [
         *network_leakage(measured, bootstrap),
         *baseline_leakage(baselines, bootstrap),
@@ -108,17 +114,38 @@ def compare(
         "attention_vs_plain": attention,
         "leakage": leakage,
         "reproduction": reproductions,
-        "tuned": [
-            {
-                "dataset": cell.dataset,
-                "backbone": cell.backbone,
-                "head": cell.default.head,
-                **compare_with_default(table, cells[cell.default], cell.dataset, bootstrap),
-            }
-            for cell, table in tuned.items()
-        ],
-        "headline": headline(attention, leakage, reproductions, stand_in=stand_in, titles=titles),
+        "tuned": gains,
+        "attention_vs_plain_tuned": tuned_attention,
+        "headline": headline(
+            attention,
+            leakage,
+            reproductions,
+            tuned=gains,
+            tuned_attention=tuned_attention,
+            stand_in=stand_in,
+            titles=titles,
+        ),
     }
+
+
+def _tuned_entries(
+    tuned: Mapping[Cell, Measured], default: Mapping[Cell, Measured], *, confidence: float
+) -> list[dict[str, Any]]:
+    entries = [
+        {
+            "dataset": cell.dataset,
+            "backbone": cell.backbone,
+            "head": cell.head,
+            **compare_with_default(measured, default[cell], confidence=confidence),
+        }
+        for cell, measured in tuned.items()
+    ]
+    for entry, adjusted in zip(entries, holm([entry["p_value"] for entry in entries]), strict=True):
+        entry["p_holm"] = adjusted
+        entry["family_size"] = len(entries)
+        difference = entry["differences"]["accuracy"]["difference"]
+        entry["verdict"] = change_verdict(difference, adjusted, confidence=confidence)
+    return entries
 
 
 def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) -> list[dict[str, Any]]:
@@ -133,7 +160,7 @@ def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) 
             entry["p_holm"] = adjusted
             entry["family_size"] = len(family)
             difference = entry["differences"]["accuracy"]["difference"]
-            entry["verdict"] = attention_verdict(difference, adjusted, confidence=confidence)
+            entry["verdict"] = change_verdict(difference, adjusted, confidence=confidence)
             # McNemar's test counts images, not by how many seeds: the mean may point the other way.
             more_images = entry["attention_better"] - entry["plain_better"]
             if entry["test"] == "mcnemar" and more_images * difference < 0:

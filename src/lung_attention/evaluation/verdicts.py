@@ -1,4 +1,4 @@
-"""From figures to verdicts, and from verdicts to the three answers that open a report.
+"""From figures to verdicts, and from verdicts to the answers that open a report.
 
 Each verdict says what the numbers allow and no more: an interval of a difference that contains 0 is
 no proof of equality, so its verdict is "within sampling error", "no clear change" or "undecided".
@@ -68,8 +68,8 @@ def leakage_verdict(low: float | None, high: float | None) -> str:
     return DROP if low > 0 else RISE if high < 0 else UNCLEAR
 
 
-def attention_verdict(difference: float, p_adjusted: float, *, confidence: float) -> str:
-    """Verdict on attention minus plain accuracy from its Holm-adjusted p value."""
+def change_verdict(difference: float, p_adjusted: float, *, confidence: float) -> str:
+    """Verdict on a difference, such as attention minus plain accuracy, from its Holm-adjusted p value."""
     if p_adjusted >= 1 - confidence or difference == 0:
         return UNDECIDED
     return HELPS if difference > 0 else HURTS
@@ -80,6 +80,8 @@ def headline(
     leakage: Sequence[Entry],
     reproductions: Sequence[Entry],
     *,
+    tuned: Sequence[Entry] = (),
+    tuned_attention: Sequence[Entry] = (),
     stand_in: bool,
     titles: Mapping[str, str],
 ) -> list[dict[str, str]]:
@@ -89,18 +91,24 @@ def headline(
         attention: Entries of `attention_vs_plain` (schemas in `comparisons`).
         leakage: Entries of `leakage`.
         reproductions: Entries of `reproduction`.
+        tuned: Entries of `tuned`.
+        tuned_attention: Entries of `attention_vs_plain_tuned`.
         stand_in: Whether images or backbones are stand-ins, so that no figure means anything for the paper.
         titles: Backbone ids to their names for people; an id without a name stands as it is.
 
     Returns:
-        Three pairs of `question` and `answer`.
+        Three pairs of `question` and `answer`, a fourth where there are tuned cells.
     """
     words = _Words(titles, stand_in)
-    return [
+    answers = [
         {"question": "Are the published figures reproduced?", "answer": words.reproduced(reproductions)},
         {"question": "What remains without leakage?", "answer": words.remains(leakage)},
         {"question": "Does attention help?", "answer": words.helps(attention)},
     ]
+    if tuned:
+        question = "Do settings found by a search help?"
+        answers.append({"question": question, "answer": words.tuning_helps(tuned, tuned_attention)})
+    return answers
 
 
 class _Words:
@@ -196,6 +204,13 @@ class _Words:
             return "Open: no network was measured with and without attention."
         return self._preface + " ".join(parts)
 
+    def tuning_helps(self, tuned: Sequence[Entry], attention: Sequence[Entry]) -> str:
+        """Answers whether found settings help, and attention where both heads have them."""
+        parts = [self._helps_on("Without leakage", tuned)]
+        if attention:
+            parts.append(self._helps_on("Attention against plain, both with found settings", attention))
+        return self._preface + " ".join(parts)
+
     def _helps_on(self, where: str, entries: Sequence[Entry]) -> str:
         helps, hurts = _of(entries, HELPS), _of(entries, HURTS)
         n = len(entries)
@@ -233,7 +248,9 @@ class _Words:
         )
 
     def _change(self, entry: Entry) -> str:
-        return f"{self._cell(entry)} {points(100 * entry['differences']['accuracy']['difference'])} points"
+        head = f", {entry['head']} head," if "head" in entry else ""
+        change = points(100 * entry["differences"]["accuracy"]["difference"])
+        return f"{self._cell(entry)}{head} {change} points"
 
 
 def points(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lung_attention.cells import Cell
@@ -30,8 +31,9 @@ def tuning_section(results: Results) -> Section:
             "nested: the settings of each fold were chosen on its training groups alone, and its test part "
             "was predicted once. So the figures measure the rule of choosing, and they stand whatever they "
             "say. Differences are tuned minus default on the same images, in percentage points, with an "
-            "interval that resamples groups; the column before the last counts the groups in which each is "
-            "better, and the test flips signs over groups."
+            "interval that resamples groups. The column tuned : default counts the groups in which each is "
+            "better; the test flips signs over groups, and Holm's method adjusts all p values of the table "
+            "together. Undecided is no proof that both are equal."
         )
     ]
     entries = [] if results.comparisons is None else results.comparisons["tuned"]
@@ -52,6 +54,8 @@ def tuning_section(results: Results) -> Section:
                 points(differences["accuracy"]),
                 f"{entry['tuned_better']:,} : {entry['default_better']:,}",
                 p_value(entry["p_value"]),
+                p_value(entry["p_holm"]),
+                entry["verdict"],
             ]
         )
         scores = ("balanced_accuracy", "mcc", "auroc_ovr", "log_loss")
@@ -62,9 +66,9 @@ def tuning_section(results: Results) -> Section:
                 "Accuracy on the grouped split, tuned beside default",
                 (
                     "dataset, backbone", "head", "default", "tuned", "tuned − default", "tuned : default",
-                    "p",
+                    "p", "p, Holm", "verdict",
                 ),
-                "llrrrrr",
+                "llrrrrrrl",
                 rows,
             )
         )  # fmt: skip
@@ -76,6 +80,8 @@ def tuning_section(results: Results) -> Section:
                 others,
             )
         )
+    if results.comparisons is not None and results.comparisons["attention_vs_plain_tuned"]:
+        blocks += _attention(results, results.comparisons["attention_vs_plain_tuned"])
     for cell in cells:
         found = results.searches.get(cell)
         if found is None:
@@ -83,6 +89,32 @@ def tuning_section(results: Results) -> Section:
         else:
             blocks.append(_search(_name(results, cell), found))
     return Section("tuning", title, blocks)
+
+
+def _attention(results: Results, entries: Sequence[Json]) -> list[Block]:
+    rows = [
+        [
+            f"{DATASETS[entry['dataset']].title}, {results.title(entry['backbone'])}",
+            f"{entry['attention_better']:,} : {entry['plain_better']:,}",
+            points(entry["differences"]["accuracy"]),
+            p_value(entry["p_value"]),
+            p_value(entry["p_holm"]),
+            entry["verdict"],
+        ]
+        for entry in entries
+    ]
+    return [
+        Text(
+            "The settings of the paper may suit one head better than the other. Here each head has settings "
+            "that were chosen for it with the same effort."
+        ),
+        Table(
+            "Accuracy on the grouped split, attention minus plain, both with found settings",
+            ("dataset, backbone", "attention : plain", "difference", "p", "p, Holm", "verdict"),
+            "lrrrrl",
+            rows,
+        ),
+    ]
 
 
 def _name(results: Results, cell: Cell) -> str:
