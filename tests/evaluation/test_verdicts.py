@@ -225,8 +225,11 @@ def test_whether_attention_helps(verdicts, begins, says):
 
 def test_a_search_is_answered_where_there_is_one():
     gains = [
-        entry | {"head": head}
-        for entry, head in zip(attended([HELPS, UNDECIDED]), ["plain", "attention"], strict=True)
+        entry
+        | {"head": head, "differences": entry["differences"] | {"log_loss": {"low": -0.2, "high": high}}}
+        for entry, head, high in zip(
+            attended([HELPS, UNDECIDED]), ["plain", "attention"], [-0.1, 0.1], strict=True
+        )
     ]
     *three, fourth = headline(
         [], [], [], tuned=gains, tuned_attention=attended([HURTS]), stand_in=False, titles=TITLES
@@ -237,6 +240,10 @@ def test_a_search_is_answered_where_there_is_one():
         "Without leakage, in part: of 2 comparisons (Holm-adjusted) 1 better ("
     )
     assert ", plain head, +3.0 points)" in fourth["answer"]
+    assert (
+        "The cross-entropy, by which a search chooses, falls beyond sampling error in 1 of 2."
+        in (fourth["answer"])
+    )
     assert "Attention against plain, both with found settings, no, it hurts: of 1" in fourth["answer"]
 
 
