@@ -17,7 +17,10 @@ NOTHING_TUNED = ["tuned.datasets=[]", "tuned.backbones=[]", "tuned.heads=[]"]
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with params.yaml, an archive and two weight files, where DVC is only recorded."""
-    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    for profile in values["profiles"].values():
+        profile["tuned"] = {"datasets": [], "backbones": [], "heads": []}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     (tmp_path / "archives").mkdir()
     (tmp_path / "archives" / "iqoth.zip").write_bytes(b"iqoth")
     (tmp_path / "weights").mkdir()
