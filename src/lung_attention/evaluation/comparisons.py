@@ -140,12 +140,17 @@ def _tuned_entries(
         }
         for cell, measured in tuned.items()
     ]
-    for entry, adjusted in zip(entries, holm([entry["p_value"] for entry in entries]), strict=True):
-        entry["p_holm"] = adjusted
-        entry["family_size"] = len(entries)
-        difference = entry["differences"]["accuracy"]["difference"]
-        entry["verdict"] = change_verdict(difference, adjusted, confidence=confidence)
+    _judge(entries, confidence=confidence)
     return entries
+
+
+def _judge(family: Sequence[dict[str, Any]], *, confidence: float) -> None:
+    """Adds to each entry of a family its adjusted p value, the family's size and the verdict that follows."""
+    for entry, adjusted in zip(family, holm([entry["p_value"] for entry in family]), strict=True):
+        difference = entry["differences"]["accuracy"]["difference"]
+        entry["p_holm"] = adjusted
+        entry["family_size"] = len(family)
+        entry["verdict"] = change_verdict(difference, adjusted, confidence=confidence)
 
 
 def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) -> list[dict[str, Any]]:
@@ -156,13 +161,11 @@ def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) 
             entries.append(_attention_entry(cell, attention, plain, confidence=confidence))
     for split in {entry["split"] for entry in entries}:
         family = [entry for entry in entries if entry["split"] == split]
-        for entry, adjusted in zip(family, holm([entry["p_value"] for entry in family]), strict=True):
-            entry["p_holm"] = adjusted
-            entry["family_size"] = len(family)
-            difference = entry["differences"]["accuracy"]["difference"]
-            entry["verdict"] = change_verdict(difference, adjusted, confidence=confidence)
+        _judge(family, confidence=confidence)
+        for entry in family:
             # McNemar's test counts images, not by how many seeds: the mean may point the other way.
             more_images = entry["attention_better"] - entry["plain_better"]
+            difference = entry["differences"]["accuracy"]["difference"]
             if entry["test"] == "mcnemar" and more_images * difference < 0:
                 entry["verdict"] = UNDECIDED
     return entries
