@@ -8,9 +8,10 @@ from prediction_tables import softened, table_of
 from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import UserError
-from lung_attention.evaluation.comparisons import ATTENTION_SCORES, compare
+from lung_attention.evaluation.comparisons import compare
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.evaluation.leakage import LEAKAGE_SCORES
+from lung_attention.evaluation.pairs import SCORES
 from lung_attention.published import load_published
 
 PUBLISHED = load_published().results
@@ -78,7 +79,7 @@ def test_attention_against_plain(outcome):
     assert same["test"] == "mcnemar" and same["p_value"] == 1 and same["verdict"] == "undecided"
     assert same["n_test"] == N / 5
     for entry in entries.values():
-        assert set(entry["differences"]) == set(ATTENTION_SCORES)
+        assert set(entry["differences"]) == set(SCORES)
         for figures in entry["differences"].values():
             assert figures["low"] <= figures["difference"] <= figures["high"]
 

@@ -4,11 +4,9 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
 
 - `confidence`, `resamples`, `stand_in` (images or backbones are stand-ins: no verdict on the paper).
 - `attention_vs_plain`: an entry for each dataset, backbone and split with both heads.
-  `dataset`, `backbone`, `split`, `n_test`, `n_groups` (units resampled), `seeds` (how many: `attention`
-  and `plain`), `test` (`mcnemar` on the published split, `sign_flip` over groups on the grouped one),
-  `attention_better`, `plain_better` (images or groups), `p_value`, `p_holm` (adjusted over the
-  `family_size` entries of the same split), `verdict` (helps, hurts, undecided), `differences`: for accuracy,
-  balanced_accuracy, mcc, auroc_ovr, log_loss `{difference, low, high}`, attention − plain.
+  `dataset`, `backbone`, `split`, what `pairs.compare_pair` gives: attention − plain (McNemar's test on the
+  published split, sign-flip over groups on the grouped one), `p_holm` (adjusted over the `family_size`
+  entries of the same split) and `verdict` (helps, hurts, undecided).
 - `leakage`: an entry for each dataset, backbone and head measured on both splits, and each trivial baseline.
   `dataset`, `kind` (network, baseline), `backbone` and `head`, or `baseline`, the others null; for accuracy,
   balanced_accuracy, mcc and auroc_ovr `{published, grouped, difference, low, high}`, published − grouped;
@@ -19,7 +17,7 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
   not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in),
   `experiments` (where ours is off: what runs with one setting changed say, see `explanations`).
 - `tuned`: an entry for each cell trained with settings that a search found. `dataset`, `backbone`, `head` (of
-  the default cell), what `tuning.compare_with_default` gives: tuned − default on the grouped split, `p_holm`
+  the default cell), what `pairs.compare_pair` gives: tuned − default on the grouped split, `p_holm`
   (adjusted over all `family_size` entries) and `verdict` (helps, hurts, undecided).
 - `attention_vs_plain_tuned`: as `attention_vs_plain`, of cells that both have found settings.
 - `headline`: pairs of `question` and `answer` in plain words; a fourth where there are tuned cells.
@@ -35,9 +33,9 @@ import pandas as pd
 from lung_attention.cells import Cell
 from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
-from lung_attention.evaluation.measured import Bootstrap, Measured, figures
-from lung_attention.evaluation.paired import difference_intervals, holm, mcnemar, right_differences, sign_flip
-from lung_attention.evaluation.tuning import compare_with_default
+from lung_attention.evaluation.measured import Bootstrap, Measured
+from lung_attention.evaluation.paired import holm
+from lung_attention.evaluation.pairs import compare_pair
 from lung_attention.evaluation.verdicts import (
     OPEN,
     STAND_IN,
@@ -48,8 +46,6 @@ from lung_attention.evaluation.verdicts import (
     reproduction,
 )
 from lung_attention.published import PublishedResult
-
-ATTENTION_SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss")
 
 
 def compare(
@@ -136,7 +132,9 @@ def _tuned_entries(
             "dataset": cell.dataset,
             "backbone": cell.backbone,
             "head": cell.head,
-            **compare_with_default(measured, default[cell], confidence=confidence),
+            **compare_pair(
+                measured, default[cell], names=("tuned", "default"), grouped=True, confidence=confidence
+            ),
         }
         for cell, measured in tuned.items()
     ]
@@ -158,7 +156,16 @@ def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) 
     for cell, attention in measured.items():
         plain = measured.get(Cell(cell.dataset, cell.backbone, "plain", cell.split))
         if cell.head == "attention" and plain is not None:
-            entries.append(_attention_entry(cell, attention, plain, confidence=confidence))
+            paired = compare_pair(
+                attention,
+                plain,
+                names=("attention", "plain"),
+                grouped=cell.split == "grouped",
+                confidence=confidence,
+            )
+            entries.append(
+                {"dataset": cell.dataset, "backbone": cell.backbone, "split": cell.split, **paired}
+            )
     for split in {entry["split"] for entry in entries}:
         family = [entry for entry in entries if entry["split"] == split]
         _judge(family, confidence=confidence)
@@ -169,35 +176,6 @@ def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) 
             if entry["test"] == "mcnemar" and more_images * difference < 0:
                 entry["verdict"] = UNDECIDED
     return entries
-
-
-def _attention_entry(
-    cell: Cell, attention: Measured, plain: Measured, *, confidence: float
-) -> dict[str, Any]:
-    a, b = attention.predictions, plain.predictions
-    differences = right_differences(a, b)
-    units, n_units = a.units()
-    test = sign_flip(differences, units) if cell.split == "grouped" else mcnemar(differences)
-    changes = {score: attention.point(score) - plain.point(score) for score in ATTENTION_SCORES}
-    # Equal units and an equal seed: both were resampled alike.
-    resampled = {score: attention.resampled[score] - plain.resampled[score] for score in ATTENTION_SCORES}
-    intervals = difference_intervals(a, b, changes, resampled, confidence=confidence)
-    return {
-        "dataset": cell.dataset,
-        "backbone": cell.backbone,
-        "split": cell.split,
-        "n_test": len(a.images),
-        "n_groups": n_units,
-        "seeds": {"attention": len(a.seeds), "plain": len(b.seeds)},
-        "test": test.name,
-        "attention_better": test.better,
-        "plain_better": test.worse,
-        "p_value": test.p_value,
-        "differences": {
-            score: figures(difference=change, low=intervals[score][0], high=intervals[score][1])
-            for score, change in changes.items()
-        },
-    }
 
 
 def _reproduction_entry(
