@@ -226,7 +226,11 @@ def test_whether_attention_helps(verdicts, begins, says):
 def test_a_search_is_answered_where_there_is_one():
     gains = [
         entry
-        | {"head": head, "differences": entry["differences"] | {"log_loss": {"low": -0.2, "high": high}}}
+        | {
+            "head": head,
+            "differences": entry["differences"]
+            | {"log_loss": {"low": -0.2, "high": high}, "auroc_ovr": {"low": None, "high": None}},
+        }
         for entry, head, high in zip(
             attended([HELPS, UNDECIDED]), ["plain", "attention"], [-0.1, 0.1], strict=True
         )
@@ -241,7 +245,7 @@ def test_a_search_is_answered_where_there_is_one():
     )
     assert ", plain head, +3.0 points)" in fourth["answer"]
     assert (
-        "The cross-entropy, by which a search chooses, falls beyond sampling error in 1 of 2."
+        "The cross-entropy, by which a search chooses, falls beyond sampling error in 1 of 2, the AUROC in 0."
         in (fourth["answer"])
     )
     assert "Attention against plain, both with found settings, no, it hurts: of 1" in fourth["answer"]

@@ -206,11 +206,10 @@ class _Words:
 
     def tuning_helps(self, tuned: Sequence[Entry], attention: Sequence[Entry]) -> str:
         """Answers whether found settings help, and attention where both heads have them."""
-        better = sum(entry["differences"]["log_loss"]["high"] < 0 for entry in tuned)
         parts = [
             self._helps_on("Without leakage", tuned),
-            f"The cross-entropy, by which a search chooses, falls beyond sampling error in {better} of "
-            f"{len(tuned)}.",
+            f"The cross-entropy, by which a search chooses, falls beyond sampling error in "
+            f"{_falls(tuned, 'log_loss')} of {len(tuned)}, the AUROC in {_falls(tuned, 'auroc_ovr')}.",
         ]
         if attention:
             parts.append(self._helps_on("Attention against plain, both with found settings", attention))
@@ -276,3 +275,9 @@ def _share(part: Sequence[Entry], whole: Sequence[Entry], one: str, several: str
 def _range(values: Sequence[float]) -> str:
     low, high = f"{min(values):.1f}", f"{max(values):.1f}"
     return low if low == high else f"{low} to {high}"
+
+
+def _falls(entries: Sequence[Entry], score: str) -> int:
+    """In how many entries the whole interval of the change of a score lies below zero."""
+    highs = (entry["differences"][score]["high"] for entry in entries)
+    return sum(high is not None and high < 0 for high in highs)
