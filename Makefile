@@ -81,7 +81,7 @@ gate-committed: env ## the gate on the committed figures of real images, where R
 	else echo 'no committed figures of real images in $(REFERENCE) to compare with'; fi
 
 gate-simulation: env ## simulate the gate's false alarms and power, and write them into docs/gate.md
-	$(BIN)/lung-attention gate-simulation
+	$(BIN)/python tools/gate_simulation.py
 
 test: lint types pytest ## all checks
 
@@ -96,7 +96,7 @@ pytest: env ## the tests; ARGS="tests/models -k alpha" for some of them
 	$(BIN)/pytest $(ARGS)
 
 benchmark: env ## measure speed and memory, and write them into docs/speed.md
-	$(BIN)/lung-attention benchmark
+	$(BIN)/python tools/benchmark.py
 
 mlflow-ui: env ## look at the runs, on http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"

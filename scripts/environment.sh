@@ -88,7 +88,7 @@ else
 fi
 
 if [ -d .dvc ]; then
-    "$venv/bin/python" -m lung_attention.plots_page
+    "$venv/bin/python" -m lung_attention.workflow.plots_page
 fi
 
 echo "$wanted" > "$stamp"

@@ -7,11 +7,11 @@ import argparse
 import numpy as np
 
 from lung_attention.audit.dataset import audit
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.files import read_table, write_json
+from lung_attention.paths import PARAMS, Paths
 
 
 def main() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import shutil
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.sources.resolve import find_weights, verify
 from lung_attention.errors import run_guarded
 from lung_attention.files import replacing
+from lung_attention.paths import PARAMS, Paths
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     settings = config.active.backbone
     with replacing(Paths(config.profile).backbone(name)) as temporary:
         if settings.source == "random":
-            from lung_attention.data.drawing import calibration_images
+            from lung_attention.data.sample.calibration import calibration_images
             from lung_attention.models.backbones import random_backbone
 
             images = calibration_images(

@@ -6,7 +6,6 @@ import argparse
 
 import numpy as np
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
@@ -14,6 +13,7 @@ from lung_attention.evaluation.baselines import run_baselines
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.evaluation.metrics import with_groups
 from lung_attention.files import read_table, write_json, write_table
+from lung_attention.paths import PARAMS, Paths
 
 
 def main() -> None:

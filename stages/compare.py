@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from lung_attention.cells import EXPERIMENTS, PARAMS, Paths, design, tuned_cells
+from lung_attention.cells import design, tuned_cells
 from lung_attention.config import load_config
+from lung_attention.data.published import load_published
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.files import read_table, write_json
-from lung_attention.published import load_published
+from lung_attention.paths import EXPERIMENTS, PARAMS, Paths
 
 
 def main() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
 from lung_attention.data.sources.resolve import find_archive, verify
 from lung_attention.errors import run_guarded
 from lung_attention.files import write_json
+from lung_attention.paths import PARAMS, Paths
 
 
 def main() -> None:

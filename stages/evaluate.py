@@ -6,13 +6,14 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.evaluation.predictions import complete_predictions
 from lung_attention.files import read_json, read_table, write_json, write_table
+from lung_attention.paths import PARAMS, Paths
 from lung_attention.tracking.cells import try_publish_cell
 
 

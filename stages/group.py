@@ -7,15 +7,15 @@ import argparse
 import numpy as np
 from tqdm import tqdm
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.files import read_table, replacing, write_table
-from lung_attention.images import THUMBNAIL_SIZE_PX, read_members, thumbnail
-from lung_attention.splits.groups import infer_groups
-from lung_attention.splits.pseudo_groups import PseudoGroupSettings
-from lung_attention.splits.source_tiles import SourceTileSettings
+from lung_attention.groups.infer import infer_groups
+from lung_attention.groups.near_duplicates import PseudoGroupSettings
+from lung_attention.groups.source_tiles import SourceTileSettings
+from lung_attention.images.decode import THUMBNAIL_SIZE_PX, read_members, thumbnail
+from lung_attention.paths import PARAMS, Paths
 
 
 def main() -> None:

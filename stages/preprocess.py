@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
-from lung_attention.features import extract_features
 from lung_attention.files import read_table
-from lung_attention.images import decode, read_members
+from lung_attention.images.decode import decode, read_members
 from lung_attention.models.backbones import build_backbone
 from lung_attention.models.classifier import Resize, build_preprocessing
+from lung_attention.models.features import extract_features
+from lung_attention.paths import PARAMS, Paths
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.files import write_table, write_text
+from lung_attention.paths import PARAMS, Paths
 from lung_attention.report.collect import draw_cell, load_results, sample_images
 from lung_attention.report.page import build_report, render_html, render_markdown
 from lung_attention.report.summary import summary_table

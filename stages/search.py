@@ -10,22 +10,23 @@ from pathlib import Path
 
 import optuna
 
-from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
-from lung_attention.features import load_features
 from lung_attention.files import read_table, sha256, write_json
+from lung_attention.models.features import load_features
+from lung_attention.paths import PARAMS, Paths
 from lung_attention.search.nested import Searched, search_cell
 from lung_attention.search.results import BUDGET, search_result, studies_digest
 from lung_attention.search.study import TrialReport
 from lung_attention.search.watch import watched
 from lung_attention.search.workers import STORAGE_VARIABLE, open_workers
-from lung_attention.settings import Settings
 from lung_attention.tracking import check_reachable, connect
 from lung_attention.tracking.search import StudyIdentity
-from lung_attention.training import device_name
-from lung_attention.tuned import fold_name
+from lung_attention.training.fitting import device_name
+from lung_attention.training.searched import fold_name
+from lung_attention.training.settings import Settings
 
 
 def main() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.files import read_table, write_table
+from lung_attention.paths import PARAMS, Paths
 from lung_attention.splits.grouped import grouped_split
 from lung_attention.splits.published import published_split
 

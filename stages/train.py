@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from lung_attention.cell_training import train_cell
-from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.files import read_table
-from lung_attention.fits import fits_of
-from lung_attention.pipeline import code_of
-from lung_attention.settings import Settings
+from lung_attention.paths import PARAMS, Paths
+from lung_attention.training.cell_training import train_cell
+from lung_attention.training.fits import fits_of
+from lung_attention.training.settings import Settings
+from lung_attention.workflow.pipeline import code_of
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-from lung_attention.cells import Cell, Paths, design, tuned_cells
+from lung_attention.cells import Cell, design, tuned_cells
+from lung_attention.paths import Paths
 
 CELL = Cell("lidc_nodules", "densenet121", "attention", "grouped")
 

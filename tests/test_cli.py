@@ -65,7 +65,7 @@ def test_without_a_command_the_usage_is_shown(capsys):
 
 def test_help_needs_no_tensorflow_and_no_mlflow():
     code = (
-        "import sys; from lung_attention.cli import build_parser; import lung_attention.isolated;"
+        "import sys; from lung_attention.cli import build_parser; import lung_attention.workflow.temporary;"
         "build_parser().format_help(); print({'tensorflow', 'keras', 'mlflow'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

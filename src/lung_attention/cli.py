@@ -118,19 +118,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="once it passes, make the models of these cells MLflow's champions",
     )
     gate.set_defaults(run=commands.gate)
-
-    simulation = added.add_parser(
-        "gate-simulation", help="write the gate's rates of false alarms and of detection into its page"
-    )
-    simulation.add_argument("--profile", default="local", help="whose gate")
-    simulation.add_argument("--reruns", type=int, default=1000, help="equal re-runs of each case")
-    simulation.add_argument("--repeats", type=int, default=200, help="re-runs with each planted loss")
-    simulation.add_argument("--page", type=Path, default=Path("docs/gate.md"), metavar="FILE")
-    simulation.set_defaults(run=commands.gate_simulation)
-
-    benchmark = added.add_parser("benchmark", help="measure speed and memory, and write them into their page")
-    benchmark.add_argument("--page", type=Path, default=Path("docs/speed.md"), metavar="FILE")
-    benchmark.set_defaults(run=commands.benchmark)
     return parser
 
 

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import yaml
 
-from lung_attention.cells import EXPERIMENTS, PARAMS, Cell, Paths, design
+from lung_attention.cells import Cell, design
 from lung_attention.config import Config, load_config, read_values, validate
 from lung_attention.errors import UserError
 from lung_attention.files import write_json, write_text
+from lung_attention.paths import EXPERIMENTS, PARAMS, Paths
 
 
 def make_sample(arguments: argparse.Namespace) -> int:
     """Draws the embedded archives."""
-    from lung_attention.data.sample import make_sample
+    from lung_attention.data.sample.archives import make_sample
 
     for name, digest in make_sample(arguments.to, seed=arguments.seed).items():
         print(f"{digest}  {arguments.to / name}")
@@ -35,7 +36,7 @@ def default_lanes() -> int:
 def repro(arguments: argparse.Namespace) -> int:
     """Regenerates the default results, or another profile's beside them."""
     if arguments.profile:
-        from lung_attention.isolated import reproduce
+        from lung_attention.workflow.temporary import reproduce
 
         reproduce(arguments.profile, arguments.set)
     elif arguments.set:
@@ -43,7 +44,7 @@ def repro(arguments: argparse.Namespace) -> int:
             "--set changes the default results; name a profile", remedy="make repro PROFILE=sample SET=…"
         )
     else:
-        from lung_attention.lanes import reproduce_in_lanes
+        from lung_attention.workflow.jobs import reproduce_in_lanes
 
         reproduce_in_lanes(arguments.lanes)
     return 0
@@ -77,7 +78,7 @@ def fetch(arguments: argparse.Namespace) -> int:
 
 def experiment(arguments: argparse.Namespace) -> int:
     """Runs a profile with other settings and keeps its accuracies."""
-    from lung_attention.experiments import run_experiment
+    from lung_attention.workflow.experiments import run_experiment
 
     rows = run_experiment(arguments.profile, arguments.name, arguments.set)
     print(rows.to_string(index=False))
@@ -126,7 +127,7 @@ def audit(arguments: argparse.Namespace) -> int:
 
 def drift(arguments: argparse.Namespace) -> int:
     """Compares this machine's figures with the committed ones."""
-    from lung_attention.drift import compare_with_commit
+    from lung_attention.gate.reproducibility import compare_with_commit
 
     config = load_config(PARAMS)
     cells = list(design(config.datasets, config.backbones, config.heads, config.splits))
@@ -141,7 +142,7 @@ def drift(arguments: argparse.Namespace) -> int:
 
 def check_lock(_: argparse.Namespace) -> int:
     """Says whether dvc.lock belongs to the code."""
-    from lung_attention.lock import check_lock
+    from lung_attention.workflow.status import check_lock
 
     print(f"dvc.lock: {check_lock()} stages are locked as they stand")
     return 0
@@ -246,34 +247,3 @@ def _promote(profile: str, cells: Sequence[str]) -> None:
         print(f"models:/{name}@champion is version {version}")
     if not versions:
         print(f"profile {profile} is made of stand-ins: none of its models is registered")
-
-
-def gate_simulation(arguments: argparse.Namespace) -> int:
-    """Writes the gate's error rates into its page."""
-    from lung_attention.gate.command import rule_of
-    from lung_attention.gate.simulation import simulate_all, to_markdown
-    from lung_attention.isolated import profile_of
-    from lung_attention.report.regions import replace_region
-
-    settings = profile_of(load_config(PARAMS), arguments.profile).gate
-    results = simulate_all(
-        rule_of(settings),
-        settings.training_sd,
-        reruns=arguments.reruns,
-        repeats=arguments.repeats,
-        tell=print,
-    )
-    page = arguments.page.read_text(encoding="utf-8")
-    write_text(arguments.page, replace_region(page, "gate-simulation", to_markdown(results)))
-    return 0
-
-
-def benchmark(arguments: argparse.Namespace) -> int:
-    """Writes speed and memory into their page."""
-    from lung_attention.benchmark import benchmark
-    from lung_attention.report.regions import replace_region
-
-    recipe = load_config(PARAMS).profiles["local"].train.recipe
-    page = arguments.page.read_text(encoding="utf-8")
-    write_text(arguments.page, replace_region(page, "benchmark", benchmark(recipe, tell=print)))
-    return 0

@@ -11,7 +11,7 @@ from lung_attention.audit.dataset import audit
 from lung_attention.audit.text import markdown
 from lung_attention.errors import UserError
 from lung_attention.files import write_json
-from lung_attention.similarity import grey, near_pairs, nearest, unit_vectors
+from lung_attention.images.similarity import grey, near_pairs, nearest, unit_vectors
 
 
 def random_thumbnails(n, seed=0):

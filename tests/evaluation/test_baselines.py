@@ -11,7 +11,7 @@ from lung_attention.evaluation.baselines import (
     nearest_neighbour,
     run_baselines,
 )
-from lung_attention.similarity import unit_vectors
+from lung_attention.images.similarity import unit_vectors
 
 CLASSES = ("normal", "malignant", "benign")
 OPTIONS = {"seed": 7, "trees": 10, "bins": 8}

@@ -7,12 +7,12 @@ from prediction_tables import softened, table_of
 
 from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
+from lung_attention.data.published import load_published
 from lung_attention.errors import UserError
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.evaluation.leakage import LEAKAGE_SCORES
 from lung_attention.evaluation.pairs import SCORES
-from lung_attention.published import load_published
 
 PUBLISHED = load_published().results
 SETTINGS = {"resamples": 300, "confidence": 0.95, "bins": 10, "seed": 0}

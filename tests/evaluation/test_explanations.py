@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from lung_attention.data.published import load_published
 from lung_attention.evaluation.explanations import MEETS, NEARER, NO_NEARER, experiments_on
-from lung_attention.published import load_published
 
 PUBLISHED = next(
     result

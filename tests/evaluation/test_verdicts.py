@@ -1,6 +1,7 @@
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+from lung_attention.data.published import load_published
 from lung_attention.evaluation.verdicts import (
     ABOVE,
     BELOW,
@@ -20,7 +21,6 @@ from lung_attention.evaluation.verdicts import (
     published_interval,
     reproduction,
 )
-from lung_attention.published import load_published
 
 RESULTS = {(result.dataset, result.backbone): result for result in load_published().results}
 TITLES = {"densenet121": "DenseNet121", "mobilenetv2": "MobileNetV2"}

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lung_attention.cells import Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
 from lung_attention.files import write_json, write_table
+from lung_attention.paths import Paths
 
 ROOT = Path(__file__).parents[2]
 CELL = Cell("lidc", "mobilenetv2", "plain", "published")

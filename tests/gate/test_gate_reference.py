@@ -5,10 +5,10 @@ import subprocess
 import pytest
 from gate_tables import CELL, OTHER, PATHS, commit_all, git, new_project, table_of, write_cell
 
-from lung_attention.cells import Paths
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
 from lung_attention.gate.reference import open_reference
+from lung_attention.paths import Paths
 
 
 @pytest.fixture

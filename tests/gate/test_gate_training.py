@@ -53,8 +53,8 @@ def data():
 
 def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, relabel=None, tested=TESTED_ON):
     """Predictions of a head that was really fitted; `relabel` changes the labels it is fitted on."""
-    from lung_attention.fits import fit_cell, fits_of
-    from lung_attention.settings import Settings
+    from lung_attention.training.fits import fit_cell, fits_of
+    from lung_attention.training.settings import Settings
 
     features, table = data
     rows = np.arange(TRAINED_ON + tested)

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from lung_attention.features import extract_features, load_features
 from lung_attention.models.backbones import random_backbone
 from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
+from lung_attention.models.features import extract_features, load_features
 from lung_attention.models.heads import build_head
 from lung_attention.models.saving import save_model
-from lung_attention.training import compile_head, fit_head, predict
+from lung_attention.training.fitting import compile_head, fit_head, predict
 
 SIZE = 64  # 2 x 2 positions: a single one leaves the attention nothing to choose
 CLASSES = 2

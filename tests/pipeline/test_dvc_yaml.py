@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention.cells import EXPERIMENTS, PARAMS, Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
+from lung_attention.paths import EXPERIMENTS, PARAMS, Paths
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lung_attention"

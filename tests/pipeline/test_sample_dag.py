@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from lung_attention.cells import PARAMS, Cell, Paths, design
+from lung_attention.cells import Cell, design
 from lung_attention.config import load_config
-from lung_attention.data.sample import PLANTED
+from lung_attention.data.sample.archives import PLANTED
+from lung_attention.paths import PARAMS, Paths
 
 pytestmark = pytest.mark.pipeline
 
@@ -135,7 +136,7 @@ CONNECTED = """
 import sys, zipfile
 import keras, numpy as np
 import lung_attention.models
-from lung_attention.images import decode
+from lung_attention.images.decode import decode
 
 model = keras.saving.load_model(sys.argv[1])
 with zipfile.ZipFile(sys.argv[2]) as archive:

@@ -15,7 +15,7 @@ from natsort import natsorted
 from PIL import Image
 
 from lung_attention.data.catalog import DATASETS
-from lung_attention.images import thumbnail
+from lung_attention.images.decode import thumbnail
 
 FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")
 

@@ -5,9 +5,9 @@ from functools import cache
 
 from real_archives import MARKS, load
 
-from lung_attention.splits.groups import groups_with_two_labels, infer_groups
-from lung_attention.splits.pseudo_groups import PseudoGroupSettings
-from lung_attention.splits.source_tiles import SourceTileSettings
+from lung_attention.groups.infer import groups_with_two_labels, infer_groups
+from lung_attention.groups.near_duplicates import PseudoGroupSettings
+from lung_attention.groups.source_tiles import SourceTileSettings
 
 pytestmark = MARKS
 

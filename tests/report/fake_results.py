@@ -10,14 +10,15 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from lung_attention.cells import Cell, Paths, design
+from lung_attention.cells import Cell, design
 from lung_attention.config import Config, load_config
 from lung_attention.data.catalog import DATASETS
+from lung_attention.data.published import load_published
 from lung_attention.evaluation.baselines import BASELINES
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.files import write_json, write_table
-from lung_attention.published import load_published
+from lung_attention.paths import Paths
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 RESAMPLING = {"resamples": 50, "bins": 5, "confidence": 0.95, "seed": 0}

@@ -16,15 +16,15 @@ from sklearn.metrics import log_loss
 import lung_attention
 from lung_attention.errors import UserError
 from lung_attention.files import sha256, write_json, write_table
-from lung_attention.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.workers import open_workers
 from lung_attention.splits.protocol import REFIT
-from lung_attention.training import predict
-from lung_attention.tuned import fold_name, found_settings
+from lung_attention.training.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
+from lung_attention.training.fitting import predict
+from lung_attention.training.searched import fold_name, found_settings
 
 SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention import isolated
-from lung_attention.cells import Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.errors import UserError
+from lung_attention.paths import Paths
 from lung_attention.search import launch
 from lung_attention.search.workers import STORAGE_VARIABLE
+from lung_attention.workflow import temporary as isolated
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lung_attention"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lung_attention.data.catalog import DATASETS
-from lung_attention.published import load_published
+from lung_attention.data.published import load_published
 from lung_attention.splits.published import published_split
 
 SUPPORTS = {

@@ -15,9 +15,10 @@ import yaml
 from PIL import Image
 
 from lung_attention import tracking
-from lung_attention.cells import Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, read_table, write_table
+from lung_attention.paths import Paths
 from lung_attention.tracking import cells as profile_cells
 from lung_attention.tracking import live_run
 from lung_attention.tracking.cells import cells_with_results, identity_of, promote, publish_cell

@@ -20,8 +20,9 @@ from PIL import Image
 from publishing import publish
 
 from lung_attention import tracking
-from lung_attention.cells import Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.files import write_table
+from lung_attention.paths import Paths
 from lung_attention.tracking import live_run, runs
 from lung_attention.tracking.cells import _fit_scores
 

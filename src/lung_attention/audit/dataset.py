@@ -65,7 +65,7 @@ from lung_attention.audit.leaks import (
     split_record,
 )
 from lung_attention.audit.text import findings, sentence
-from lung_attention.similarity import unit_vectors
+from lung_attention.images.similarity import unit_vectors
 from lung_attention.splits.alignment import check_split
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lung_attention.similarity import near_pairs
+from lung_attention.images.similarity import near_pairs
 from lung_attention.splits.alignment import SUBSETS
 from lung_attention.splits.protocol import folds, is_cross_validation
 

@@ -16,7 +16,7 @@ from lung_attention.audit.leaks import Json
 from lung_attention.audit.text import markdown
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
-from lung_attention.images import THUMBNAIL_SIZE_PX, thumbnail
+from lung_attention.images.decode import THUMBNAIL_SIZE_PX, thumbnail
 
 _COLUMNS = ("path", "label", "subset")
 _SUBSETS = {

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from lung_attention.similarity import nearest, unit_vectors
+from lung_attention.images.similarity import nearest, unit_vectors
 from lung_attention.splits.alignment import check_split
 from lung_attention.splits.protocol import folds
 
@@ -118,7 +118,7 @@ def nearest_neighbour(
     """Gives every test image the class of the training image that looks most like it.
 
     Args:
-        train: `(n_train, d)`, float32, unit vectors (see `lung_attention.similarity.unit_vectors`).
+        train: `(n_train, d)`, float32, unit vectors (see `lung_attention.images.similarity.unit_vectors`).
         labels: `(n_train,)`, in [0, n_classes).
         test: `(n_test, d)`, float32, unit vectors.
         n_classes: Number of classes.

@@ -31,6 +31,7 @@ from typing import Any
 import pandas as pd
 
 from lung_attention.cells import Cell
+from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
 from lung_attention.evaluation.measured import Bootstrap, Measured
@@ -45,7 +46,6 @@ from lung_attention.evaluation.verdicts import (
     published_interval,
     reproduction,
 )
-from lung_attention.published import PublishedResult
 
 
 def compare(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.verdicts import ABOVE, BELOW, WITHIN, reproduction
-from lung_attention.published import PublishedResult
 
 MEETS, NEARER, NO_NEARER = "then within sampling error", "nearer, still off", "no nearer"
 

@@ -13,7 +13,7 @@ from typing import Any
 from statsmodels.stats.proportion import proportion_confint
 
 from lung_attention.data.catalog import DATASETS
-from lung_attention.published import PublishedResult
+from lung_attention.data.published import PublishedResult
 
 WITHIN, ABOVE, BELOW, OPEN, STAND_IN = "within sampling error", "above", "below", "open", "stand-in"
 DROP, RISE, UNCLEAR = "drop", "rise", "no clear change"

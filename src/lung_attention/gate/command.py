@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lung_attention.cells import PARAMS, Cell, Paths, design, tuned_cells
+from lung_attention.cells import Cell, design, tuned_cells
 from lung_attention.config import Config, Gating, load_config
 from lung_attention.errors import UserError
 from lung_attention.gate.compare import Chance
@@ -14,6 +14,7 @@ from lung_attention.gate.reference import open_reference
 from lung_attention.gate.report import Outcome
 from lung_attention.gate.rules import Rule
 from lung_attention.gate.run import Limits, cells_with_predictions, run_gate, select
+from lung_attention.paths import PARAMS, Paths
 
 
 def run_gate_command(

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lung_attention.cells import PARAMS, Paths
 from lung_attention.errors import UserError
+from lung_attention.paths import PARAMS, Paths
 
 
 @dataclass(frozen=True)

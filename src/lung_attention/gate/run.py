@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from lung_attention.cells import Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import UserError
 from lung_attention.evaluation.metrics import Predictions, predictions_to_arrays
@@ -24,6 +24,7 @@ from lung_attention.gate.rules import (
     floor_breaches,
     spread_of,
 )
+from lung_attention.paths import Paths
 
 
 @dataclass(frozen=True)

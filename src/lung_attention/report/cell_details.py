@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
-from lung_attention.images import Pixels
+from lung_attention.images.decode import Pixels
 from lung_attention.plots.images import image_grid
 from lung_attention.plots.style import new_figure, words
 from lung_attention.report.blocks import Block, Details, Gallery, Missing, Picture, Section, Table, Text

@@ -11,14 +11,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lung_attention.cells import Cell, Paths, design, tuned_cells
+from lung_attention.cells import Cell, design, tuned_cells
 from lung_attention.config import Config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.provenance import PROVENANCE
+from lung_attention.data.published import Published, PublishedResult, load_published
 from lung_attention.files import read_json, read_table
-from lung_attention.images import Pixels, decode, read_members
+from lung_attention.images.decode import Pixels, decode, read_members
+from lung_attention.paths import Paths
 from lung_attention.plots.figures import cell_figures
-from lung_attention.published import Published, PublishedResult, load_published
 
 Json = dict[str, Any]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from lung_attention.cells import Cell
 from lung_attention.data.catalog import DATASETS
+from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.explanations import MEETS
 from lung_attention.evaluation.verdicts import ABOVE, BELOW, published_interval
 from lung_attention.plots.confusion import confusion_matrix, count_text
 from lung_attention.plots.style import new_figure, words
-from lung_attention.published import PublishedResult
 from lung_attention.report.blocks import Block, Details, Gallery, Missing, Picture, Section, Table, Text
 from lung_attention.report.collect import Results
 from lung_attention.report.embed import svg_uri, width_px

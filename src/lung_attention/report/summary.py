@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.baselines import BASELINES
-from lung_attention.published import PublishedResult
 
 _SCORES = (
     "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss",

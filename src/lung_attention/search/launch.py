@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
-from lung_attention.isolated import absolute, kept_file, profile_of, run_isolated
+from lung_attention.paths import PARAMS, Paths
+from lung_attention.workflow.temporary import absolute, kept_file, profile_of, run_isolated
 
 # Not taken from `search.workers`, which imports Optuna: a second, for a command that only starts another.
 _STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"

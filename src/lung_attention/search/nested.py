@@ -13,15 +13,15 @@ from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
-from lung_attention.fits import fits_of, label_numbers
 from lung_attention.search.objective import Part, build_objective, part_of
 from lung_attention.search.pruner import OverfitPruner
 from lung_attention.search.sampler import RankedSampler
 from lung_attention.search.space import parameters_of, suggest
 from lung_attention.search.study import TrialReport, run_study
 from lung_attention.search.workers import Workers
-from lung_attention.settings import Settings
-from lung_attention.training import Features
+from lung_attention.training.fits import fits_of, label_numbers
+from lung_attention.training.fitting import Features
+from lung_attention.training.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
-from lung_attention.fits import CompiledHead, fit_seed
 from lung_attention.search.space import suggest
-from lung_attention.settings import Settings
-from lung_attention.training import Features, Labels, Rows, fit_head
+from lung_attention.training.fits import CompiledHead, fit_seed
+from lung_attention.training.fitting import Features, Labels, Rows, fit_head
+from lung_attention.training.settings import Settings
 
 InnerFold = tuple[Rows, Rows]
 

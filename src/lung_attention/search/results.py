@@ -14,12 +14,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
-from lung_attention.pipeline import inputs_digest
 from lung_attention.search.nested import Searched, best_settings
 from lung_attention.search.repetitions import ERROR, was_cut_off
 from lung_attention.search.sampler import rank
 from lung_attention.search.study import FINISHED, seconds_spent
-from lung_attention.tuned import fold_name
+from lung_attention.training.searched import fold_name
+from lung_attention.workflow.pipeline import inputs_digest
 
 Json = dict[str, Any]
 

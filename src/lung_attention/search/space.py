@@ -8,7 +8,7 @@ from optuna.trial import BaseTrial
 
 from lung_attention.config import Range, Recipe, SearchSpace
 from lung_attention.errors import UserError
-from lung_attention.settings import Settings
+from lung_attention.training.settings import Settings
 
 Parameters = dict[str, Any]
 

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lung_attention.cells import PARAMS, Cell, Paths
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, read_table
+from lung_attention.paths import PARAMS, Paths
 from lung_attention.tracking.content import Content
 from lung_attention.tracking.dvc_lock import lock_entry
 from lung_attention.tracking.identity import Fit, RunIdentity

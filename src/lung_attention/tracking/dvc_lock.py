@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from lung_attention.cells import Cell, Paths
+from lung_attention.cells import Cell
+from lung_attention.paths import Paths
 
 LOCK = Path("dvc.lock")
 

@@ -51,7 +51,7 @@ class ImageClassifier(PythonModel):
         Raises:
             ValueError: An entry is no image; the message names its row.
         """
-        from lung_attention.images import decode
+        from lung_attention.images.decode import decode
 
         probabilities = np.empty((len(model_input), len(self._classes)), dtype=np.float64)
         for row, content in enumerate(model_input["image"]):

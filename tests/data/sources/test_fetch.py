@@ -16,7 +16,6 @@ from filelock import FileLock
 from PIL import Image
 from public_server import Served
 
-from lung_attention.cells import PARAMS
 from lung_attention.config import load_config
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
@@ -26,6 +25,7 @@ from lung_attention.data.sources.fetch import Wanted, fetch_all, fetch_named
 from lung_attention.data.sources.ledger import read_record
 from lung_attention.data.sources.table import ITEMS, Source
 from lung_attention.errors import UserError
+from lung_attention.paths import PARAMS
 
 QUICK = Patience(tries=2, tries_to_connect=1, first_wait_s=0.001, longest_wait_s=1.0, timeout_s=5.0)
 PUBLIC = load_config(Path(__file__).parents[3] / PARAMS).profiles["public"]

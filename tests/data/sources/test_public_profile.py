@@ -13,11 +13,11 @@ import pytest
 from ct_phantom import BUCKET, HOST, Bucket, listing, slice_file
 from public_server import Served
 
-from lung_attention.cells import PARAMS
 from lung_attention.config import load_config
 from lung_attention.data.sources.collection import series_of_identifiers
 from lung_attention.data.sources.lidc import lidc_series
 from lung_attention.data.sources.nodules import Choice, choose_nodules
+from lung_attention.paths import PARAMS
 
 pytestmark = pytest.mark.pipeline
 

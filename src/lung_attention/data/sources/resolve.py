@@ -8,10 +8,10 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from lung_attention.cells import SAMPLE
 from lung_attention.data.sources.ledger import LEDGER, Record, read_record
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
+from lung_attention.paths import SAMPLE
 
 ARCHIVES_VARIABLE = "LUNG_ATTENTION_ARCHIVES"
 WEIGHTS_VARIABLE = "LUNG_ATTENTION_WEIGHTS"

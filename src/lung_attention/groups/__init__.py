@@ -1,0 +1,1 @@
+"""Groups: which images must stand on the same side of a split."""

@@ -1,0 +1,127 @@
+"""Groups: which images must stand on the same side of a split."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lung_attention.data.catalog import DATASETS
+from lung_attention.errors import UserError
+from lung_attention.groups.linking import components, equal_pairs
+from lung_attention.groups.near_duplicates import PseudoGroupSettings, pseudo_groups
+from lung_attention.groups.source_tiles import SourceTileSettings, source_tiles
+from lung_attention.images.similarity import near_pairs, unit_vectors
+
+_LAST_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+def infer_groups(
+    manifest: pd.DataFrame,
+    thumbnails: NDArray[np.uint8],
+    dataset_id: str,
+    *,
+    twin_cosine: float,
+    pseudo: PseudoGroupSettings,
+    source: SourceTileSettings,
+) -> pd.Series[str]:
+    """Finds the groups of a dataset by the means that suit it.
+
+    `iqoth` gets pseudo-groups, `lc25000` source tiles; the LIDC datasets keep the patients in their file
+    names. Identical files share a group everywhere, and thumbnails as alike as `twin_cosine` do so
+    everywhere but in `lc25000`, where tiles of different tissue look alike in grey and the registered
+    comparison decides.
+
+    Args:
+        manifest: A row an image, with the columns image, label, sha256 and group.
+        thumbnails: `(n, 64, 64, 3)`, uint8, RGB, rows as in the manifest.
+        dataset_id: An id of the catalog.
+        twin_cosine: Cosine of near-duplicate thumbnails (grey, mean-centred), in (0, 1].
+        pseudo: How pseudo-groups are inferred.
+        source: How source tiles are inferred.
+
+    Returns:
+        The group of each image, named "group", with the manifest's index; none is empty.
+
+    Raises:
+        UserError: The dataset is unknown, or there is not one thumbnail an image.
+    """
+    if dataset_id not in DATASETS:
+        raise UserError(
+            f"expected one of the datasets {', '.join(DATASETS)}. Received: {dataset_id}",
+            remedy="correct the name of the dataset",
+        )
+    if len(thumbnails) != len(manifest):
+        raise UserError(
+            f"the manifest of {dataset_id} has {len(manifest)} images, its thumbnails are {len(thumbnails)}",
+            remedy="dvc repro download",
+        )
+    digests = manifest["sha256"].to_numpy(dtype=object)
+    labels = manifest["label"].to_numpy(dtype=object)
+    if dataset_id == "lc25000":
+        groups = source_tiles(thumbnails, digests, settings=source)
+    elif dataset_id == "iqoth":
+        numbers = np.array([_file_number(image) for image in manifest["image"]], dtype=np.intp)
+        groups = pseudo_groups(thumbnails, digests, numbers, labels, settings=pseudo, twin_cosine=twin_cosine)
+    else:
+        patients = manifest["group"].fillna("").to_numpy(dtype=object)
+        images = manifest["image"].to_numpy(dtype=object)
+        groups = merged_patients(patients, images, digests, thumbnails, twin_cosine=twin_cosine)
+    return pd.Series(groups, index=manifest.index, name="group", dtype="str")
+
+
+def merged_patients(
+    patients: NDArray[Any],
+    images: NDArray[Any],
+    sha256: NDArray[Any],
+    thumbnails: NDArray[np.uint8],
+    *,
+    twin_cosine: float,
+) -> NDArray[np.object_]:
+    """Patients, joined where they share a picture.
+
+    Args:
+        patients: `(n,)` str; empty where a file name gives no patient.
+        images: `(n,)` str, names of the images.
+        sha256: `(n,)`, digests of the files.
+        thumbnails: `(n, rows, cols, 3)`, uint8, RGB.
+        twin_cosine: Thumbnails this alike share a group.
+
+    Returns:
+        `(n,)` str: the patient; for joined patients the first of their names in the order of text; for an
+        image without patient that stands alone, its own name.
+    """
+    vectors = unit_vectors(thumbnails)
+    links = [equal_pairs(patients), equal_pairs(sha256), *near_pairs(vectors, cosine=twin_cosine)]
+    codes = components(len(patients), links)
+    # Names of images are used only by groups in which nobody knows a patient.
+    candidates = pd.DataFrame({"code": codes, "unknown": patients == "", "name": patients})
+    candidates["name"] = candidates["name"].where(~candidates["unknown"], images)
+    first = candidates.sort_values(["unknown", "name"]).groupby("code")["name"].first()
+    # The codes run from 0 without gaps, so they are also positions.
+    return np.asarray(first.to_numpy(dtype=object)[codes])
+
+
+def groups_with_two_labels(labels: NDArray[Any], groups: NDArray[Any]) -> dict[str, list[str]]:
+    """Finds the groups whose images do not all carry one label.
+
+    Args:
+        labels: `(n,)`, the class of each image.
+        groups: `(n,)`, the group of each image.
+
+    Returns:
+        The labels of each such group, sorted; groups in the order of their names.
+    """
+    table = pd.DataFrame({"label": labels, "group": groups}).drop_duplicates()
+    several = table[table.duplicated("group", keep=False)].sort_values(["group", "label"])
+    return {str(name): part["label"].tolist() for name, part in several.groupby("group")}
+
+
+def _file_number(image: str) -> int:
+    """The last number in a file's name, -1 if it has none: 12 for "Normal cases/Normal case (12).jpg"."""
+    stem = image.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    found = _LAST_NUMBER.search(stem)
+    return int(found[1]) if found else -1

@@ -1,0 +1,96 @@
+"""Pseudo-groups: what stands in for the patient where an archive names none.
+
+Slices of one scan look alike and lie beside each other in the archive, so near-duplicates and neighbours are
+held together. The result is *not* a set of patients: scans of different people can share a pseudo-group and
+slices of one scan can lie in several. It bounds leakage from below and is called a pseudo-group everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lung_attention.errors import UserError
+from lung_attention.groups.linking import Pairs, components, equal_pairs, names
+from lung_attention.images.similarity import near_pairs, unit_vectors
+
+STRICTNESS = ("thumbnails", "thumbnails_and_neighbours")
+
+
+@dataclass(frozen=True)
+class PseudoGroupSettings:
+    """How pseudo-groups are inferred.
+
+    Attributes:
+        strictness: "thumbnails" links near-duplicates; "thumbnails_and_neighbours", the stricter, links
+            neighbouring files of one class as well.
+        cosine: Least cosine of two linked thumbnails, in (0, 1].
+        neighbour_cosine: The same for two images of one class whose file numbers differ by 1, in [-1, 1].
+            Neighbours are linked at a looser cosine because the order of the files already says that they
+            probably belong together; without any threshold each class would be one group.
+    """
+
+    strictness: str
+    cosine: float
+    neighbour_cosine: float
+
+    def __post_init__(self) -> None:
+        if self.strictness not in STRICTNESS:
+            raise UserError(
+                f"strictness: expected one of {', '.join(STRICTNESS)}. Received: {self.strictness}",
+                remedy="set the strictness of the pseudo-groups in params.yaml",
+            )
+
+
+def pseudo_groups(
+    thumbnails: NDArray[np.uint8],
+    sha256: NDArray[Any],
+    file_numbers: NDArray[np.intp],
+    labels: NDArray[Any],
+    *,
+    settings: PseudoGroupSettings,
+    twin_cosine: float,
+) -> NDArray[np.object_]:
+    """Groups images by likeness: connected components of linked images.
+
+    Args:
+        thumbnails: `(n, rows, cols, 3)`, uint8, RGB. Compared as `similarity.unit_vectors`: grey,
+            mean-centred, of length 1.
+        sha256: `(n,)`, digests of the files; identical files are always linked.
+        file_numbers: `(n,)`, the running number in each file's name; negative where it has none.
+        labels: `(n,)`, the class of each image.
+        settings: Strictness and thresholds.
+        twin_cosine: Thumbnails this alike are linked, however high `settings.cosine` is.
+
+    Returns:
+        `(n,)` str: `pseudo-0001` and so on, numbered by first appearance.
+    """
+    vectors = unit_vectors(thumbnails)
+    links = [equal_pairs(sha256), *near_pairs(vectors, cosine=min(settings.cosine, twin_cosine))]
+    if settings.strictness == "thumbnails_and_neighbours":
+        first, second = neighbours(file_numbers, labels)
+        cosines = np.einsum("ij,ij->i", vectors[first], vectors[second])
+        alike = cosines >= settings.neighbour_cosine
+        links.append((first[alike], second[alike]))
+    return names(components(len(vectors), links), prefix="pseudo")
+
+
+def neighbours(file_numbers: NDArray[np.intp], labels: NDArray[Any]) -> Pairs:
+    """Finds the images of one class whose file numbers differ by 1.
+
+    Args:
+        file_numbers: `(n,)`; negative where a file has no number, and then it has no neighbours.
+        labels: `(n,)`.
+
+    Returns:
+        Row numbers `(first, second)`, each `(pairs,)`: the second file is the one that follows.
+    """
+    table = pd.DataFrame({"number": file_numbers, "label": labels, "row": np.arange(len(labels))})
+    table = table[table["number"] >= 0]
+    following = table.assign(number=table["number"] - 1)
+    pairs = table.merge(following, on=["number", "label"], suffixes=("", "_next"))
+    return pairs["row"].to_numpy(dtype=np.intp), pairs["row_next"].to_numpy(dtype=np.intp)

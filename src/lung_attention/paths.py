@@ -1,0 +1,155 @@
+"""The names of all files. No path is spelled anywhere else but in dvc.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lung_attention.cells import Cell
+
+SAMPLE = Path("data")
+PARAMS = Path("params.yaml")
+# Runs with one setting changed: a row an experiment and cell, of all profiles.
+EXPERIMENTS = Path("results/experiments.csv")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the files of one profile lie, relative to the project's root.
+
+    Attributes:
+        profile: The profile's name.
+    """
+
+    profile: str
+
+    @property
+    def experiment(self) -> str:
+        """The MLflow experiment of this profile."""
+        return f"lung-attention/{self.profile}"
+
+    @property
+    def artifacts(self) -> Path:
+        """What DVC caches; not in git."""
+        return Path("artifacts") / self.profile
+
+    @property
+    def results(self) -> Path:
+        """What git keeps."""
+        return Path("results") / self.profile
+
+    def archive(self, dataset: str) -> Path:
+        """The verified images of a dataset, one uncompressed zip."""
+        return self.artifacts / "archives" / f"{dataset}.zip"
+
+    def manifest(self, dataset: str) -> Path:
+        """A row an image."""
+        return self.artifacts / "manifests" / f"{dataset}.csv"
+
+    def origin(self, dataset: str) -> Path:
+        """Which source served a dataset, and its hash."""
+        return self.artifacts / "manifests" / f"{dataset}.json"
+
+    def thumbnails(self, dataset: str) -> Path:
+        """uint8 `(n, 64, 64, 3)`, rows as in the manifest."""
+        return self.artifacts / "thumbnails" / f"{dataset}.npy"
+
+    def groups(self, dataset: str) -> Path:
+        """The group of each image, rows as in the manifest."""
+        return self.artifacts / "groups" / f"{dataset}.csv"
+
+    def split(self, dataset: str, split: str) -> Path:
+        """The subset of each image, rows as in the manifest."""
+        return self.artifacts / "splits" / f"{dataset}-{split}.csv"
+
+    def backbone(self, backbone: str) -> Path:
+        """The weights of a backbone without its top."""
+        return self.artifacts / "backbones" / f"{backbone}.weights.h5"
+
+    def features(self, dataset: str, backbone: str) -> Path:
+        """float16 `(n, rows, cols, channels)`, rows as in the manifest."""
+        return self.artifacts / "features" / f"{dataset}-{backbone}.npy"
+
+    def features_info(self, dataset: str, backbone: str) -> Path:
+        """How the features were made."""
+        return self.artifacts / "features" / f"{dataset}-{backbone}.json"
+
+    def trained(self, cell: Cell) -> Path:
+        """The folder of a cell's model, history and raw predictions."""
+        return self.artifacts / "cells" / cell.name
+
+    def model(self, cell: Cell) -> Path:
+        """The full model: raw image in, probabilities out."""
+        return self.trained(cell) / "model.keras"
+
+    def raw_history(self, cell: Cell) -> Path:
+        """A row a seed, fold and epoch."""
+        return self.trained(cell) / "history.csv"
+
+    def raw_predictions(self, cell: Cell) -> Path:
+        """A row a seed and test image."""
+        return self.trained(cell) / "predictions.csv"
+
+    def training_info(self, cell: Cell) -> Path:
+        """What identifies the training: the hash of its inputs, parameter counts."""
+        return self.trained(cell) / "training.json"
+
+    def cell(self, cell: Cell) -> Path:
+        """The folder of a cell's committed figures."""
+        return self.results / "cells" / cell.name
+
+    def metrics(self, cell: Cell) -> Path:
+        """All scores of a cell with their intervals."""
+        return self.cell(cell) / "metrics.json"
+
+    def predictions(self, cell: Cell) -> Path:
+        """The committed predictions, with groups."""
+        return self.cell(cell) / "predictions.csv"
+
+    def history(self, cell: Cell) -> Path:
+        """The committed learning curves."""
+        return self.cell(cell) / "history.csv"
+
+    def audit(self, dataset: str) -> Path:
+        """What the audit found."""
+        return self.results / "audit" / f"{dataset}.json"
+
+    def baselines(self, dataset: str, split: str) -> Path:
+        """Scores of the trivial baselines."""
+        return self.results / "baselines" / f"{dataset}-{split}.json"
+
+    def baseline_predictions(self, dataset: str, split: str) -> Path:
+        """Predictions of the trivial baselines."""
+        return self.results / "baselines" / f"{dataset}-{split}.csv"
+
+    def search(self, cell: Cell) -> Path:
+        """What a search found: settings of each fold and of the refit, and figures of each study."""
+        return self.results / "search" / f"{cell.unsplit}.json"
+
+    def found(self, cell: Cell) -> Path:
+        """The same, where the stage of the search writes it; `make search` keeps it as `search`."""
+        return Path("search") / "found" / self.profile / f"{cell.unsplit}.json"
+
+    def studies(self, cell: Cell) -> Path:
+        """The journal of a cell's studies, where no database is named; no output of a stage."""
+        return self.artifacts / "studies" / f"{cell.unsplit}.journal"
+
+    @property
+    def comparisons(self) -> Path:
+        """Attention against plain, what leakage carries, and the reproduction verdicts."""
+        return self.results / "comparisons.json"
+
+    @property
+    def summary(self) -> Path:
+        """A row a cell."""
+        return self.results / "summary.csv"
+
+    @property
+    def report_markdown(self) -> Path:
+        """The report as Markdown."""
+        return self.results / "report.md"
+
+    @property
+    def report_html(self) -> Path:
+        """The report as one self-contained page."""
+        return self.results / "report.html"

@@ -1,0 +1,1 @@
+"""Recipes, the fit of a head, and all fits of a classifier."""

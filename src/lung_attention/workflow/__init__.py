@@ -1,0 +1,1 @@
+"""DVC: code hashes, several stages at a time, temporary workspaces, and what is stale."""

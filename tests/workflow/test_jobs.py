@@ -1,0 +1,145 @@
+"""Several stages at a time: what runs, in which order, and that it ends as `dvc repro` does."""
+
+import subprocess
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lung_attention.errors import UserError
+from lung_attention.workflow.jobs import (
+    in_order,
+    is_chain,
+    pending_stages,
+    reproduce_in_lanes,
+    touched_stages,
+)
+
+# Each of the first two stages ends only once the other has begun.
+MEET = """
+import sys, time
+from pathlib import Path
+mine, other = sys.argv[1:]
+Path(f"{mine}.begun").touch()
+for _ in range(600):
+    if Path(f"{other}.begun").exists():
+        break
+    time.sleep(0.1)
+else:
+    sys.exit(f"{other} never began")
+Path(mine).write_text(mine)
+print("I0000 00:00:1.2 3 port.cc:153] oneDNN custom operations are on.", file=sys.stderr)
+print("E0000 00:00:1.2 3 op.cc:7] no memory", file=sys.stderr)
+print(mine, "done")
+"""
+PIPELINE = f"""
+stages:
+  a:
+    cmd: {sys.executable} meet.py a b
+    outs: [a]
+  b:
+    cmd: {sys.executable} meet.py b a
+    outs: [b]
+  both:
+    cmd: cat a b extra > both
+    deps: [a, b, extra]
+    outs: [both]
+"""
+
+
+def dependencies(draw_edges, stages):
+    """A graph without circles: each stage depends on earlier ones."""
+    return {
+        f"s{number}": [f"s{other}" for other in sorted(edges) if other < number]
+        for number, edges in zip(range(stages), draw_edges, strict=True)
+    }
+
+
+@given(
+    st.lists(st.sets(st.integers(0, 7)), min_size=8, max_size=8),
+    st.sets(st.integers(0, 7).map(lambda number: f"s{number}")),
+)
+def test_what_changed_and_what_follows_is_run_each_after_what_it_needs(edges, changed):
+    needs = dependencies(edges, 8)
+    expected = set(changed)
+    for stage, needed in needs.items():  # in order, so that one pass reaches everything
+        if expected & set(needed):
+            expected.add(stage)
+    pending = touched_stages(needs, changed)
+    assert set(pending) == expected
+
+    submitted = []
+
+    def submit(stage):
+        assert set(needs[stage]) & expected <= set(submitted)
+        submitted.append(stage)
+        return ended(0)
+
+    assert in_order(pending, submit) == dict.fromkeys(expected, 0)
+    assert len(submitted) == len(expected)
+
+
+def ended(code):
+    future = Future()
+    future.set_result(code)
+    return future
+
+
+def test_nothing_follows_a_failure():
+    pending = {"a": [], "b": [], "after a": ["a"], "after b": ["b"]}
+    assert in_order(pending, lambda stage: ended(int(stage == "a"))) == {"a": 1, "b": 0}
+
+
+def test_stages_that_wait_for_each_other_are_a_chain():
+    assert is_chain({})
+    assert is_chain({"compare": []})
+    assert is_chain({"report": ["compare", "evaluate"], "compare": ["evaluate"], "evaluate": []})
+    assert not is_chain({"a": [], "b": []})
+    assert not is_chain({"a": [], "b": ["a"], "c": ["a"]})
+
+
+@pytest.fixture
+def pipeline(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    Path("dvc.yaml").write_text(PIPELINE)
+    Path("meet.py").write_text(MEET)
+    Path("extra").write_text("!")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], check=True)
+
+
+def test_stages_run_side_by_side_and_the_rest_follows(pipeline, capfd):
+    assert pending_stages() == {"a": [], "b": [], "both": ["a", "b"]}
+    reproduce_in_lanes(2)
+    assert Path("both").read_text() == "ab!"
+    printed = capfd.readouterr().out
+    assert {"a done", "b done", "E0000 00:00:1.2 3 op.cc:7] no memory"} <= set(printed.splitlines())
+    assert "oneDNN" not in printed  # TensorFlow's notices are left out, its errors are not
+    assert "Data and pipelines are up to date." in printed
+
+    assert pending_stages() == {}
+    Path("extra").write_text("?")
+    assert pending_stages() == {"both": []}
+    reproduce_in_lanes(2)
+    assert Path("both").read_text() == "ab?"
+
+
+def test_a_pipeline_that_cannot_be_read_is_left_to_dvc(pipeline, capfd):
+    Path("dvc.yaml").write_text("stages: [")
+    with pytest.raises(UserError, match="the last lines above say why"):
+        reproduce_in_lanes(2)
+    assert "dvc.yaml" in capfd.readouterr().err
+
+
+def test_a_failed_stage_is_named_once_all_have_ended(pipeline, capfd):
+    Path("meet.py").write_text(
+        MEET.replace('print(mine, "done")', 'sys.exit("no room" if mine == "a" else 0)')
+    )
+    with pytest.raises(UserError, match="failed: a; the lines above say why"):
+        reproduce_in_lanes(2)
+    assert "no room" in capfd.readouterr().out
+    assert not Path("both").exists()
+    assert "b:" in Path("dvc.lock").read_text()
