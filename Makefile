@@ -21,9 +21,9 @@ env: ## make .venv from the locked versions
 	@sh scripts/environment.sh
 
 # SET holds overrides without blanks inside: SET="splits=[published] train.epochs=5".
-repro: env ## regenerate the results, LANES stages at a time; PROFILE=local SET="key=value …" for another profile
+repro: env ## regenerate the results, JOBS stages at a time; PROFILE=local SET="key=value …" for another profile
 	$(BIN)/lung-attention repro $(if $(strip $(PROFILE)),--profile '$(strip $(PROFILE))') \
-		$(if $(strip $(LANES)),--lanes '$(strip $(LANES))') $(foreach override,$(SET),--set '$(override)')
+		$(if $(strip $(JOBS)),--jobs '$(strip $(JOBS))') $(foreach override,$(SET),--set '$(override)')
 
 # STORAGE is the address of a database for many workers; it may hold a password, so it goes by environment.
 search: env ## search a head's settings; DATASET=iqoth BACKBONE=densenet121 HEAD=attention TRIALS=50 PROFILE=local

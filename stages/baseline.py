@@ -7,7 +7,6 @@ import argparse
 import numpy as np
 
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.baselines import run_baselines
 from lung_attention.evaluation.intervals import evaluate
@@ -19,18 +18,18 @@ from lung_attention.paths import PARAMS, Paths
 def main() -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--dataset", required=True)
     parser.add_argument("--split", required=True)
     arguments = parser.parse_args()
-    dataset, split = DATASETS[arguments.dataset], arguments.split
     config = load_config(PARAMS)
+    dataset, split = config.dataset(arguments.dataset), arguments.split
     baseline, evaluation = config.active.baseline, config.active.evaluate
     paths = Paths(config.profile)
     predictions = run_baselines(
         read_table(paths.split(dataset.id, split)),
         read_table(paths.manifest(dataset.id)),
         np.load(paths.thumbnails(dataset.id), mmap_mode="r"),
-        dataset.classes,
+        dataset.labels,
         seed=baseline.seed,
         trees=baseline.trees,
         bins=baseline.histogram_bins,
@@ -39,7 +38,7 @@ def main() -> None:
     scores = {
         name: evaluate(
             table,
-            dataset.classes,
+            dataset.labels,
             resamples=evaluation.resamples,
             confidence=evaluation.confidence,
             bins=evaluation.calibration_bins,

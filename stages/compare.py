@@ -1,8 +1,7 @@
-"""Compares attention with plain, one split with the other, and both with the paper."""
+"""Compares heads, recipes and splits with each other, and all with the paper."""
 
 from __future__ import annotations
 
-from lung_attention.cells import design, tuned_cells
 from lung_attention.config import load_config
 from lung_attention.data.published import load_published
 from lung_attention.errors import run_guarded
@@ -15,21 +14,17 @@ def main() -> None:
     """Runs the stage."""
     config = load_config(PARAMS)
     settings, paths = config.active.evaluate, Paths(config.profile)
-    cells = design(config.datasets, config.backbones, config.heads, config.splits)
     experiments = read_table(EXPERIMENTS)
     result = compare(
-        {cell: read_table(paths.predictions(cell)) for cell in cells},
-        load_published().results,
+        {cell: read_table(paths.predictions(cell)) for cell in config.cells()},
+        load_published().on(config.datasets).results,
+        labels=config.labels,
         baselines={
             (dataset, split): read_table(paths.baseline_predictions(dataset, split))
             for dataset in config.datasets
             for split in config.splits
         },
         experiments=experiments[experiments["profile"] == config.profile],
-        tuned={
-            cell: read_table(paths.predictions(cell))
-            for cell in tuned_cells(config.tuned.datasets, config.tuned.backbones, config.tuned.heads)
-        },
         stand_in=bool(config.active.stand_ins),
         resamples=settings.resamples,
         confidence=settings.confidence,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
 from lung_attention.data.sources.resolve import find_archive, verify
 from lung_attention.errors import run_guarded
@@ -16,13 +15,14 @@ from lung_attention.paths import PARAMS, Paths
 def main() -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True, choices=DATASETS)
-    dataset = DATASETS[parser.parse_args().dataset]
+    parser.add_argument("--dataset", required=True)
+    arguments = parser.parse_args()
     config = load_config(PARAMS)
+    dataset = config.dataset(arguments.dataset)
     settings = config.active.download
     paths = Paths(config.profile)
     source = find_archive(dataset.id, source=settings.source)
-    digest, record = verify(source, pin=settings.pins.get(dataset.id))
+    digest, record = verify(source, pin=settings.checksums.get(dataset.id))
     import_archive(
         source,
         dataset,

@@ -6,9 +6,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from lung_attention.cells import Cell
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.evaluation.predictions import complete_predictions
@@ -20,25 +19,25 @@ from lung_attention.tracking.cells import try_publish_cell
 def main() -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for factor in ("dataset", "backbone", "head", "split"):
+    for factor in FACTORS:
         parser.add_argument(f"--{factor}", required=True)
     cell = Cell(**vars(parser.parse_args()))
     config = load_config(PARAMS)
     settings, paths = config.active.evaluate, Paths(config.profile)
-    dataset = DATASETS[cell.dataset]
+    dataset = config.dataset(cell.dataset)
     predictions = complete_predictions(
-        read_table(paths.raw_predictions(cell)), read_table(paths.groups(cell.dataset)), dataset.classes
+        read_table(paths.raw_predictions(cell)), read_table(paths.groups(cell.dataset)), dataset.labels
     )
     training = read_json(paths.training_info(cell))
     scores = evaluate(
         predictions,
-        dataset.classes,
+        dataset.labels,
         resamples=settings.resamples,
         confidence=settings.confidence,
         bins=settings.calibration_bins,
         seed=settings.seed,
     )
-    about = {**asdict(cell), "unit": dataset.group, **training}
+    about = {**asdict(cell), "unit": dataset.unit, **training}
     write_table(paths.predictions(cell), predictions)
     write_table(paths.history(cell), read_table(paths.raw_history(cell), text=()))
     write_json(paths.metrics(cell), {**about, **scores})

@@ -8,12 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.files import read_table, replacing, write_table
 from lung_attention.groups.infer import infer_groups
-from lung_attention.groups.near_duplicates import PseudoGroupSettings
-from lung_attention.groups.source_tiles import SourceTileSettings
 from lung_attention.images.decode import THUMBNAIL_SIZE_PX, read_members, thumbnail
 from lung_attention.paths import PARAMS, Paths
 
@@ -21,10 +18,10 @@ from lung_attention.paths import PARAMS, Paths
 def main() -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--dataset", required=True)
     dataset = parser.parse_args().dataset
     config = load_config(PARAMS)
-    settings, paths = config.active.group, Paths(config.profile)
+    paths = Paths(config.profile)
     manifest = read_table(paths.manifest(dataset))
     images = manifest["image"].tolist()
     shape = (len(images), THUMBNAIL_SIZE_PX, THUMBNAIL_SIZE_PX, 3)
@@ -34,14 +31,7 @@ def main() -> None:
         for row, content in enumerate(tqdm(contents, total=len(images), desc=dataset, mininterval=1)):
             thumbnails[row] = thumbnail(content)
         thumbnails.flush()
-        groups = infer_groups(
-            manifest,
-            thumbnails,
-            dataset,
-            twin_cosine=settings.twin_cosine,
-            pseudo=PseudoGroupSettings(**settings.pseudo_groups.model_dump()),
-            source=SourceTileSettings(**settings.source_tiles.model_dump()),
-        )
+        groups = infer_groups(manifest, thumbnails, config.dataset(dataset).groups)
     write_table(paths.groups(dataset), manifest[["image"]].assign(group=groups.to_numpy()))
 
 

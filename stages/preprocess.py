@@ -1,4 +1,4 @@
-"""Passes every image of a dataset through a frozen backbone, once."""
+"""Passes every image of a dataset through a frozen backbone, once for each view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lung_attention.errors import run_guarded
 from lung_attention.files import read_table
 from lung_attention.images.decode import decode, read_members
 from lung_attention.models.backbones import build_backbone
-from lung_attention.models.classifier import Resize, build_preprocessing
+from lung_attention.models.classifier import build_preprocessing
 from lung_attention.models.features import extract_features
 from lung_attention.paths import PARAMS, Paths
 
@@ -18,29 +18,23 @@ from lung_attention.paths import PARAMS, Paths
 def main() -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--backbone", required=True)
+    for factor in ("dataset", "backbone", "view"):
+        parser.add_argument(f"--{factor}", required=True)
     arguments = parser.parse_args()
+    dataset, backbone, name = arguments.dataset, arguments.backbone, arguments.view
     config = load_config(PARAMS)
-    settings = config.active.preprocess
-    paths = Paths(config.profile)
-    images = read_table(paths.manifest(arguments.dataset))["image"].tolist()
-    resize = Resize(
-        image_size_px=settings.image_size_px[arguments.dataset],
-        interpolation=settings.interpolation,
-        antialias=settings.antialias,
-    )
+    settings, paths = config.active.preprocess, Paths(config.profile)
+    view, size = settings.views[name], config.active.image_size_px(config.dataset(dataset))
+    images = read_table(paths.manifest(dataset))["image"].tolist()
     extract_features(
-        (decode(content) for content in read_members(paths.archive(arguments.dataset), images)),
+        (decode(content) for content in read_members(paths.archive(dataset), images)),
         images,
-        preprocessing=build_preprocessing(arguments.backbone, resize),
-        backbone=build_backbone(
-            arguments.backbone, resize.image_size_px, weights=paths.backbone(arguments.backbone)
-        ),
+        preprocessing=build_preprocessing(backbone, view, size),
+        backbone=build_backbone(backbone, size, weights=paths.backbone(backbone)),
         batch_size=settings.batch_size,
-        path=paths.features(arguments.dataset, arguments.backbone),
-        info_path=paths.features_info(arguments.dataset, arguments.backbone),
-        info={"backbone": arguments.backbone, "resize": asdict(resize)},
+        path=paths.features(dataset, backbone, name),
+        info_path=paths.features_info(dataset, backbone, name),
+        info={"backbone": backbone, "view": asdict(view), "image_size_px": size},
     )
 
 

@@ -24,8 +24,8 @@ def main() -> None:
     summary = summary_table(results.metrics.values(), results.published.results, results.baselines)
     report = build_report(
         results,
-        draw_cell=partial(draw_cell, paths, root),
-        read_images=partial(sample_images, paths, root),
+        draw_cell=partial(draw_cell, config, root),
+        read_images=partial(sample_images, config, root),
     )
     write_table(paths.summary, summary)
     write_text(paths.report_markdown, render_markdown(report))

@@ -10,23 +10,22 @@ from pathlib import Path
 
 import optuna
 
-from lung_attention.cells import Cell
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
-from lung_attention.files import read_table, sha256, write_json
+from lung_attention.files import read_json, read_table, sha256, write_json
 from lung_attention.models.features import load_features
-from lung_attention.paths import PARAMS, Paths
+from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
 from lung_attention.search.nested import Searched, search_cell
 from lung_attention.search.results import BUDGET, search_result, studies_digest
 from lung_attention.search.study import TrialReport
 from lung_attention.search.watch import watched
 from lung_attention.search.workers import STORAGE_VARIABLE, open_workers
+from lung_attention.splits.settings import REFIT
 from lung_attention.tracking import check_reachable, connect
 from lung_attention.tracking.search import StudyIdentity
 from lung_attention.training.fitting import device_name
-from lung_attention.training.searched import fold_name
-from lung_attention.training.settings import Settings
+from lung_attention.training.recipe import fold_name, settings_from_json
 
 
 def main() -> None:
@@ -37,29 +36,27 @@ def main() -> None:
     parser.add_argument("--storage", help="a journal's path or a database's address, for many workers")
     parser.add_argument("--trials-only", action="store_true", help="help with the trials, write nothing")
     arguments = parser.parse_args()
-    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, "grouped")
+    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, PUBLISHED, "grouped")
     config = load_config(PARAMS)
     profile, paths = config.active, Paths(config.profile)
-    classes = DATASETS[cell.dataset].classes
+    content = read_json(paths.settings(cell))
+    info = content["features"]
     split_path = paths.split(cell.dataset, cell.split)
     table = read_table(split_path)
-    info_path = paths.features_info(cell.dataset, cell.backbone)
-    features, _ = load_features(
-        paths.features(cell.dataset, cell.backbone), info_path, table["image"].tolist()
+    features = load_features(
+        paths.features(cell.dataset, cell.backbone, info["name"]), info, table["image"].tolist()
     )
-    searched = Searched(
-        attention=cell.head == "attention",
-        default=Settings(profile.train.recipe, profile.train.learning_rate[cell.dataset][cell.backbone]),
-        search=profile.search,
-    )
-    inputs = studies_digest(cell.unsplit, searched, [split_path, info_path])
+    default = settings_from_json(content).of(REFIT)
+    searched = Searched(head=cell.head, default=default, search=profile.search)
+    code = [code_digest("search"), head_digest(cell.head)]
+    inputs = studies_digest(cell.searched, searched, [split_path, paths.settings(cell), *code])
     storage = arguments.storage or os.environ.get(STORAGE_VARIABLE) or paths.studies(cell)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     connect(Path.cwd())
     check_reachable()
 
     def study_name(fold: int) -> str:
-        return f"{config.profile}/{cell.unsplit}/{fold_name(fold)}/{inputs[:12]}"
+        return f"{config.profile}/{cell.searched}/{fold_name(fold)}/{inputs[:12]}"
 
     def watch(fold: int) -> AbstractContextManager[TrialReport]:
         identity = StudyIdentity(
@@ -72,7 +69,9 @@ def main() -> None:
     with open_workers(
         storage, heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s
     ) as workers:
-        studies = search_cell(features, table, classes, searched, workers, study_name=study_name, watch=watch)
+        studies = search_cell(
+            features, table, content["classes"], searched, workers, study_name=study_name, watch=watch
+        )
         if arguments.trials_only:
             return
         result = search_result(studies, searched)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import run_guarded
 from lung_attention.files import read_table, write_table
 from lung_attention.paths import PARAMS, Paths
@@ -16,7 +15,7 @@ from lung_attention.splits.published import published_split
 def main() -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--dataset", required=True)
     parser.add_argument("--split", required=True, choices=("published", "grouped"))
     arguments = parser.parse_args()
     config = load_config(PARAMS)
@@ -24,7 +23,8 @@ def main() -> None:
     paths = Paths(config.profile)
     manifest = read_table(paths.manifest(arguments.dataset))
     if arguments.split == "published":
-        table = published_split(manifest, arguments.dataset, seed=settings.seed)
+        drawn = config.dataset(arguments.dataset).published_split
+        table = published_split(manifest, drawn, seed=settings.seed)
     else:
         groups = read_table(paths.groups(arguments.dataset))["group"]
         table = grouped_split(manifest, groups, folds=settings.folds, seed=settings.seed)

@@ -1,40 +1,62 @@
-"""Fits a cell: every seed and fold of its split, and the model that is kept."""
+"""Fits a cell in an open MLflow run: every seed and fold of its split, and the model that is kept."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from lung_attention.cells import Cell
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
-from lung_attention.files import read_table
-from lung_attention.paths import PARAMS, Paths
-from lung_attention.training.cell_training import train_cell
-from lung_attention.training.fits import fits_of
-from lung_attention.training.settings import Settings
-from lung_attention.workflow.pipeline import code_of
+from lung_attention.files import inputs_digest, read_json, read_table
+from lung_attention.models.features import load_features
+from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
+from lung_attention.tracking import connect, live_run
+from lung_attention.tracking.cells import identity_of
+from lung_attention.training.fits import fit_cell, fits_of
+from lung_attention.training.fitting import device_name
+from lung_attention.training.keep import keep_cell
+from lung_attention.training.progress import EpochProgress, tell_all
+from lung_attention.training.recipe import require_split, settings_from_json, settings_params
 
 
 def main() -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for factor in ("dataset", "backbone", "head", "split"):
+    for factor in FACTORS:
         parser.add_argument(f"--{factor}", required=True)
     cell = Cell(**vars(parser.parse_args()))
-    config = load_config(PARAMS)
-    training, paths = config.active.train, Paths(config.profile)
-    table = read_table(paths.split(cell.dataset, cell.split))
-    settings = Settings(training.recipe, training.learning_rate[cell.dataset][cell.backbone])
-    train_cell(
-        cell,
-        paths,
-        table,
-        {fold.number: settings for fold in fits_of(table)},
-        params=settings.as_json(),
-        seeds=training.seeds[cell.dataset].of(cell.split),
-        watch=True,
-        depends_on=code_of("train"),
+    paths = Paths(load_config(PARAMS).profile)
+    split_path, settings_path = paths.split(cell.dataset, cell.split), paths.settings(cell)
+    content = read_json(settings_path)
+    settings, seeds, info = settings_from_json(content), content["seeds"], content["features"]
+    require_split(settings, split_path)
+    table = read_table(split_path)
+    features = load_features(
+        paths.features(cell.dataset, cell.backbone, info["name"]), info, table["image"].tolist()
     )
+    params = {**settings_params(settings), "seeds": seeds, **info["view"]}
+    params["image_size_px"] = info["image_size_px"]
+    code = [code_digest("train"), head_digest(cell.head)]
+    inputs = inputs_digest([split_path, settings_path, *code], {"cell": cell.name})
+    epochs = {fold.number: settings.of(fold.number).epochs for fold in fits_of(table)}
+    connect(Path.cwd())
+    with (
+        live_run(identity_of(cell, paths, inputs), params, device=device_name(), split=table) as run,
+        EpochProgress(cell.name, epochs=epochs) as progress,
+    ):
+        fitted = fit_cell(
+            features,
+            table,
+            content["classes"],
+            settings,
+            head=cell.head,
+            seeds=seeds,
+            # What was chosen for a fold is measured once on its test part.
+            monitor=settings.split is None,
+            on_epoch=tell_all(progress, run.epoch),
+        )
+        keep_cell(fitted, cell, paths, info=info, record={"inputs": inputs, "params": params})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 from lung_attention.cells import Cell, design, tuned_cells
 from lung_attention.paths import Paths
 
-CELL = Cell("lidc_nodules", "densenet121", "attention", "grouped")
+CELL = Cell("lidc_nodules", "densenet121", "attention", "published", "grouped")
 
 
 def test_a_cell_is_named_like_its_stage():
@@ -41,6 +41,6 @@ def test_a_tuned_cell_is_named_beside_its_default_one():
     assert tuned.stage == "train_tuned@lidc_nodules-densenet121-attention"
     assert tuned.default == CELL.default == CELL
     assert tuned_cells(["iqoth"], ["m"], ["plain", "attention"]) == [
-        Cell("iqoth", "m", head, "grouped").tuned for head in ("plain", "attention")
+        Cell("iqoth", "m", head, "published", "grouped").tuned for head in ("plain", "attention")
     ]
     assert tuned_cells([], ["m"], ["plain"]) == []

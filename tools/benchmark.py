@@ -18,18 +18,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lung_attention.config import Recipe, load_config
+from lung_attention.config import load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.files import write_text
+from lung_attention.images.view import View
 from lung_attention.paths import PARAMS
 from lung_attention.report.regions import replace_region
-from lung_attention.training.settings import Settings
+from lung_attention.training.recipe import Recipe, recipe_from_json
 
 BATCH_SIZE = 32
 # A fit of 100 steps or more; the epoch that compiles is not counted.
@@ -51,14 +53,14 @@ def anonymous_mb() -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> dict[str, float]:
+def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, head: str) -> dict[str, float]:
     """Fits a head on random features in a memory-mapped file.
 
     Args:
         recipe: How the head is built; how long it is fitted is not taken from here.
         shape: Of one image's features: rows, cols, channels.
         rows: How many images lie in the file; each epoch takes `_STEPS` batches of them.
-        attention: Whether the head has the soft attention.
+        head: Name of the head.
 
     Returns:
         `ms` a step of `BATCH_SIZE` images, the fastest epoch's, and `mb` of memory at the end of an epoch,
@@ -74,8 +76,8 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> 
         for row in range(rows):
             features[row] = random.random(shape, dtype=np.float32)
         features.flush()
-        compiled = recipe.model_copy(update={"jit_compile": True})
-        head = CompiledHead(shape, 3, attention=attention).start(Settings(compiled, 1e-4), seed=0)
+        timed = replace(recipe, jit_compile=True, epochs=_EPOCHS, batch_size=BATCH_SIZE)
+        fitted = CompiledHead(head, shape, 3).start(timed, seed=0)
         ends, memory = [], []
 
         def note(_epoch: int, _values: dict[str, float]) -> None:
@@ -83,13 +85,12 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, attention: bool) -> 
             memory.append(anonymous_mb())
 
         fit_head(
-            head,
+            fitted,
             np.load(path, mmap_mode="r"),
             random.integers(3, size=rows),
             train=random.choice(rows, size=_STEPS * BATCH_SIZE),
-            watched=np.array([], dtype=np.int64),
-            epochs=_EPOCHS,
-            batch_size=BATCH_SIZE,
+            validation=np.array([], dtype=np.int64),
+            recipe=timed,
             seed=0,
             on_epoch=note,
         )
@@ -108,7 +109,7 @@ def measure_extraction(backbone: str, size_px: int, images: int) -> dict[str, fl
         `ms` an image, decoding left out, and `mb` of memory while the last image is handed out.
     """
     from lung_attention.models.backbones import build_backbone
-    from lung_attention.models.classifier import Resize, build_preprocessing
+    from lung_attention.models.classifier import build_preprocessing
     from lung_attention.models.features import extract_features
 
     random = np.random.default_rng(0)
@@ -125,7 +126,7 @@ def measure_extraction(backbone: str, size_px: int, images: int) -> dict[str, fl
         extract_features(
             stream(),
             [str(number) for number in range(images)],
-            preprocessing=build_preprocessing(backbone, Resize(size_px, "bilinear", False)),
+            preprocessing=build_preprocessing(backbone, View(None, "bilinear", antialias=False), size_px),
             backbone=build_backbone(backbone, size_px),
             batch_size=BATCH_SIZE,
             path=Path(folder) / "features.npy",
@@ -195,7 +196,7 @@ def _measured(
     tell(" ".join([*call, preload or ""]).strip())
     environment = os.environ | ({"LD_PRELOAD": preload} if preload else {})
     done = subprocess.run(
-        [sys.executable, __file__, "--recipe", recipe.model_dump_json(), *call],
+        [sys.executable, __file__, "--recipe", json.dumps(recipe.as_json()), *call],
         env=environment, stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -216,13 +217,13 @@ def main() -> None:
         page = arguments.page.read_text(encoding="utf-8")
         write_text(arguments.page, replace_region(page, "benchmark", benchmark(recipe, tell=print)))
         return
-    recipe = Recipe.model_validate_json(arguments.recipe)
+    recipe = recipe_from_json(json.loads(arguments.recipe))
     kind, *rest = arguments.call
     if kind == "extraction":
         found = measure_extraction(rest[0], int(rest[1]), int(rest[2]))
     else:
         rows, cols, channels, images = (int(part) for part in rest[:4])
-        found = measure_fit(recipe, (rows, cols, channels), images, attention=rest[4] == "attention")
+        found = measure_fit(recipe, (rows, cols, channels), images, head=rest[4])
     print(json.dumps(found))
 
 

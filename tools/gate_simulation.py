@@ -211,10 +211,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200, help="re-runs with each planted loss")
     parser.add_argument("--page", type=Path, default=Path("docs/gate.md"), metavar="FILE")
     arguments = parser.parse_args()
-    settings = profile_of(load_config(PARAMS), arguments.profile).gate
+    config = load_config(PARAMS)
+    profile = profile_of(config, arguments.profile)
     results = simulate_all(
-        rule_of(settings),
-        settings.training_sd,
+        rule_of(profile.gate),
+        {dataset.id: profile.training_sd(dataset) for dataset in config.catalog.values()},
         reruns=arguments.reruns,
         repeats=arguments.repeats,
         tell=print,

@@ -22,6 +22,26 @@ def build_parser() -> argparse.ArgumentParser:
     datasets = added.add_parser("datasets", help="say where each dataset and weight file comes from")
     datasets.set_defaults(run=commands.datasets)
 
+    dataset = added.add_parser("dataset", help="bring images of your own")
+    new = dataset.add_subparsers(required=True, metavar="action").add_parser(
+        "new", help="write datasets/NAME.yaml from a look at class folders of images"
+    )
+    new.add_argument("name", metavar="NAME", help="lower-case letters, digits, underscores")
+    new.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        required=True,
+        metavar="FOLDER_OR_ZIP",
+        help="class folders of images",
+    )
+    known = new.add_mutually_exclusive_group()
+    known.add_argument("--patients", metavar="REGEX", help="finds the patient in a path, e.g. '(P[0-9]+)_'")
+    known.add_argument(
+        "--groups", type=Path, metavar="CSV", help="a table with the columns image and patient"
+    )
+    new.set_defaults(run=commands.new_dataset)
+
     fetch = added.add_parser("fetch", help="fetch, verify and record datasets and weights")
     fetch.add_argument(
         "names", nargs="*", metavar="NAME", help="datasets or backbones; all of the profile public"
@@ -40,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of a profile, 'splits=[published]'"
     )
     repro.add_argument(
-        "--lanes", type=int, default=commands.default_lanes(), help="stages at a time, without --profile"
+        "--jobs", type=int, default=commands.default_jobs(), help="stages at a time, without --profile"
     )
     repro.set_defaults(run=commands.repro)
 

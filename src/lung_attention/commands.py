@@ -10,10 +10,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from lung_attention.cells import Cell, design
-from lung_attention.config import Config, load_config, read_values, validate
+from lung_attention.cells import PUBLISHED, Cell
+from lung_attention.config import DESIGN, Config, load_config, read_values, validate
 from lung_attention.errors import UserError
 from lung_attention.files import write_json, write_text
 from lung_attention.paths import EXPERIMENTS, PARAMS, Paths
@@ -23,12 +21,13 @@ def make_sample(arguments: argparse.Namespace) -> int:
     """Draws the embedded archives."""
     from lung_attention.data.sample.archives import make_sample
 
-    for name, digest in make_sample(arguments.to, seed=arguments.seed).items():
+    catalog = load_config(PARAMS).catalog
+    for name, digest in make_sample(arguments.to, catalog, seed=arguments.seed).items():
         print(f"{digest}  {arguments.to / name}")
     return 0
 
 
-def default_lanes() -> int:
+def default_jobs() -> int:
     """How many stages run at a time: one a core, but each takes a gigabyte of memory."""
     return min(os.cpu_count() or 1, 4)
 
@@ -44,9 +43,9 @@ def repro(arguments: argparse.Namespace) -> int:
             "--set changes the default results; name a profile", remedy="make repro PROFILE=sample SET=…"
         )
     else:
-        from lung_attention.workflow.jobs import reproduce_in_lanes
+        from lung_attention.workflow.jobs import reproduce_in_parallel
 
-        reproduce_in_lanes(arguments.lanes)
+        reproduce_in_parallel(arguments.jobs)
     return 0
 
 
@@ -58,15 +57,33 @@ def datasets(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def new_dataset(arguments: argparse.Namespace) -> int:
+    """Describes images of the user's own in a file, and says what to do next."""
+    from lung_attention.data.describe import describe_dataset
+    from lung_attention.data.sources.resolve import ARCHIVES_VARIABLE
+
+    name, source = arguments.name, arguments.source
+    file = describe_dataset(name, source, patients=arguments.patients, groups=arguments.groups)
+    load_config(PARAMS)  # what was written is a dataset
+    there = f"{name}.zip" if source.is_file() else f"{name}/"
+    print(f"wrote {file}; look at it, then:")
+    if source.name.rstrip("/") != there.rstrip("/"):
+        print(f"  ln -s {source.resolve()} {source.resolve().parent / there.rstrip('/')}")
+    print(f"  export {ARCHIVES_VARIABLE}={source.resolve().parent}")
+    print(f'  make repro PROFILE=local SET="datasets=[{name}]"')
+    return 0
+
+
 def fetch(arguments: argparse.Namespace) -> int:
     """Fetches datasets and weights."""
     from lung_attention.data.sources.client import PATIENCE
     from lung_attention.data.sources.fetch import fetch_named
     from lung_attention.data.sources.resolve import downloads_folder
 
-    public = load_config(PARAMS).profiles["public"]
+    config = load_config(PARAMS)
+    public = config.profiles["public"]
     for name, digest in fetch_named(
-        arguments.names or [*public.datasets, *public.backbone.pins],
+        arguments.names or [*public.datasets, *config.backbones],
         arguments.to or downloads_folder(),
         settings=public,
         patience=PATIENCE,
@@ -90,10 +107,10 @@ def search(arguments: argparse.Namespace) -> int:
     """Searches settings for one cell."""
     from lung_attention.search.launch import run_search
 
-    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, "grouped")
+    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, PUBLISHED, "grouped")
     storage = arguments.storage or os.environ.get("LUNG_ATTENTION_STORAGE")
     path = run_search(arguments.profile, cell, arguments.set, storage=storage or None)
-    print(f"{path} holds the settings found; name the cell in {PARAMS}, tuned, to train with them")
+    print(f"{path} holds the settings found; further in {PARAMS} names the cells that are trained with them")
     return 0
 
 
@@ -130,7 +147,7 @@ def drift(arguments: argparse.Namespace) -> int:
     from lung_attention.gate.reproducibility import compare_with_commit
 
     config = load_config(PARAMS)
-    cells = list(design(config.datasets, config.backbones, config.heads, config.splits))
+    cells = list(config.cells())
     table = compare_with_commit(cells, Paths(config.profile), revision=arguments.revision)
     print(table.to_string(index=False, float_format="%.4f"))
     worst = table["difference"].max()
@@ -144,32 +161,36 @@ def check_lock(_: argparse.Namespace) -> int:
     """Says whether dvc.lock belongs to the code."""
     from lung_attention.workflow.status import check_lock
 
-    print(f"dvc.lock: {check_lock()} stages are locked as they stand")
+    print(f"dvc.lock: {check_lock(Path())} stages are locked as they stand")
     return 0
 
 
 def stamp(arguments: argparse.Namespace) -> int:
     """Lets a report say whether its code has changed since."""
-    from lung_attention.report.freshness import stamp
+    from lung_attention.report.staleness import with_note
 
     paths = Paths(arguments.profile)
-    stale = _stale_stages(paths)
+    stale = _stale_stages(arguments.profile)
     if stale is None:
         raise UserError(
             f"{paths.results / 'dvc.lock'} is missing", remedy=f"make repro PROFILE={arguments.profile}"
         )
     for path in (paths.report_markdown, paths.report_html):
-        write_text(path, stamp(path.read_text(encoding="utf-8"), stale))
-    print(f"{paths.results}: {len(stale)} stages have other code now" if stale else f"{paths.results}: fresh")
+        write_text(path, with_note(path.read_text(encoding="utf-8"), stale))
+    print(
+        f"{paths.results}: {len(stale)} stages have other code now"
+        if stale
+        else f"{paths.results}: up to date"
+    )
     return 0
 
 
-def _stale_stages(paths: Paths) -> list[str] | None:
-    """The stages of a profile's own lock whose code has changed since; None where it has no such lock."""
-    from lung_attention.report.freshness import stale_stages
+def _stale_stages(profile: str) -> list[str] | None:
+    """The stages of a profile's results whose code has changed since; None where they came with no lock."""
+    from lung_attention.workflow.status import stale_results
 
-    lock = paths.results / "dvc.lock"
-    return stale_stages(yaml.safe_load(lock.read_text(encoding="utf-8")), Path()) if lock.exists() else None
+    config = _design_of(profile)
+    return stale_results(Paths(profile), config.cells() if config else (), Path())
 
 
 def _design_of(profile: str) -> Config | None:
@@ -183,16 +204,15 @@ def _design_of(profile: str) -> Config | None:
     if not path.exists():
         return None
     kept = read_values(path)
-    design = ("profile", "datasets", "backbones", "heads", "splits", "tuned")
-    return validate(values | {key: kept[key] for key in design}, path)
+    return validate(values | {key: kept[key] for key in ("profile", *DESIGN)}, path)
 
 
 def readme(arguments: argparse.Namespace) -> int:
     """Writes the committed figures into README.md."""
     from lung_attention.report.collect import load_results
-    from lung_attention.report.freshness import notice_of
     from lung_attention.report.readme import render_tables
     from lung_attention.report.regions import replace_region
+    from lung_attention.report.staleness import note_of
 
     readme = Path("README.md")
     old = text = readme.read_text(encoding="utf-8")
@@ -200,7 +220,7 @@ def readme(arguments: argparse.Namespace) -> int:
         config = _design_of(profile)
         if config is None:
             continue
-        note = notice_of(_stale_stages(Paths(profile)) or [])
+        note = note_of(_stale_stages(profile) or [])
         tables = render_tables(load_results(config, Path()), note=note)
         text = replace_region(text, f"results-{profile}", tables)
     if arguments.check:

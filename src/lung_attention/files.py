@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 import pandas as pd
 
 _HASH_CHUNK_BYTES = 1 << 20
+
+# The earliest time a zip can hold: the bytes of an archive must not depend on the day it is written.
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @contextmanager
@@ -80,6 +83,21 @@ def read_table(path: Path, *, text: tuple[str, ...] = ("image", "label", "group"
     columns = pd.read_csv(path, nrows=0).columns
     numeric_na = {name: "" for name in columns if name not in text}
     return pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=numeric_na)
+
+
+def inputs_digest(files: Iterable[Path], values: Mapping[str, Any]) -> str:
+    """A hash of all that determines a result: the same inputs give the same result.
+
+    Args:
+        files: Files of code and data; names and contents count.
+        values: What else counts, by name.
+
+    Returns:
+        A SHA-256 as 64 hexadecimal digits.
+    """
+    lines = [f"{path.as_posix()} {sha256(path)}" for path in sorted(files)]
+    lines += [f"{key}={values[key]!r}" for key in sorted(values)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -9,8 +9,19 @@ from lung_attention.cells import Cell
 
 SAMPLE = Path("data")
 PARAMS = Path("params.yaml")
+DATASETS = Path("datasets")
 # Runs with one setting changed: a row an experiment and cell, of all profiles.
 EXPERIMENTS = Path("results/experiments.csv")
+
+
+def code_digest(stage: str) -> Path:
+    """The hashes of the code that a stage computes with."""
+    return Path("artifacts/code") / f"{stage}.json"
+
+
+def head_digest(head: str) -> Path:
+    """The hashes of the code of a head."""
+    return Path("artifacts/code/heads") / f"{head}.json"
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,17 @@ class Paths:
         """The weights of a backbone without its top."""
         return self.artifacts / "backbones" / f"{backbone}.weights.h5"
 
-    def features(self, dataset: str, backbone: str) -> Path:
+    def features(self, dataset: str, backbone: str, view: str) -> Path:
         """float16 `(n, rows, cols, channels)`, rows as in the manifest."""
-        return self.artifacts / "features" / f"{dataset}-{backbone}.npy"
+        return self.artifacts / "features" / f"{dataset}-{backbone}-{view}.npy"
 
-    def features_info(self, dataset: str, backbone: str) -> Path:
-        """How the features were made."""
-        return self.artifacts / "features" / f"{dataset}-{backbone}.json"
+    def features_info(self, dataset: str, backbone: str, view: str) -> Path:
+        """How the features were made, and their hash."""
+        return self.artifacts / "views" / f"{dataset}-{backbone}-{view}.json"
+
+    def settings(self, cell: Cell) -> Path:
+        """What a cell is fitted with: settings of its fits, seeds, classes, and features by their hash."""
+        return self.artifacts / "settings" / f"{cell.name}.json"
 
     def trained(self, cell: Cell) -> Path:
         """The folder of a cell's model, history and raw predictions."""
@@ -124,15 +139,15 @@ class Paths:
 
     def search(self, cell: Cell) -> Path:
         """What a search found: settings of each fold and of the refit, and figures of each study."""
-        return self.results / "search" / f"{cell.unsplit}.json"
+        return self.results / "search" / f"{cell.searched}.json"
 
     def found(self, cell: Cell) -> Path:
         """The same, where the stage of the search writes it; `make search` keeps it as `search`."""
-        return Path("search") / "found" / self.profile / f"{cell.unsplit}.json"
+        return Path("search") / "found" / self.profile / f"{cell.searched}.json"
 
     def studies(self, cell: Cell) -> Path:
         """The journal of a cell's studies, where no database is named; no output of a stage."""
-        return self.artifacts / "studies" / f"{cell.unsplit}.journal"
+        return self.artifacts / "studies" / f"{cell.searched}.journal"
 
     @property
     def comparisons(self) -> Path:

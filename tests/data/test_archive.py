@@ -17,7 +17,7 @@ from lung_attention.data.archive import (
     find_members,
     open_archive,
 )
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.errors import UserError
 
 IQOTH = DATASETS["iqoth"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.data.manifest import COLUMNS, import_archive, patient_of
 from lung_attention.data.provenance import PROVENANCE
 from lung_attention.errors import UserError

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.data.published import load_published
 
 RESULTS = load_published().results
@@ -22,7 +22,7 @@ def test_the_figures_of_a_result_agree(result):
     assert sum(map(sum, matrix)) == result.n_test
     assert sum(matrix[k][k] for k in range(len(matrix))) == result.n_right
     assert result.n_right / result.n_test == pytest.approx(result.test_accuracy, abs=1e-6)
-    assert result.classes == DATASETS[result.dataset].classes
+    assert result.classes == DATASETS[result.dataset].labels
 
 
 def test_an_accuracy_that_is_no_count_is_refused():

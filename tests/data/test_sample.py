@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lung_attention.data.archive import find_members
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.data.manifest import import_archive, patient_of
 from lung_attention.data.sample.archives import PLANTED, make_sample, true_groups
 from lung_attention.data.sample.calibration import calibration_images

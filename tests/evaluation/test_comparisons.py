@@ -6,7 +6,7 @@ import pytest
 from prediction_tables import softened, table_of
 
 from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.data.published import load_published
 from lung_attention.errors import UserError
 from lung_attention.evaluation.comparisons import compare
@@ -21,7 +21,7 @@ N, GROUPS = 600, 100  # images and groups of a planted dataset; every fifth imag
 
 def planted(dataset, split, accuracy, *, seed=0, groups=True, unit_errors=False):
     """Predictions with the given accuracy; whole groups are wrong if `unit_errors`."""
-    classes = DATASETS[dataset].classes
+    classes = DATASETS[dataset].labels
     rng = np.random.default_rng(seed)
     labels, group = np.arange(N) % len(classes), np.arange(N) // (N // GROUPS)
     images = np.array([f"image-{k}" for k in range(N)])
@@ -52,7 +52,7 @@ def outcome():
     for backbone, (published, grouped) in {"densenet121": (1.0, 0.7), "mobilenetv2": (0.98, 0.97)}.items():
         for head, gain in (("plain", 0.0), ("attention", 0.1 if backbone == "densenet121" else 0.0)):
             for split, accuracy in (("published", published), ("grouped", grouped + gain)):
-                cells[Cell("iqoth", backbone, head, split)] = planted("iqoth", split, accuracy, seed=1)
+                cells[Cell("iqoth", backbone, head, "published", split)] = planted("iqoth", split, accuracy, seed=1)
     baselines = {
         ("iqoth", split): pd.concat(
             [
@@ -108,8 +108,8 @@ def test_leakage(outcome):
 
 def test_figures_are_those_of_evaluate(outcome):
     cells, result = outcome
-    cell = Cell("iqoth", "mobilenetv2", "attention", "published")
-    metrics = evaluate(cells[cell], DATASETS["iqoth"].classes, **SETTINGS)
+    cell = Cell("iqoth", "mobilenetv2", "attention", "published", "published")
+    metrics = evaluate(cells[cell], DATASETS["iqoth"].labels, **SETTINGS)
     entry = next(
         entry
         for entry in result["reproduction"]
@@ -134,7 +134,7 @@ def test_reproduction(outcome):
 
 def test_a_tuned_cell_is_set_beside_the_same_cell_with_default_settings(outcome):
     cells, without = outcome
-    cell = Cell("iqoth", "densenet121", "plain", "grouped")
+    cell = Cell("iqoth", "densenet121", "plain", "published", "grouped")
     result = compared(cells, tuned={cell.tuned: planted("iqoth", "grouped", 0.9, seed=1)})
     (entry,) = result["tuned"]
     assert (entry["dataset"], entry["backbone"], entry["head"]) == ("iqoth", "densenet121", "plain")
@@ -152,7 +152,7 @@ def test_a_tuned_cell_is_set_beside_the_same_cell_with_default_settings(outcome)
 
 def test_tuned_heads_are_set_beside_each_other(outcome):
     cells, _ = outcome
-    plain, attention = (Cell("iqoth", "densenet121", head, "grouped") for head in ("plain", "attention"))
+    plain, attention = (Cell("iqoth", "densenet121", head, "published", "grouped") for head in ("plain", "attention"))
     tuned = {
         plain.tuned: planted("iqoth", "grouped", 0.7, seed=1),
         attention.tuned: planted("iqoth", "grouped", 0.95, seed=1),
@@ -176,7 +176,7 @@ def test_headline(outcome):
 
 
 def test_stand_ins_get_no_verdict_on_the_paper():
-    result = compared({Cell("lidc", "densenet121", "plain", "published"): planted("lidc", "published", 0.5)},
+    result = compared({Cell("lidc", "densenet121", "plain", "published", "published"): planted("lidc", "published", 0.5)},
                       stand_in=True)  # fmt: skip
     verdicts = {entry["verdict"] for entry in result["reproduction"]}
     assert verdicts == {"open", "stand-in"}
@@ -193,35 +193,35 @@ def test_nothing_trained_is_all_open():
 
 def test_joint_resampling_takes_shared_images_into_account():
     cells = {
-        Cell("lidc", "densenet121", "plain", split): planted("lidc", split, 0.8, unit_errors=True)
+        Cell("lidc", "densenet121", "plain", "published", split): planted("lidc", split, 0.8, unit_errors=True)
         for split in ("published", "grouped")
     }
     entry = compared(cells)["leakage"][0]["accuracy"]
     # The same groups are wrong in both: their resampled figures move together.
-    apart = [evaluate(table, DATASETS["lidc"].classes, **SETTINGS) for table in cells.values()]
+    apart = [evaluate(table, DATASETS["lidc"].labels, **SETTINGS) for table in cells.values()]
     length = np.hypot(*(metrics["accuracy_high"] - metrics["accuracy_low"] for metrics in apart))
     assert entry["high"] - entry["low"] < 0.7 * length
 
 
 def test_a_perfect_figure_is_not_certain_where_resamples_lack_a_class():
     """Its balanced accuracy is 1 in every resample that has one; that says nothing of the next test set."""
-    cells = {Cell("lidc", "densenet121", "plain", split): planted("lidc", split, accuracy)
+    cells = {Cell("lidc", "densenet121", "plain", "published", split): planted("lidc", split, accuracy)
              for split, accuracy in (("published", 1.0), ("grouped", 0.8))}  # fmt: skip
-    published = cells[Cell("lidc", "densenet121", "plain", "published")]
-    rare = published["label"] == DATASETS["lidc"].classes[0]
+    published = cells[Cell("lidc", "densenet121", "plain", "published", "published")]
+    rare = published["label"] == DATASETS["lidc"].labels[0]
     kept = ~rare | (published["group"] == published.loc[rare, "group"].iloc[0])
-    cells[Cell("lidc", "densenet121", "plain", "published")] = published[kept].reset_index(drop=True)
+    cells[Cell("lidc", "densenet121", "plain", "published", "published")] = published[kept].reset_index(drop=True)
     entry = compared(cells)["leakage"][0]["balanced_accuracy"]
-    own = evaluate(published[kept], DATASETS["lidc"].classes, **SETTINGS)["balanced_accuracy_low"]
+    own = evaluate(published[kept], DATASETS["lidc"].labels, **SETTINGS)["balanced_accuracy_low"]
     assert entry["published"] == 1
     assert own < 0.8
     assert entry["difference"] - entry["low"] > 0.9 * (1 - own)
 
 
 def test_an_image_in_two_groups_is_refused():
-    cells = {Cell("lidc", "densenet121", "plain", split): planted("lidc", split, 0.8)
+    cells = {Cell("lidc", "densenet121", "plain", "published", split): planted("lidc", split, 0.8)
              for split in ("published", "grouped")}  # fmt: skip
-    grouped = cells[Cell("lidc", "densenet121", "plain", "grouped")]
+    grouped = cells[Cell("lidc", "densenet121", "plain", "published", "grouped")]
     grouped.loc[0, "group"] = "another"
     with pytest.raises(UserError, match="image-0"):
         compared(cells)
@@ -229,7 +229,7 @@ def test_an_image_in_two_groups_is_refused():
 
 def test_a_test_of_images_and_a_mean_over_seeds_that_disagree_decide_nothing():
     """20 images are better in one seed of three, 7 are worse in all: more images, but a lower accuracy."""
-    classes = DATASETS["lidc"].classes
+    classes = DATASETS["lidc"].labels
     labels = np.arange(60) % 2
     better, worse = np.arange(60) < 20, (np.arange(60) >= 20) & (np.arange(60) < 27)
 
@@ -238,8 +238,8 @@ def test_a_test_of_images_and_a_mean_over_seeds_that_disagree_decide_nothing():
                           for seed in range(3)], ignore_index=True)  # fmt: skip
 
     cells = {
-        Cell("lidc", "densenet121", "plain", "published"): cell(lambda seed: ~better),
-        Cell("lidc", "densenet121", "attention", "published"): cell(
+        Cell("lidc", "densenet121", "plain", "published", "published"): cell(lambda seed: ~better),
+        Cell("lidc", "densenet121", "attention", "published", "published"): cell(
             lambda seed: ~worse & (~better | (seed == 0))
         ),
     }
@@ -252,8 +252,8 @@ def test_a_test_of_images_and_a_mean_over_seeds_that_disagree_decide_nothing():
 
 def test_heads_on_other_images_are_refused():
     cells = {
-        Cell("lidc", "densenet121", "plain", "grouped"): planted("lidc", "grouped", 0.8),
-        Cell("lidc", "densenet121", "attention", "grouped"): planted("lidc", "published", 0.8),
+        Cell("lidc", "densenet121", "plain", "published", "grouped"): planted("lidc", "grouped", 0.8),
+        Cell("lidc", "densenet121", "attention", "published", "grouped"): planted("lidc", "published", 0.8),
     }
     with pytest.raises(UserError, match="images"):
         compared(cells)

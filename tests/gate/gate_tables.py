@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 
 from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.files import write_json, write_table
 from lung_attention.paths import Paths
 
 ROOT = Path(__file__).parents[2]
-CELL = Cell("lidc", "mobilenetv2", "plain", "published")
-OTHER = Cell("iqoth", "mobilenetv2", "plain", "grouped")
+CELL = Cell("lidc", "mobilenetv2", "plain", "published", "published")
+OTHER = Cell("iqoth", "mobilenetv2", "plain", "published", "grouped")
 PATHS = Paths("sample")
 
 
 def predictions(dataset, decisions, *, labels, groups=None, seed=0, fold=0, sure=0.9):
     """A table in the predictions schema: `decisions` and `labels` are class numbers, one an image."""
-    classes = DATASETS[dataset].classes
+    classes = DATASETS[dataset].labels
     decisions = np.asarray(decisions)
     table = pd.DataFrame(
         {
@@ -38,7 +38,7 @@ def predictions(dataset, decisions, *, labels, groups=None, seed=0, fold=0, sure
 
 
 def labels_of(dataset, per_class):
-    return np.repeat(np.arange(len(DATASETS[dataset].classes)), per_class)
+    return np.repeat(np.arange(len(DATASETS[dataset].labels)), per_class)
 
 
 def with_errors(labels, errors, *, classes, first=0):
@@ -52,7 +52,7 @@ def with_errors(labels, errors, *, classes, first=0):
 
 def table_of(cell, *, per_class=100, errors=10, first=0, seed=0, fold=0):
     labels = labels_of(cell.dataset, per_class)
-    classes = len(DATASETS[cell.dataset].classes)
+    classes = len(DATASETS[cell.dataset].labels)
     decided = with_errors(labels, errors, classes=classes, first=first)
     return predictions(cell.dataset, decided, labels=labels, seed=seed, fold=fold)
 

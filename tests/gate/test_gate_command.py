@@ -23,7 +23,7 @@ from lung_attention.cells import Cell
 from lung_attention.cli import main
 from lung_attention.files import write_json
 
-NEW = Cell("lc25000", "densenet121", "plain", "published")
+NEW = Cell("lc25000", "densenet121", "plain", "published", "published")
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_a_new_cell_has_only_its_floor(gate, project):
 
 
 def test_predictions_that_an_earlier_design_left_behind_are_no_result(gate, project):
-    left = Cell("lidc_nodules", "mobilenetv2", "plain", "published")  # not in the design of the sample
+    left = Cell("lidc_nodules", "mobilenetv2", "plain", "published", "published")  # not in the design of the sample
     write_cell(project, left, table_of(left, errors=90))
     assert left.name not in verdicts(gate()[2])
 

@@ -11,7 +11,7 @@ from gate_tables import CELL, labels_of, predictions, table_of, with_errors
 from scipy.stats import binom, norm
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.gate.compare import (
     Chance,
@@ -28,7 +28,7 @@ CHANCE = Chance(resamples=20_000, confidence=0.95, power=0.8, seed=0)
 
 
 def read(*tables, dataset="lidc"):
-    return predictions_to_arrays(pd.concat(tables), DATASETS[dataset].classes)
+    return predictions_to_arrays(pd.concat(tables), DATASETS[dataset].labels)
 
 
 def worse_by(images, *, per_class=100):

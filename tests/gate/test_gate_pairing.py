@@ -6,11 +6,11 @@ from gate_tables import CELL, table_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.gate.pairing import differences, pair_seeds, paired
 
-CLASSES = DATASETS["lidc"].classes
+CLASSES = DATASETS["lidc"].labels
 SEEDS = st.lists(st.integers(0, 20), min_size=1, max_size=6, unique=True)
 
 

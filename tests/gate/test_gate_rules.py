@@ -6,7 +6,7 @@ from gate_tables import CELL, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.gate.compare import DECIDING, Chance
 from lung_attention.gate.pairing import paired
@@ -29,7 +29,7 @@ CHANGE = st.floats(-1, 1)
 
 
 def pair_of(ours, theirs):
-    classes = DATASETS["lidc"].classes
+    classes = DATASETS["lidc"].labels
     return paired(*(predictions_to_arrays(pd.concat(tables), classes) for tables in (ours, theirs)))
 
 

@@ -13,7 +13,7 @@ from gate_tables import CELL, PATHS, ROOT, commit_all, new_project, write_cell
 from lung_attention.cells import Cell
 from lung_attention.cli import main
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.evaluation.predictions import complete_predictions
 from lung_attention.files import write_table
@@ -23,8 +23,8 @@ from lung_attention.gate.rules import Verdict, compare_pairs
 
 pytestmark = pytest.mark.pipeline
 
-SECOND = Cell("lidc", "densenet121", "plain", "published")
-CLASSES = DATASETS[CELL.dataset].classes
+SECOND = Cell("lidc", "densenet121", "plain", "published", "published")
+CLASSES = DATASETS[CELL.dataset].labels
 TRAINED_ON, TESTED_ON = 320, 240
 EPOCHS, BATCH, LEARNING_RATE = 10, 128, 0.01
 HIDDEN = [16, 8, 4]  # small enough that far too large steps kill all of a layer

@@ -5,13 +5,13 @@ import pytest
 from lung_attention.errors import UserError
 from lung_attention.groups.infer import groups_with_two_labels, infer_groups
 from lung_attention.groups.linking import components, equal_pairs, names
-from lung_attention.groups.near_duplicates import PseudoGroupSettings
-from lung_attention.groups.source_tiles import SourceTileSettings
+from lung_attention.groups.near_duplicates import NearDuplicateGroups
+from lung_attention.groups.source_tiles import SourceTileGroups
 
 SETTINGS = {
-    "twin_cosine": 0.98,
-    "pseudo": PseudoGroupSettings("thumbnails_and_neighbours", cosine=0.9, neighbour_cosine=0.8),
-    "source": SourceTileSettings(
+    "near_duplicate_cosine": 0.98,
+    "pseudo": NearDuplicateGroups("thumbnails_and_neighbours", cosine=0.9, neighbour_cosine=0.8),
+    "source": SourceTileGroups(
         candidates=10, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3
     ),
 }

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lung_attention.errors import UserError
-from lung_attention.groups.near_duplicates import PseudoGroupSettings, neighbours, pseudo_groups
+from lung_attention.groups.near_duplicates import NearDuplicateGroups, neighbours, pseudo_groups
 
 WAVES = np.stack([np.cos(2 * np.pi * k * np.arange(64) / 64) for k in range(1, 9)])
 
@@ -35,8 +35,8 @@ def find(
         np.array([f"digest {k}" for k in range(n)] if sha256 is None else sha256, dtype=object),
         np.array([-1] * n if numbers is None else numbers),
         np.array(["normal"] * n if labels is None else labels, dtype=object),
-        settings=PseudoGroupSettings(strictness=strictness, cosine=cosine, neighbour_cosine=loose),
-        twin_cosine=twin,
+        settings=NearDuplicateGroups(strictness=strictness, cosine=cosine, neighbour_cosine=loose),
+        near_duplicate_cosine=twin,
     ).tolist()
 
 
@@ -112,4 +112,4 @@ def test_the_order_of_rows_does_not_matter(order):
 
 def test_an_unknown_strictness_is_refused():
     with pytest.raises(UserError, match="thumbnails_and_neighbours"):
-        PseudoGroupSettings(strictness="strict", cosine=0.9, neighbour_cosine=0.8)
+        NearDuplicateGroups(strictness="strict", cosine=0.9, neighbour_cosine=0.8)

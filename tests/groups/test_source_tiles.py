@@ -7,7 +7,7 @@ from scipy.ndimage import affine_transform, gaussian_filter
 from lung_attention.errors import UserError
 from lung_attention.groups.discs import cropped_rotation, rotation
 from lung_attention.groups.source_tiles import (
-    SourceTileSettings,
+    SourceTileGroups,
     colour_candidates,
     colour_signatures,
     source_tiles,
@@ -15,7 +15,7 @@ from lung_attention.groups.source_tiles import (
 
 SIDE = 64
 FIELD = 256
-SETTINGS = SourceTileSettings(candidates=40, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3)
+SETTINGS = SourceTileGroups(candidates=40, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3)
 
 
 def field(seed, size=FIELD):
@@ -69,7 +69,7 @@ def partition(groups):
 
 
 def find(tiles, sha256=None, **changes):
-    chosen = SourceTileSettings(**{**vars(SETTINGS), **changes})
+    chosen = SourceTileGroups(**{**vars(SETTINGS), **changes})
     return source_tiles(tiles, digests(len(tiles)) if sha256 is None else sha256, settings=chosen)
 
 

@@ -55,7 +55,7 @@ def trained(tmp_path_factory):
     rows = np.arange(len(images))
     compile_head(head, learning_rate=1e-3, jit_compile=False)
     fit_head(
-        head, features, rows % CLASSES, train=rows, watched=rows[:0], epochs=8, batch_size=8, seed=0,
+        head, features, rows % CLASSES, train=rows, validation=rows[:0], epochs=8, batch_size=8, seed=0,
         on_epoch=lambda *_: None,
     )  # fmt: skip
     model_path = folder / "model.keras"

@@ -104,7 +104,7 @@ def test_a_stage_reads_the_sections_it_names(stage):
 
 
 def test_the_paths_of_dvc_yaml_are_those_of_the_package():
-    cell = Cell("iqoth", "densenet121", "attention", "grouped")
+    cell = Cell("iqoth", "densenet121", "attention", "published", "grouped")
     paths = Paths("sample")
     factors = {"profile": "sample", **vars(cell)}
     known = set()
@@ -135,7 +135,7 @@ def test_what_is_tuned_is_trained_and_scored_like_every_cell():
     for stage in ("train_tuned", "evaluate_tuned"):
         for factor, reference in STAGES[stage]["matrix"].items():
             assert reference == f"${{tuned.{factor}s}}"
-    tuned = Cell("iqoth", "densenet121", "attention", "grouped").tuned
+    tuned = Cell("iqoth", "densenet121", "attention", "published", "grouped").tuned
     assert tuned.name == "iqoth-densenet121-attention_tuned-grouped"
     assert tuned.stage == "train_tuned@iqoth-densenet121-attention"
     for stage in ("compare", "report"):

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = load_config(ROOT / PARAMS)
 CELLS = list(design(CONFIG.datasets, CONFIG.backbones, CONFIG.heads, CONFIG.splits))
 PATHS = Paths("sample")
-ONE = Cell("iqoth", "mobilenetv2", "attention", "grouped")
+ONE = Cell("iqoth", "mobilenetv2", "attention", "published", "grouped")
 
 
 def run(copy, *command, check=True):
@@ -151,7 +151,7 @@ print("moved", float(np.abs(after - before).max()))
 
 @pytest.mark.parametrize("backbone", CONFIG.backbones)
 def test_a_trained_attention_is_connected(copy, backbone):
-    cell = Cell("iqoth", backbone, "attention", "published")
+    cell = Cell("iqoth", backbone, "attention", "published", "published")
     arguments = [str(PATHS.model(cell)), str(PATHS.archive(cell.dataset))]
     said = run(copy, sys.executable, "-c", CONNECTED, *arguments).stdout
     assert float(said.split("moved")[1]) > 1e-4
@@ -196,7 +196,7 @@ def test_the_steps_of_ci_pass_in_their_order(copy, tmp_path):
 
 def test_what_a_search_finds_is_kept_and_trained_with(copy):
     """Last of all, since it changes params.yaml."""
-    cell = Cell("iqoth", "mobilenetv2", "attention", "grouped")
+    cell = Cell("iqoth", "mobilenetv2", "attention", "published", "grouped")
     before = run(copy, "git", "status", "--porcelain").stdout
     run(
         copy, "lung-attention", "search", "--profile", "sample", "--dataset", cell.dataset,

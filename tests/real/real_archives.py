@@ -14,7 +14,7 @@ import pytest
 from natsort import natsorted
 from PIL import Image
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.images.decode import thumbnail
 
 FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")

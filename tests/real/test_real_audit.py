@@ -3,7 +3,7 @@
 from real_archives import MARKS, load
 
 from lung_attention.audit.dataset import audit
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.evaluation.baselines import run_baselines
 from lung_attention.splits.published import published_split
 
@@ -41,7 +41,7 @@ def test_iqoth():
 def test_on_the_published_iqoth_split_a_nearest_neighbour_makes_no_mistake():
     manifest, thumbnails = load("iqoth")
     split = published_split(manifest, "iqoth", seed=0)
-    table = run_baselines(split, manifest, thumbnails, DATASETS["iqoth"].classes, seed=0, trees=1, bins=8)
+    table = run_baselines(split, manifest, thumbnails, DATASETS["iqoth"].labels, seed=0, trees=1, bins=8)
     nearest = table[table["baseline"] == "nearest_neighbour"]
     assert len(nearest) == 220
     assert (nearest["label"] == nearest["prediction"]).all()

@@ -6,8 +6,8 @@ from functools import cache
 from real_archives import MARKS, load
 
 from lung_attention.groups.infer import groups_with_two_labels, infer_groups
-from lung_attention.groups.near_duplicates import PseudoGroupSettings
-from lung_attention.groups.source_tiles import SourceTileSettings
+from lung_attention.groups.near_duplicates import NearDuplicateGroups
+from lung_attention.groups.source_tiles import SourceTileGroups
 
 pytestmark = MARKS
 
@@ -18,9 +18,9 @@ def find(dataset_id, *, strictness="thumbnails_and_neighbours"):
         manifest,
         thumbnails,
         dataset_id,
-        twin_cosine=0.98,
-        pseudo=PseudoGroupSettings(strictness=strictness, cosine=0.90, neighbour_cosine=0.80),
-        source=SourceTileSettings(
+        near_duplicate_cosine=0.98,
+        pseudo=NearDuplicateGroups(strictness=strictness, cosine=0.90, neighbour_cosine=0.80),
+        source=SourceTileGroups(
             candidates=100, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3
         ),
     )

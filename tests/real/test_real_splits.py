@@ -13,7 +13,7 @@ import pytest
 from real_archives import FOLDER, MARKS
 
 from lung_attention.data.archive import find_members, open_archive
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.splits.published import published_split
 
 pytestmark = MARKS
@@ -48,7 +48,7 @@ def split_of(manifest, dataset_id):
     table = published_split(manifest, dataset_id, seed=10)
     test = table[table["subset"] == "test"]
     return test["image"].tolist(), [
-        int((test["label"] == name).sum()) for name in DATASETS[dataset_id].classes
+        int((test["label"] == name).sum()) for name in DATASETS[dataset_id].labels
     ]
 
 
@@ -67,7 +67,7 @@ def test_the_published_test_files(dataset_id):
 def test_a_lexical_order_gives_the_same_supports_and_other_files(dataset_id, same):
     manifest = names(dataset_id)
     lexical = pd.concat(
-        [manifest[manifest["label"] == name].sort_values("image") for name in DATASETS[dataset_id].classes],
+        [manifest[manifest["label"] == name].sort_values("image") for name in DATASETS[dataset_id].labels],
         ignore_index=True,
     )
     images, supports = split_of(lexical, dataset_id)

@@ -10,7 +10,7 @@ from fake_results import fake_project
 
 from lung_attention.cells import Cell
 
-TUNED = Cell("lidc_nodules", "densenet121", "plain", "grouped")
+TUNED = Cell("lidc_nodules", "densenet121", "plain", "published", "grouped")
 
 
 @pytest.fixture(scope="session")

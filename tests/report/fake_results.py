@@ -12,7 +12,7 @@ from PIL import Image
 
 from lung_attention.cells import Cell, design
 from lung_attention.config import Config, load_config
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.data.published import load_published
 from lung_attention.evaluation.baselines import BASELINES
 from lung_attention.evaluation.comparisons import compare
@@ -132,7 +132,7 @@ def search_record(cell):
 
 def predictions(dataset, split, *, seeds, skill, rng):
     """A predictions table; groups are four neighbouring images."""
-    classes = DATASETS[dataset].classes
+    classes = DATASETS[dataset].labels
     n = N_PUBLISHED if split == "published" else N_IMAGES
     labels = np.arange(n) // 4 % len(classes)
     tables = []
@@ -152,7 +152,7 @@ def predictions(dataset, split, *, seeds, skill, rng):
 
 
 def _write_cell(root, paths, cell, table):
-    classes = DATASETS[cell.dataset].classes
+    classes = DATASETS[cell.dataset].labels
     metrics = evaluate(table, classes, **RESAMPLING)
     metrics |= {
         "dataset": cell.dataset,
@@ -185,7 +185,7 @@ def _write_cell(root, paths, cell, table):
 
 
 def _write_baselines(root, paths, dataset, split, rng):
-    classes = DATASETS[dataset].classes
+    classes = DATASETS[dataset].labels
     tables, scores = [], {}
     for skill, name in enumerate(BASELINES):
         table = predictions(dataset, split, seeds=(0,), skill=skill, rng=rng)
@@ -203,7 +203,7 @@ def _write_archive(root, paths, dataset, rng):
     path = root / paths.archive(dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
-        for name in DATASETS[dataset].classes:
+        for name in DATASETS[dataset].labels:
             for k in range(7):
                 pixels = rng.integers(256, size=(40, 48, 3), dtype=np.uint8)
                 stream = io.BytesIO()
@@ -239,7 +239,7 @@ def audit_record(dataset, splits):
             "sentence": "No leak found: no identical file and no group stands on two sides.",
         },
     }
-    per_class = dict.fromkeys(DATASETS[dataset].classes, 40)
+    per_class = dict.fromkeys(DATASETS[dataset].labels, 40)
     return {
         "images": N_IMAGES,
         "images_per_class": per_class,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lung_attention.errors import UserError
-from lung_attention.report.freshness import dvc_md5, stale_stages, stamp
+from lung_attention.report.staleness import dvc_md5, stale_stages, stamp
 from lung_attention.report.regions import region, replace_region
 
 PIPELINE = """

@@ -93,7 +93,7 @@ def test_the_published_figure_stands_beside_ours(real, real_report):
     published = _row(six, "IQ-OTH/NCCD, DenseNet121", "**published**")
     assert published[2] == "99.55 % (97.5 to 99.9)"  # 219 of 220, Wilson
     results = load_results(real.config, real.root)
-    ours = results.metrics[Cell("iqoth", "densenet121", "plain", "published")]
+    ours = results.metrics[Cell("iqoth", "densenet121", "plain", "published", "published")]
     lines = [line for line in six.splitlines() if line.startswith("|  | ours, plain")]
     assert f"{100 * ours['accuracy']:.2f} %" in lines[0]
     (entry,) = [
@@ -227,7 +227,7 @@ def test_the_page_is_well_formed_and_loads_nothing(complete_report):
 
 
 def test_the_same_results_give_the_same_page(real):
-    cell = Cell("iqoth", "densenet121", "plain", "grouped")
+    cell = Cell("iqoth", "densenet121", "plain", "published", "grouped")
     pages = [render_html(_built(real, drawn={cell})) for _ in range(2)]
     assert pages[0] == pages[1]
     assert "ROC curves of IQ-OTH/NCCD" in pages[0]

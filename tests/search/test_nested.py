@@ -21,7 +21,7 @@ from lung_attention.search.nested import Searched, best_settings, search_cell, s
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.workers import open_workers
-from lung_attention.splits.protocol import REFIT
+from lung_attention.splits.settings import REFIT
 from lung_attention.training.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
 from lung_attention.training.fitting import predict
 from lung_attention.training.searched import fold_name, found_settings

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lung_attention"
 STAGES = yaml.safe_load((ROOT / "search" / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 OBSERVERS = {"config", "cells", "errors", "progress", "tracking"}  # as for the main pipeline
-CELL = Cell("iqoth", "densenet121", "attention", "grouped")
+CELL = Cell("iqoth", "densenet121", "attention", "published", "grouped")
 
 
 def imported(path: Path) -> set[Path]:
@@ -149,8 +149,8 @@ def test_a_relative_storage_does_not_end_in_the_copy(launched, tmp_path, storage
     [
         ("nowhere", CELL, "profile"),
         ("sample", Cell("", "densenet121", "plain", "grouped"), "dataset"),
-        ("sample", Cell("iqoth", "vgg16", "plain", "grouped"), "backbone"),
-        ("sample", Cell("iqoth", "densenet121", "deep", "grouped"), "head"),
+        ("sample", Cell("iqoth", "vgg16", "plain", "published", "grouped"), "backbone"),
+        ("sample", Cell("iqoth", "densenet121", "deep", "published", "grouped"), "head"),
     ],
 )
 def test_what_is_not_known_is_named(launched, profile, cell, named):

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lung_attention.splits.protocol import REFIT, folds, is_cross_validation, refit
+from lung_attention.splits.protocol import folds, is_cross_validation, refit
+from lung_attention.splits.settings import REFIT
 
 
 def table(subsets, numbers=0):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.data.published import load_published
 from lung_attention.splits.published import published_split
 
@@ -43,7 +43,7 @@ def test_sizes(dataset_id, sizes):
 def test_published_supports(dataset_id):
     table = published_split(full_size(dataset_id), dataset_id, seed=10)
     supports = table[table["subset"] == "test"]["label"].value_counts()
-    assert [supports[name] for name in DATASETS[dataset_id].classes] == SUPPORTS[dataset_id]
+    assert [supports[name] for name in DATASETS[dataset_id].labels] == SUPPORTS[dataset_id]
 
 
 @pytest.mark.parametrize("dataset_id", ["iqoth", "lc25000"])

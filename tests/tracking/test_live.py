@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from lung_attention.data.catalog import DATASETS
+from known import DATASETS
 from lung_attention.tracking import live_run
 from lung_attention.tracking.processes import code_tags
 

@@ -26,8 +26,8 @@ from lung_attention.tracking.dvc_lock import lock_entry
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(tracking.__file__).parents[2]
-CELL = Cell("iqoth", "densenet121", "attention", "published")
-OTHER = Cell("iqoth", "mobilenetv2", "plain", "grouped")
+CELL = Cell("iqoth", "densenet121", "attention", "published", "published")
+OTHER = Cell("iqoth", "mobilenetv2", "plain", "published", "grouped")
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_the_lock_entry_is_that_of_the_profile_and_changes_with_it(project):
     assert local not in (None, committed)
     Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(entry["outs"][0]["md5"], "0" * 32))
     assert lock_entry(CELL, Paths("sample")) not in (None, committed)
-    assert lock_entry(Cell("lidc_nodules", "densenet121", "plain", "grouped"), Paths("sample")) is None
+    assert lock_entry(Cell("lidc_nodules", "densenet121", "plain", "published", "grouped"), Paths("sample")) is None
 
 
 def test_the_champion_is_moved_by_promotion_alone_and_loads_by_its_alias(client, project, model, tmp_path):

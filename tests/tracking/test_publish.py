@@ -155,7 +155,7 @@ def test_scores_of_fits_come_to_a_run_that_was_trained_here(client, identity, re
 
 
 def test_a_fit_is_scored_on_its_own_test_part_alone(tmp_path, monkeypatch):
-    cell, paths = Cell("lidc_nodules", "densenet121", "plain", "grouped"), Paths("sample")
+    cell, paths = Cell("lidc_nodules", "densenet121", "plain", "published", "grouped"), Paths("sample")
     right = {0: [True, True, True, True], 1: [True, False, True, False]}
     rows = [
         {"image": f"{fold}-{k}", "label": ("malignant", "benign")[k % 2], "group": "", "fold": fold}

@@ -28,7 +28,7 @@ def labels():
     return np.arange(60) % 2
 
 
-def fitted(features, labels, *, seed=1, watched=(), epochs=3):
+def fitted(features, labels, *, seed=1, validation=(), epochs=3):
     head = build_head(
         (2, 2, 8), 2, attention=True, hidden_units=[8], attention_maps=2, attention_gamma=0.01,
         attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=seed,
@@ -36,7 +36,7 @@ def fitted(features, labels, *, seed=1, watched=(), epochs=3):
     compile_head(head, learning_rate=1e-2, jit_compile=True)
     seen = []
     fit_head(
-        head, features, labels, train=np.arange(40), watched=np.array(watched, dtype=int), epochs=epochs,
+        head, features, labels, train=np.arange(40), validation=np.array(watched, dtype=int), epochs=epochs,
         batch_size=16, seed=seed,
         on_epoch=lambda epoch, values: seen.append((epoch, values)),
     )  # fmt: skip
@@ -57,7 +57,7 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(features, labels):
 
 def test_watching_rows_changes_nothing(features, labels):
     alone, seen_alone = fitted(features, labels)
-    watched, seen = fitted(features, labels, watched=range(40, 60))
+    watched, seen = fitted(features, labels, validation=range(40, 60))
     np.testing.assert_array_equal(alone, watched)
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
     assert set(seen[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
@@ -128,7 +128,7 @@ def test_a_restarted_head_fits_like_a_new_one(features, labels):
 
     def fit(head, seed):
         fit_head(
-            head, features, labels, train=np.arange(40), watched=np.arange(0), epochs=2, batch_size=16,
+            head, features, labels, train=np.arange(40), validation=np.arange(0), epochs=2, batch_size=16,
             seed=seed, on_epoch=lambda *_: None,
         )  # fmt: skip
         return predict(head, features, np.arange(40, 60), batch_size=16)

@@ -22,7 +22,7 @@ def project(tmp_path, monkeypatch):
     write_table(EXPERIMENTS, pd.DataFrame(columns=list(COLUMNS)))
     asked = []
     monkeypatch.setattr(
-        experiments, "run_isolated", lambda *arguments: asked.append(arguments) or "refs/exps/x"
+        experiments, "run_in_temporary", lambda *arguments: asked.append(arguments) or "refs/exps/x"
     )
     monkeypatch.setattr(experiments, "kept_file", lambda reference, path: SUMMARY)
     return asked

@@ -14,7 +14,7 @@ from lung_attention.workflow.jobs import (
     in_order,
     is_chain,
     pending_stages,
-    reproduce_in_lanes,
+    reproduce_in_parallel,
     touched_stages,
 )
 
@@ -113,7 +113,7 @@ def pipeline(tmp_path, monkeypatch):
 
 def test_stages_run_side_by_side_and_the_rest_follows(pipeline, capfd):
     assert pending_stages() == {"a": [], "b": [], "both": ["a", "b"]}
-    reproduce_in_lanes(2)
+    reproduce_in_parallel(2)
     assert Path("both").read_text() == "ab!"
     printed = capfd.readouterr().out
     assert {"a done", "b done", "E0000 00:00:1.2 3 op.cc:7] no memory"} <= set(printed.splitlines())
@@ -123,14 +123,14 @@ def test_stages_run_side_by_side_and_the_rest_follows(pipeline, capfd):
     assert pending_stages() == {}
     Path("extra").write_text("?")
     assert pending_stages() == {"both": []}
-    reproduce_in_lanes(2)
+    reproduce_in_parallel(2)
     assert Path("both").read_text() == "ab?"
 
 
 def test_a_pipeline_that_cannot_be_read_is_left_to_dvc(pipeline, capfd):
     Path("dvc.yaml").write_text("stages: [")
     with pytest.raises(UserError, match="the last lines above say why"):
-        reproduce_in_lanes(2)
+        reproduce_in_parallel(2)
     assert "dvc.yaml" in capfd.readouterr().err
 
 
@@ -139,7 +139,7 @@ def test_a_failed_stage_is_named_once_all_have_ended(pipeline, capfd):
         MEET.replace('print(mine, "done")', 'sys.exit("no room" if mine == "a" else 0)')
     )
     with pytest.raises(UserError, match="failed: a; the lines above say why"):
-        reproduce_in_lanes(2)
+        reproduce_in_parallel(2)
     assert "no room" in capfd.readouterr().out
     assert not Path("both").exists()
     assert "b:" in Path("dvc.lock").read_text()

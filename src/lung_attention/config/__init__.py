@@ -1,21 +1,29 @@
-"""params.yaml as one frozen, typed configuration.
+"""params.yaml and datasets/ as one frozen, typed configuration.
 
-No field has a default: every parameter stands in params.yaml, where DVC sees it. Nothing is computed here, so
-the values a stage reads (its `params:` in dvc.yaml) say all that this package can do to its results.
+No field has a default: every parameter stands in a file, where DVC sees it. Nothing is computed here, so the
+values a stage reads (its `params:` in dvc.yaml) say all that this package can do to its results.
 """
 
 from lung_attention.config.beside import Gating, Range, Search, SearchSpace
+from lung_attention.config.datasets import Dataset
 from lung_attention.config.profiles import Config, Profile
-from lung_attention.config.reading import load_config, parse_value, read_values, validate
-from lung_attention.config.stages import Rebuild, Recipe
+from lung_attention.config.reading import (
+    DESIGN,
+    load_config,
+    parse_value,
+    read_values,
+    validate,
+)
+from lung_attention.config.stages import Rebuild
 
 __all__ = [
+    "DESIGN",
     "Config",
+    "Dataset",
     "Gating",
     "Profile",
     "Range",
     "Rebuild",
-    "Recipe",
     "Search",
     "SearchSpace",
     "load_config",

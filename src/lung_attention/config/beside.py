@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lung_attention.config.values import Count, DatasetId, Distinct, Fraction, Section, Seed
-from lung_attention.data.catalog import DATASETS
+from lung_attention.config.values import Count, Distinct, Fraction, Section, Seed
 
 
 class Range(Section):
@@ -76,13 +75,6 @@ class Search(Section):
     space: SearchSpace
 
 
-class Floors(Section):
-    """The balanced accuracy that a classifier has to exceed on each split."""
-
-    published: Fraction
-    grouped: Fraction
-
-
 class DeclaredChange(Section):
     """A change that the gate lets pass because somebody wants it."""
 
@@ -100,8 +92,8 @@ class Gating(Section):
         power: With which a loss called detectable would be detected.
         resamples: Of the bootstrap, and swaps of the permutation test.
         seed: Of both.
-        training_sd: How far one training is luckier than another as a whole, in balanced accuracy.
-        floors: What a classifier has to exceed whatever the reference says; at least a majority vote.
+        training_sd: How far one training is luckier than another as a whole, in balanced accuracy; null for
+            each dataset's own.
         declared: Wanted changes.
     """
 
@@ -110,14 +102,5 @@ class Gating(Section):
     power: Fraction
     resamples: Annotated[int, Field(ge=100)]
     seed: Seed
-    training_sd: dict[DatasetId, Annotated[float, Field(ge=0, lt=1)]]
-    floors: dict[DatasetId, Floors]
+    training_sd: Annotated[float, Field(ge=0, lt=1)] | None
     declared: list[DeclaredChange]
-
-    @model_validator(mode="after")
-    def _floors_are_above_a_majority_vote(self) -> Gating:
-        for dataset, floors in self.floors.items():
-            least = 1 / len(DATASETS[dataset].classes)
-            if min(floors.published, floors.grouped) < least:
-                raise ValueError(f"floors.{dataset}: expected at least {least:.3f}, that of a majority vote")
-        return self

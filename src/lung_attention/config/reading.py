@@ -1,8 +1,10 @@
-"""From the file params.yaml to the configuration, with errors that name the key."""
+"""From params.yaml and the datasets' files to the configuration, with errors that name file and key."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ from pydantic import ValidationError
 
 from lung_attention.config.profiles import Config
 from lung_attention.errors import UserError
+from lung_attention.paths import DATASETS
+
+# What stands at the top of params.yaml and is no section of every profile.
+DESIGN = ("datasets", "backbones", "heads", "recipes", "splits", "views", "further")
+_TOP = ("profile", *DESIGN, "profiles")
 
 
 class _Loader(yaml.SafeLoader):
@@ -23,22 +30,22 @@ _Loader.add_implicit_resolver(
 
 
 def load_config(path: Path) -> Config:
-    """Reads and validates params.yaml.
+    """Reads and validates params.yaml and the datasets' files beside it.
 
     Args:
-        path: The file.
+        path: params.yaml.
 
     Returns:
         The configuration.
 
     Raises:
-        UserError: The file is missing, is no YAML, misses a key, holds an unknown one or a bad value.
+        UserError: A file is missing, is no YAML, misses a key, holds an unknown one or a bad value.
     """
     return validate(read_values(path), path)
 
 
 def read_values(path: Path) -> Any:
-    """Reads params.yaml without looking at what it says.
+    """Reads a YAML file without looking at what it says.
 
     Raises:
         UserError: The file is missing or no YAML.
@@ -61,17 +68,65 @@ def validate(values: Any, path: Path) -> Config:
 
     Args:
         values: What the file says.
-        path: The file, for messages.
+        path: The file, for messages; the datasets' files are in `datasets/` beside it, or else in that of
+            the current folder.
 
     Raises:
         UserError: A key is missing or unknown, or a value is bad.
     """
+    if not isinstance(values, dict) or not isinstance(values.get("profiles"), dict):
+        raise UserError(f"{path}: expected keys, among them profiles", remedy=f"mend {path}")
+    shared = {key: value for key, value in values.items() if key not in _TOP}
+    whole = {key: value for key, value in values.items() if key in _TOP}
+    whole["profiles"] = {
+        name: merged(shared, own) if isinstance(own, dict) else own
+        for name, own in values["profiles"].items()
+    }
+    whole["catalog"] = {file.stem: _dataset_values(file) for file in _dataset_files(path)}
     try:
-        return Config.model_validate(values)
+        return Config.model_validate_json(json.dumps(whole))
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'params'}: {item['msg']}"
-            + ("" if isinstance(item["input"], dict) else f" (received {item['input']!r})")
-            for item in error.errors()
-        ]
-        raise UserError(f"{path}:\n  " + "\n  ".join(lines), remedy=f"mend these keys in {path}") from error
+        lines = dict.fromkeys(_message(item, values["profiles"], path) for item in error.errors())
+        raise UserError("\n  ".join(lines), remedy=f"mend these keys of {path}, or of datasets/") from error
+
+
+def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What all profiles share with what one says in its place, section by section."""
+    result = dict(shared)
+    for key, value in own.items():
+        below = result.get(key)
+        # A list of choices is one value, and so is a range of the search space.
+        both = isinstance(below, dict) and isinstance(value, dict)
+        result[key] = merged(below, value) if both and below is not None else value
+    return result
+
+
+def _dataset_files(path: Path) -> list[Path]:
+    folder = path.parent / DATASETS
+    return sorted((folder if folder.is_dir() else DATASETS).glob("*.yaml"))
+
+
+def _dataset_values(file: Path) -> Any:
+    values = read_values(file)
+    return {"id": file.stem, **values} if isinstance(values, dict) else values
+
+
+def _message(item: Any, profiles: Mapping[str, Any], path: Path) -> str:
+    """One mistake, at the place where its value stands."""
+    place = [str(part) for part in item["loc"]]
+    file = str(path)
+    if place[:1] == ["catalog"] and len(place) > 1:
+        file, place = f"{DATASETS}/{place[1]}.yaml", place[2:]
+    elif place[:1] == ["profiles"] and len(place) > 2 and not _says(profiles.get(place[1]), place[2:]):
+        place = place[2:]
+    received = "" if isinstance(item["input"], dict) else f" (received {item['input']!r})"
+    return f"{file}: {'.'.join(place) or 'params'}: {item['msg'].removeprefix('Value error, ')}{received}"
+
+
+def _says(own: Any, place: list[str]) -> bool:
+    """Whether a profile's own values reach as far as a key."""
+    for part in place:
+        if not isinstance(own, dict) or part not in own:
+            return False
+        own = own[part]
+    return True

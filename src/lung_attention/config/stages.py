@@ -8,23 +8,32 @@ from pydantic import Field, model_validator
 
 from lung_attention.config.values import (
     Backbone,
+    Checksum,
     Cosine,
     Count,
-    DatasetId,
     Distinct,
     Fraction,
-    Pin,
     Section,
     Seed,
+    SizePx,
+    Split,
 )
+from lung_attention.images.view import View
+from lung_attention.training.recipe import Recipe
 
 
 class Download(Section):
-    """Where archives come from and what is verified about them."""
+    """Where archives come from and what is verified about them.
+
+    Attributes:
+        source: `embedded` (the sample), `folder` ($LUNG_ATTENTION_ARCHIVES) or `public` (what was fetched).
+        check_counts: Whether each class must have as many images as the release.
+        checksums: The SHA-256 that the source archive of a dataset must have, as far as given.
+    """
 
     source: Literal["embedded", "folder", "public"]
     check_counts: bool
-    pins: dict[DatasetId, Pin | None]
+    checksums: dict[str, Checksum]
 
 
 class NoduleCrops(Section):
@@ -61,7 +70,7 @@ class Rebuild(Section):
     Attributes:
         level_hu: Centre of the window.
         width_hu: Its width.
-        nodules: For `lidc_nodules`.
+        nodules: For the nodule crops.
     """
 
     level_hu: Annotated[float, Field(ge=-2000, le=5000)]
@@ -75,40 +84,14 @@ class BackboneWeights(Section):
     source: Literal["random", "folder", "public"]
     seed: Seed
     calibration_images: Annotated[int, Field(ge=0)]
-    calibration_size_px: Annotated[int, Field(ge=32)]
-    pins: dict[Backbone, Pin | None]
-
-
-class PseudoGroups(Section):
-    """How pseudo-groups of IQ-OTH/NCCD slices are inferred."""
-
-    strictness: Literal["thumbnails", "thumbnails_and_neighbours"]
-    cosine: Cosine
-    neighbour_cosine: Cosine
-
-
-class SourceTiles(Section):
-    """How source tiles of LC25000 are inferred."""
-
-    candidates: Count
-    correlation: Cosine
-    overlap_correlation: Cosine
-    least_overlap: Cosine
-
-
-class Grouping(Section):
-    """What must not stand on two sides of a split."""
-
-    twin_cosine: Cosine
-    pseudo_groups: PseudoGroups
-    source_tiles: SourceTiles
+    calibration_size_px: SizePx
+    checksums: dict[Backbone, Checksum]
 
 
 class Auditing(Section):
-    """What counts as a near-duplicate, and where it counts as a leak."""
+    """What counts as a near-duplicate, and how many are listed."""
 
     near_duplicate_cosine: Cosine
-    near_duplicates_leak: dict[DatasetId, bool]
     listed: Count
 
 
@@ -128,46 +111,38 @@ class Splitting(Section):
 
 
 class Preprocessing(Section):
-    """From an image of any size to the backbone's input."""
+    """From an image of any size to the backbone's input, in the ways that recipes ask for.
 
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
-    antialias: bool
+    Attributes:
+        batch_size: Images of one pass of a backbone.
+        image_size_px: Side of the square in place of each dataset's own; null for that.
+        views: By name what a network is shown of an image; `views` at the top names those of the design.
+    """
+
     batch_size: Count
-    image_size_px: dict[DatasetId, Annotated[int, Field(ge=32)]]
+    image_size_px: SizePx | None
+    views: dict[str, View]
 
 
-class Recipe(Section):
-    """How a head is built and fitted; the same for every cell."""
+class TrainingSeeds(Section):
+    """Training seeds in place of each dataset's own.
 
-    epochs: Count
-    batch_size: Count
-    jit_compile: bool
-    pooling: Literal["flatten", "average"]
-    hidden_units: Annotated[list[Count], Field(min_length=1)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    l2: Annotated[float, Field(ge=0)]
-    attention_maps: Count
-    attention_gamma: float
-    attention_activation: Literal["relu", "linear"]
+    Attributes:
+        published: On the published split; null for each dataset's own.
+        grouped: On the grouped split; null for each dataset's own.
+        of: Of single datasets, by split.
+    """
 
-
-class Seeds(Section):
-    """The training seeds of each split; every seed of a grouped one means a fit a fold."""
-
-    published: Distinct[Seed]
-    grouped: Distinct[Seed]
-
-    def of(self, split: str) -> list[int]:
-        """Those of one split."""
-        return {"published": self.published, "grouped": self.grouped}[split]
+    published: Distinct[Seed] | None
+    grouped: Distinct[Seed] | None
+    of: dict[str, dict[Split, Distinct[Seed]]]
 
 
 class Training(Section):
-    """The recipe, and what the published notebooks set for each dataset."""
+    """The published recipe, which others start from, and the seeds."""
 
     recipe: Recipe
-    seeds: dict[DatasetId, Seeds]
-    learning_rate: dict[DatasetId, dict[Backbone, Annotated[float, Field(gt=0)]]]
+    seeds: TrainingSeeds
 
 
 class Evaluation(Section):

@@ -1,4 +1,4 @@
-"""What single values of params.yaml may be."""
+"""What single values of params.yaml and of a dataset's file may be."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from lung_attention.data.catalog import DATASETS
-
-
-def _known_dataset(name: str) -> str:
-    if name not in DATASETS:
-        raise ValueError(f"expected one of {list(DATASETS)}")
-    return name
-
+from lung_attention.models.backbone_table import BACKBONES
+from lung_attention.models.heads import HEADS
+from lung_attention.training.recipes import RECIPES
 
 T = TypeVar("T", bound=Hashable)
 
@@ -25,23 +20,33 @@ def _all_different(values: list[T]) -> list[T]:
     return values
 
 
+def _one_of(known: dict[str, object]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"expected one of {', '.join(known)}")
+        return name
+
+    return AfterValidator(check)
+
+
 # A design names each of its factors' values once; a seed given twice would count its images twice.
 Unique = Annotated[list[T], AfterValidator(_all_different)]
 Distinct = Annotated[list[T], Field(min_length=1), AfterValidator(_all_different)]
 
-DatasetId = Annotated[str, AfterValidator(_known_dataset)]
-Backbone = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
-Head = Literal["plain", "attention"]
+Backbone = Annotated[str, _one_of(dict(BACKBONES))]
+Head = Annotated[str, _one_of(dict(HEADS))]
+RecipeName = Annotated[str, _one_of(dict(RECIPES))]
 Split = Literal["published", "grouped"]
 
 Count = Annotated[int, Field(ge=1)]
+SizePx = Annotated[int, Field(ge=32)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Cosine = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
-    """A section of params.yaml: frozen, with no key but those it names."""
+    """A section of a configuration file: frozen, with no key but those it names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

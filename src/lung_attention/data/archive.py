@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from natsort import natsort_keygen
 
-from lung_attention.data.catalog import Dataset
+from lung_attention.config.datasets import Dataset
 from lung_attention.errors import UserError
+from lung_attention.paths import DATASETS
 
 # The releases' images are below 1 MiB each and 2 GB in all: what goes far beyond was made to fill a disk.
 MAX_MEMBER_BYTES = 64 * 2**20
@@ -28,9 +29,6 @@ _SMALL_BYTES = 2**20  # below this a uniform image may well shrink that much, an
 
 # The largest image of a release has 768 x 768 pixels. Beyond this, decoding takes memory for no use.
 MAX_PIXELS = 4096 * 4096
-
-# Nodule crops are cut from CT series; how many there are depends on the parameters of the cutting.
-UNRELEASED = ("lidc_nodules",)
 
 # What `zipfile` lets through of a damaged or unusual archive: bad structure, broken streams, names that are
 # no text, compression methods it does not know.
@@ -194,12 +192,13 @@ def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Memb
         UserError: A class folder is missing or empty.
     """
     members: list[Member] = []
-    for label, folders in zip(dataset.classes, dataset.folders, strict=True):
+    suffixes = tuple(dataset.archive.suffixes)
+    for label, folders in dataset.classes.items():
         for folder in folders:
             found = []
             for name in names:
                 head, marker, tail = f"/{name}".partition(f"/{folder}/")
-                if marker and "/" not in tail and tail.lower().endswith(dataset.suffixes):
+                if marker and "/" not in tail and tail.lower().endswith(suffixes):
                     if tail.startswith("._"):
                         continue
                     if head and not _is_below_root(head, dataset):
@@ -207,9 +206,10 @@ def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Memb
                     found.append(Member(f"{folder}/{tail}", label, name))
             if not found:
                 raise UserError(
-                    f"{path}: no images in class folder {folder!r}; expected {dataset.root}/{folder}/ "
-                    f"with files ending in {' or '.join(dataset.suffixes)}",
-                    remedy=f"check that this is the archive of {dataset.title}",
+                    f"{path}: no images in class folder {folder!r}; expected "
+                    f"{dataset.archive.root}/{folder}/ with files ending in {' or '.join(suffixes)}",
+                    remedy=f"check that this is the archive of {dataset.title}, or correct classes in "
+                    f"{DATASETS}/{dataset.id}.yaml",
                 )
             members += sorted(found, key=lambda member: _natural(member.image))
     images = [member.image for member in members]
@@ -230,22 +230,23 @@ def require_counts(members: list[Member], dataset: Dataset, *, path: Path) -> No
     Raises:
         UserError: A class has more or fewer images.
     """
-    if dataset.id in UNRELEASED:
+    expected = dataset.archive.counts
+    if expected is None:
         return
     labels = [member.label for member in members]
-    found = tuple(labels.count(name) for name in dataset.classes)
-    if found != dataset.counts:
-        expected = dict(zip(dataset.classes, dataset.counts, strict=True))
+    found = {name: labels.count(name) for name in dataset.classes}
+    if found != expected:
         raise UserError(
-            f"{path}: found {dict(zip(dataset.classes, found, strict=True))} images, "
-            f"expected {expected} of {dataset.title}",
+            f"{path}: found {found} images, expected {expected} of {dataset.title}",
             remedy="fetch the complete archive, or for one of your own: --set download.check_counts=false",
         )
 
 
 def _is_below_root(head: str, dataset: Dataset) -> bool:
     """Whether a class folder's parent is (the end of) the release's top folder, or a stranger's."""
-    if any(ignored in head for ignored in dataset.ignored):
+    if any(ignored in head for ignored in dataset.archive.ignored):
         return False
-    last = dataset.root.rsplit("/", 1)[-1]
+    if not dataset.archive.root:
+        return "/" not in head.strip("/")
+    last = dataset.archive.root.rsplit("/", 1)[-1]
     return head.rsplit("/", 1)[-1] == last or "/" not in head.strip("/")

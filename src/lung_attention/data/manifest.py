@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,54 +12,42 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from lung_attention.config.datasets import Dataset
 from lung_attention.data.archive import MAX_PIXELS, find_members, open_archive, require_counts
-from lung_attention.data.catalog import Dataset
+from lung_attention.data.image_table import read_image_table, with_image_table
 from lung_attention.errors import UserError
-from lung_attention.files import replacing, write_table
+from lung_attention.files import ZIP_TIME, replacing, write_table
+from lung_attention.paths import DATASETS
 
 COLUMNS = ("image", "label", "bytes", "sha256", "width", "height", "group")
-
-# The earliest time a zip can hold: the archive's bytes must not depend on the day it is written.
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 # What the public archives hold. Pillow knows formats that start other programs, such as PostScript.
 _FORMATS = ("JPEG", "PNG")
 
-_NODULE = re.compile(r"(LIDC-IDRI-\d{4})_")
-_SLICE = re.compile(r"(?:(\d+)-\d{3} \(\d+\)|1-\d+)\.dcm\.png", re.IGNORECASE)
 
-
-def patient_of(dataset_id: str, image: str, label: str) -> str:
-    """The patient that an image's name gives, or an empty string where names give none.
-
-    In the paper's LIDC subset `<p>-001 (<k>).dcm.png` is slice k of patient p, and `1-<k>.dcm.png` is patient
-    0001 under `malignant` but patient 0100 under `benign` (inferred from slice counts).
+def patient_of(dataset: Dataset, image: str) -> str:
+    """The patient that the path of an image tells, or an empty string where the dataset has no rules for it.
 
     Args:
-        dataset_id: The dataset.
+        dataset: The dataset.
         image: The image's path below the release's top folder.
-        label: Its class.
 
     Returns:
-        A patient as LIDC-IDRI writes it, such as `LIDC-IDRI-0174`, or "".
+        The patient by the first rule that matches, or "".
 
     Raises:
-        UserError: The dataset's names give patients, but this one does not follow the pattern.
+        UserError: The dataset has rules, but none matches.
     """
-    name = image.rsplit("/", 1)[-1]
-    if dataset_id == "lidc":
-        if match := _SLICE.fullmatch(name):
-            number = match[1] or ("1" if label == "malignant" else "100")
-            return f"LIDC-IDRI-{int(number):04d}"
-    elif dataset_id == "lidc_nodules":
-        if match := _NODULE.match(name):
-            return match[1]
-    else:
+    for rule in dataset.patients:
+        patient = rule.patient_of(image)
+        if patient is not None:
+            return patient
+    if not dataset.patients:
         return ""
+    rules = " or ".join(repr(rule.match) for rule in dataset.patients)
     raise UserError(
-        f"image {image!r} does not tell its patient; expected a name like "
-        + ("'174-001 (12).dcm.png'" if dataset_id == "lidc" else "'LIDC-IDRI-0004_nodule-0_slice-2.png'"),
-        remedy=f"restore the file names of the {dataset_id} archive",
+        f"image {image!r} does not tell its patient; expected a path like {rules}",
+        remedy=f"restore the archive's names, or correct patients in {DATASETS}/{dataset.id}.yaml",
     )
 
 
@@ -80,7 +67,7 @@ def import_archive(
         check_counts: Whether each class must have as many images as the public release.
 
     Returns:
-        The manifest, with the columns of `COLUMNS`.
+        The manifest: the columns of `COLUMNS`, then those of the dataset's table but for image and patient.
 
     Raises:
         UserError: The source is damaged or incomplete, or an image is unreadable; the message names it.
@@ -94,7 +81,7 @@ def import_archive(
             for member in tqdm(members, desc=f"verify {dataset.id}", unit="image", mininterval=1):
                 content = read(member.source)
                 width, height = _size(content, source, member.source)
-                written.writestr(zipfile.ZipInfo(member.image, _ZIP_TIME), content)
+                written.writestr(zipfile.ZipInfo(member.image, ZIP_TIME), content)
                 rows.append(
                     (
                         member.image,
@@ -103,10 +90,12 @@ def import_archive(
                         hashlib.sha256(content).hexdigest(),
                         width,
                         height,
-                        patient_of(dataset.id, member.image, member.label),
+                        patient_of(dataset, member.image),
                     )
                 )
         table = pd.DataFrame(rows, columns=list(COLUMNS))
+        if dataset.table is not None:
+            table = with_image_table(table, read_image_table(dataset, names, read), dataset)
         write_table(manifest, table)
     return table
 

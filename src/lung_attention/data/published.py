@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -104,6 +105,12 @@ class Published:
     abstract_claims: tuple[AbstractClaim, ...]
     common: Recipe
     results: tuple[PublishedResult, ...]
+
+    def on(self, datasets: Collection[str]) -> Published:
+        """The same where the paper is about any of these datasets, else without any result or claim."""
+        if any(result.dataset in datasets for result in self.results):
+            return self
+        return replace(self, results=(), abstract_claims=())
 
 
 def load_published() -> Published:

@@ -3,34 +3,34 @@
 The schema (all figures are fractions of 1, nothing in percent; undefined figures are null):
 
 - `confidence`, `resamples`, `stand_in` (images or backbones are stand-ins: no verdict on the paper).
-- `attention_vs_plain`: an entry for each dataset, backbone and split with both heads.
-  `dataset`, `backbone`, `split`, what `pairs.compare_pair` gives: attention − plain (McNemar's test on the
-  published split, sign-flip over groups on the grouped one), `p_holm` (adjusted over the `family_size`
-  entries of the same split) and `verdict` (helps, hurts, undecided).
-- `leakage`: an entry for each dataset, backbone and head measured on both splits, and each trivial baseline.
-  `dataset`, `kind` (network, baseline), `backbone` and `head`, or `baseline`, the others null; for accuracy,
-  balanced_accuracy, mcc and auroc_ovr `{published, grouped, difference, low, high}`, published − grouped;
-  `verdict` (drop, rise, no clear change) from the accuracy.
-- `reproduction`: an entry for each published result and head.
+- `attention_vs_plain`: an entry for each dataset, backbone, recipe and split with both heads.
+  `dataset`, `backbone`, `recipe`, `split`, what `pairs.compare_pair` gives: attention − plain (McNemar's
+  test on the published split, sign-flip over groups on the grouped one), `p_holm` (adjusted over the
+  `family_size` entries of the same recipe and split) and `verdict` (helps, hurts, undecided).
+- `recipe_vs_published`: an entry for each cell of another recipe beside its cell of the published one.
+  `dataset`, `backbone`, `head`, `recipe`, `split`, what `pairs.compare_pair` gives under the names `changed`
+  and `published`: changed − published, `p_holm` (adjusted over the `family_size` entries of the same recipe
+  and split) and `verdict`.
+- `leakage`: an entry for each dataset, backbone, head and recipe measured on both splits, and each trivial
+  baseline. `dataset`, `kind` (network, baseline), `backbone`, `head` and `recipe`, or `baseline`, the others
+  null; for accuracy, balanced_accuracy, mcc and auroc_ovr `{published, grouped, difference, low, high}`,
+  published − grouped; `verdict` (drop, rise, no clear change) from the accuracy.
+- `reproduction`: an entry for each published result and head, by the published recipe.
   `dataset`, `backbone`, `head`, `published` `{accuracy, low, high, n_right, n_test}`, `ours` `{accuracy, low,
   high, n_test, n_groups, seeds, seed_sd}` or null, `difference`, `low`, `high` (ours − published; null where
   not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in),
   `experiments` (where ours is off: what runs with one setting changed say, see `explanations`).
-- `tuned`: an entry for each cell trained with settings that a search found. `dataset`, `backbone`, `head` (of
-  the default cell), what `pairs.compare_pair` gives: tuned − default on the grouped split, `p_holm`
-  (adjusted over all `family_size` entries) and `verdict` (helps, hurts, undecided).
-- `attention_vs_plain_tuned`: as `attention_vs_plain`, of cells that both have found settings.
-- `headline`: pairs of `question` and `answer` in plain words; a fourth where there are tuned cells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 
-from lung_attention.cells import Cell
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
@@ -42,7 +42,6 @@ from lung_attention.evaluation.verdicts import (
     STAND_IN,
     UNDECIDED,
     change_verdict,
-    headline,
     published_interval,
     reproduction,
 )
@@ -52,9 +51,9 @@ def compare(
     cells: Mapping[Cell, pd.DataFrame],
     published: Sequence[PublishedResult],
     *,
+    labels: Mapping[str, Sequence[str]],
     baselines: Mapping[tuple[str, str], pd.DataFrame],
     experiments: pd.DataFrame,
-    tuned: Mapping[Cell, pd.DataFrame],
     stand_in: bool,
     resamples: int,
     confidence: float,
@@ -66,10 +65,10 @@ def compare(
     Args:
         cells: The predictions of each cell, with groups in the column `group`.
         published: The published results.
+        labels: Class names in label order, by dataset.
         baselines: For each dataset and split the predictions of the trivial baselines, with a column
             `baseline`, groups as in `cells`. May be empty.
         experiments: Runs of this profile with one setting changed, see `explanations`. May be empty.
-        tuned: The predictions of tuned cells; the default cell of each is among `cells`. May be empty.
         stand_in: Whether images or backbones are stand-ins.
         resamples: Bootstrap resamples.
         confidence: Of intervals and verdicts, such as 0.95.
@@ -83,16 +82,7 @@ def compare(
         UserError: Predictions are malformed, or cells to be compared are not on the same images.
     """
     bootstrap = Bootstrap(resamples, confidence, bins, seed)
-    measured = {cell: bootstrap.measure(table, cell.dataset) for cell, table in cells.items()}
-    attention = _attention_entries(measured, confidence=confidence)
-    # By the cell of the design: found settings are its only difference.
-    found = {cell.default: bootstrap.measure(table, cell.dataset) for cell, table in tuned.items()}
-    gains = _tuned_entries(found, measured, confidence=confidence)
-    tuned_attention = _attention_entries(found, confidence=confidence)
-    leakage = [
-        *network_leakage(measured, bootstrap),
-        *baseline_leakage(baselines, bootstrap),
-    ]
+    measured = {cell: bootstrap.measure(table, labels[cell.dataset]) for cell, table in cells.items()}
     reproductions = [
         _reproduction_entry(result, head, measured, stand_in=stand_in, confidence=confidence)
         for result in published
@@ -102,44 +92,37 @@ def compare(
     for entry in reproductions:
         result = theirs[entry["dataset"], entry["backbone"]]
         entry["experiments"] = experiments_on(entry, result, experiments, confidence=confidence)
-    titles = {result.backbone: result.backbone_title for result in published}
     return {
         "confidence": confidence,
         "resamples": resamples,
         "stand_in": stand_in,
-        "attention_vs_plain": attention,
-        "leakage": leakage,
+        "attention_vs_plain": _attention_entries(measured, confidence=confidence),
+        "recipe_vs_published": _recipe_entries(measured, confidence=confidence),
+        "leakage": [
+            *network_leakage(measured, bootstrap),
+            *baseline_leakage(baselines, bootstrap, labels),
+        ],
         "reproduction": reproductions,
-        "tuned": gains,
-        "attention_vs_plain_tuned": tuned_attention,
-        "headline": headline(
-            attention,
-            leakage,
-            reproductions,
-            tuned=gains,
-            tuned_attention=tuned_attention,
-            stand_in=stand_in,
-            titles=titles,
-        ),
     }
 
 
-def _tuned_entries(
-    tuned: Mapping[Cell, Measured], default: Mapping[Cell, Measured], *, confidence: float
-) -> list[dict[str, Any]]:
-    entries = [
-        {
-            "dataset": cell.dataset,
-            "backbone": cell.backbone,
-            "head": cell.head,
-            **compare_pair(
-                measured, default[cell], names=("tuned", "default"), grouped=True, confidence=confidence
-            ),
-        }
-        for cell, measured in tuned.items()
-    ]
-    _judge(entries, confidence=confidence)
+def _recipe_entries(measured: Mapping[Cell, Measured], *, confidence: float) -> list[dict[str, Any]]:
+    entries = []
+    for cell, changed in measured.items():
+        base = measured.get(cell.with_recipe(PUBLISHED))
+        if cell.recipe != PUBLISHED and base is not None:
+            names, grouped = ("changed", "published"), cell.split == "grouped"
+            paired = compare_pair(changed, base, names=names, grouped=grouped, confidence=confidence)
+            entries.append({**asdict(cell), **paired})
+    _judge_families(entries, confidence=confidence)
     return entries
+
+
+def _judge_families(entries: Sequence[dict[str, Any]], *, confidence: float) -> None:
+    """Judges the entries of each recipe and split together."""
+    for key in dict.fromkeys((entry["recipe"], entry["split"]) for entry in entries):
+        family = [entry for entry in entries if (entry["recipe"], entry["split"]) == key]
+        _judge(family, confidence=confidence)
 
 
 def _judge(family: Sequence[dict[str, Any]], *, confidence: float) -> None:
@@ -154,27 +137,19 @@ def _judge(family: Sequence[dict[str, Any]], *, confidence: float) -> None:
 def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) -> list[dict[str, Any]]:
     entries = []
     for cell, attention in measured.items():
-        plain = measured.get(Cell(cell.dataset, cell.backbone, "plain", cell.split))
+        plain = measured.get(replace(cell, head="plain"))
         if cell.head == "attention" and plain is not None:
-            paired = compare_pair(
-                attention,
-                plain,
-                names=("attention", "plain"),
-                grouped=cell.split == "grouped",
-                confidence=confidence,
-            )
-            entries.append(
-                {"dataset": cell.dataset, "backbone": cell.backbone, "split": cell.split, **paired}
-            )
-    for split in {entry["split"] for entry in entries}:
-        family = [entry for entry in entries if entry["split"] == split]
-        _judge(family, confidence=confidence)
-        for entry in family:
-            # McNemar's test counts images, not by how many seeds: the mean may point the other way.
-            more_images = entry["attention_better"] - entry["plain_better"]
-            difference = entry["differences"]["accuracy"]["difference"]
-            if entry["test"] == "mcnemar" and more_images * difference < 0:
-                entry["verdict"] = UNDECIDED
+            names, grouped = ("attention", "plain"), cell.split == "grouped"
+            paired = compare_pair(attention, plain, names=names, grouped=grouped, confidence=confidence)
+            factors = {key: value for key, value in asdict(cell).items() if key != "head"}
+            entries.append({**factors, **paired})
+    _judge_families(entries, confidence=confidence)
+    for entry in entries:
+        # McNemar's test counts images, not by how many seeds: the mean may point the other way.
+        more_images = entry["attention_better"] - entry["plain_better"]
+        difference = entry["differences"]["accuracy"]["difference"]
+        if entry["test"] == "mcnemar" and more_images * difference < 0:
+            entry["verdict"] = UNDECIDED
     return entries
 
 
@@ -204,7 +179,7 @@ def _reproduction_entry(
         "high": None,
         "verdict": OPEN,
     }
-    ours = measured.get(Cell(result.dataset, result.backbone, head, "published"))
+    ours = measured.get(Cell(result.dataset, result.backbone, head, PUBLISHED, "published"))
     if ours is None:
         return entry
     accuracy, (our_low, our_high) = ours.point("accuracy"), ours.intervals["accuracy"]

@@ -8,7 +8,8 @@ What the two figures share then cancels as it should; two separate bootstraps wo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,22 +29,25 @@ _UNMOVED = 1e-12
 
 
 def network_leakage(measured: Mapping[Cell, Measured], bootstrap: Bootstrap) -> Iterator[dict[str, Any]]:
-    """Yields an entry for each dataset, backbone and head measured on both splits."""
+    """Yields an entry for each dataset, backbone, head and recipe measured on both splits."""
     for cell, published in measured.items():
-        grouped = measured.get(Cell(cell.dataset, cell.backbone, cell.head, "grouped"))
+        grouped = measured.get(replace(cell, split="grouped"))
         if cell.split == "published" and grouped is not None:
             yield {
                 "dataset": cell.dataset,
                 "kind": "network",
                 "backbone": cell.backbone,
                 "head": cell.head,
+                "recipe": cell.recipe,
                 "baseline": None,
                 **_leakage(published, grouped, bootstrap),
             }
 
 
 def baseline_leakage(
-    baselines: Mapping[tuple[str, str], pd.DataFrame], bootstrap: Bootstrap
+    baselines: Mapping[tuple[str, str], pd.DataFrame],
+    bootstrap: Bootstrap,
+    labels: Mapping[str, Sequence[str]],
 ) -> Iterator[dict[str, Any]]:
     """Yields an entry for each trivial baseline measured on both splits of a dataset."""
     for (dataset, split), published in baselines.items():
@@ -52,13 +56,15 @@ def baseline_leakage(
             continue
         for name in published["baseline"].unique():
             both = [
-                bootstrap.measure(table[table["baseline"] == name], dataset) for table in (published, grouped)
+                bootstrap.measure(table[table["baseline"] == name], labels[dataset])
+                for table in (published, grouped)
             ]
             yield {
                 "dataset": dataset,
                 "kind": "baseline",
                 "backbone": None,
                 "head": None,
+                "recipe": None,
                 "baseline": str(name),
                 **_leakage(both[0], both[1], bootstrap),
             }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lung_attention.data.catalog import DATASETS
 from lung_attention.evaluation.intervals import resampled_scores, score_intervals, seed_scores
 from lung_attention.evaluation.metrics import Predictions, predictions_to_arrays
 from lung_attention.evaluation.weighted import Floats, Integers
@@ -50,9 +50,9 @@ class Bootstrap:
     bins: int
     seed: int
 
-    def measure(self, table: pd.DataFrame, dataset: str) -> Measured:
-        """Validates and measures the predictions of one cell or baseline."""
-        predictions = predictions_to_arrays(table, DATASETS[dataset].classes)
+    def measure(self, table: pd.DataFrame, classes: Sequence[str]) -> Measured:
+        """Validates and measures the predictions of one cell or baseline; classes in label order."""
+        predictions = predictions_to_arrays(table, classes)
         per_seed = seed_scores(predictions, bins=self.bins)
         resampled = self.resample(predictions)
         intervals, _ = score_intervals(predictions, per_seed, resampled, confidence=self.confidence)

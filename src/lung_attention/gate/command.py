@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lung_attention.cells import Cell, design, tuned_cells
+from lung_attention.cells import Cell
 from lung_attention.config import Config, Gating, load_config
 from lung_attention.errors import UserError
 from lung_attention.gate.compare import Chance
@@ -43,15 +43,17 @@ def run_gate_command(
         )
     if margin is not None and not 0 <= margin < 1:
         raise UserError(f"--margin: expected a fraction in 0..1, received {margin}", remedy="--margin 0.01")
-    settings, paths = config.profiles[name].gate, Paths(name)
+    ours_of, paths = config.profiles[name], Paths(name)
+    settings = ours_of.gate
     rule = rule_of(settings, margin)
     declared = [Declared(tuple(entry.cells), entry.change, entry.reason) for entry in settings.declared]
     with open_reference(reference, paths) as before:
         fresh, spent = split_spent(declared, before.root / PARAMS, name)
         limits = Limits(
             rule,
-            settings.training_sd,
-            {dataset: floors.model_dump() for dataset, floors in settings.floors.items()},
+            config.labels,
+            {dataset.id: ours_of.training_sd(dataset) for dataset in config.catalog.values()},
+            {dataset.id: dataset.floors.model_dump() for dataset in config.catalog.values()},
             fresh,
         )
         ours, theirs = _candidate_cells(config, paths), cells_with_predictions(paths, before.root)
@@ -88,6 +90,5 @@ def _candidate_cells(config: Config, paths: Paths) -> list[Cell]:
         )
     if paths.profile != config.profile:
         return cells
-    designed = set(design(config.datasets, config.backbones, config.heads, config.splits))
-    designed |= set(tuned_cells(config.tuned.datasets, config.tuned.backbones, config.tuned.heads))
+    designed = set(config.cells())
     return [cell for cell in cells if cell in designed]

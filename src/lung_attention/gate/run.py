@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
+from lung_attention.cells import FACTORS, PUBLISHED, Cell
 from lung_attention.errors import UserError
 from lung_attention.evaluation.metrics import Predictions, predictions_to_arrays
 from lung_attention.evaluation.verdicts import BELOW
@@ -33,12 +32,14 @@ class Limits:
 
     Attributes:
         rule: When a difference is a regression.
+        labels: Class names in label order, by dataset.
         training_sd: For each dataset the spread of one training (see `compare.swap_p_value`).
         floors: For each dataset and split the balanced accuracy to exceed.
         declared: Wanted changes that still count.
     """
 
     rule: Rule
+    labels: Mapping[str, Sequence[str]]
     training_sd: Mapping[str, float]
     floors: Mapping[str, Mapping[str, float]]
     declared: Sequence[Declared]
@@ -48,7 +49,7 @@ def cells_with_predictions(paths: Paths, root: Path) -> list[Cell]:
     """The cells whose predictions lie below a root, by name."""
     found = (root / paths.results / "cells").glob("*/predictions.csv")
     names = [path.parent.name.split("-") for path in sorted(found)]
-    return [Cell(*parts) for parts in names if len(parts) == 4 and parts[0] in DATASETS]
+    return [Cell(*parts) for parts in names if len(parts) == len(FACTORS)]
 
 
 def select(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
@@ -103,11 +104,11 @@ def run_gate(
         if cell not in ours or not path.exists():
             results[cell.name] = _excused(cell, MISSING, "only the reference has this cell", limits.declared)
             continue
-        read[cell] = read_predictions(path, cell, side="candidate")
+        read[cell] = read_predictions(path, cell, limits.labels, side="candidate")
         if cell not in theirs:
             results[cell.name] = CellResult(cell.name, Verdict.NEW)
             continue
-        before = read_predictions(reference / paths.predictions(cell), cell, side="reference")
+        before = read_predictions(reference / paths.predictions(cell), cell, limits.labels, side="reference")
         found = differences(read[cell], before)
         if found:
             excused = [_excused(cell, item.change, item.text, limits.declared) for item in found]
@@ -138,7 +139,9 @@ def run_gate(
     return [results[cell.name] for cell in sorted({*ours, *theirs})]
 
 
-def read_predictions(path: Path, cell: Cell, *, side: str) -> Predictions:
+def read_predictions(
+    path: Path, cell: Cell, labels: Mapping[str, Sequence[str]], *, side: str
+) -> Predictions:
     """Reads and validates the predictions of one side.
 
     Raises:
@@ -148,7 +151,11 @@ def read_predictions(path: Path, cell: Cell, *, side: str) -> Predictions:
         remedy = "name a newer --reference, whose predictions this version can read"
     else:
         remedy = "make the predictions anew with: dvc repro"
-    classes = DATASETS[cell.dataset].classes
+    if cell.dataset not in labels:
+        raise UserError(
+            f"{side}, cell {cell.name}: no file describes the dataset", remedy="add it to datasets/"
+        )
+    classes = labels[cell.dataset]
     try:
         predictions = predictions_to_arrays(read_table(path), classes)
     except UserError as error:
@@ -205,7 +212,7 @@ def _below_published(paths: Paths, root: Path) -> set[str]:
         return set()
     try:
         return {
-            Cell(entry["dataset"], entry["backbone"], entry["head"], "published").name
+            Cell(entry["dataset"], entry["backbone"], entry["head"], PUBLISHED, "published").name
             for entry in read_json(path)["reproduction"]
             if entry["verdict"] == BELOW
         }

@@ -9,67 +9,55 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import UserError
 from lung_attention.groups.linking import components, equal_pairs
-from lung_attention.groups.near_duplicates import PseudoGroupSettings, pseudo_groups
-from lung_attention.groups.source_tiles import SourceTileSettings, source_tiles
+from lung_attention.groups.near_duplicates import pseudo_groups
+from lung_attention.groups.settings import Grouping, NearDuplicateGroups, SourceTileGroups
+from lung_attention.groups.source_tiles import source_tiles
 from lung_attention.images.similarity import near_pairs, unit_vectors
 
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
 
-def infer_groups(
-    manifest: pd.DataFrame,
-    thumbnails: NDArray[np.uint8],
-    dataset_id: str,
-    *,
-    twin_cosine: float,
-    pseudo: PseudoGroupSettings,
-    source: SourceTileSettings,
-) -> pd.Series[str]:
-    """Finds the groups of a dataset by the means that suit it.
+def infer_groups(manifest: pd.DataFrame, thumbnails: NDArray[np.uint8], grouping: Grouping) -> pd.Series[str]:
+    """Finds the groups of a dataset by the means that its file names.
 
-    `iqoth` gets pseudo-groups, `lc25000` source tiles; the LIDC datasets keep the patients in their file
-    names. Identical files share a group everywhere, and thumbnails as alike as `twin_cosine` do so
-    everywhere but in `lc25000`, where tiles of different tissue look alike in grey and the registered
-    comparison decides.
+    Identical files share a group by any of them.
 
     Args:
         manifest: A row an image, with the columns image, label, sha256 and group.
         thumbnails: `(n, 64, 64, 3)`, uint8, RGB, rows as in the manifest.
-        dataset_id: An id of the catalog.
-        twin_cosine: Cosine of near-duplicate thumbnails (grey, mean-centred), in (0, 1].
-        pseudo: How pseudo-groups are inferred.
-        source: How source tiles are inferred.
+        grouping: How groups are found.
 
     Returns:
         The group of each image, named "group", with the manifest's index; none is empty.
 
     Raises:
-        UserError: The dataset is unknown, or there is not one thumbnail an image.
+        UserError: There is not one thumbnail an image, or no image has a patient where groups are patients.
     """
-    if dataset_id not in DATASETS:
-        raise UserError(
-            f"expected one of the datasets {', '.join(DATASETS)}. Received: {dataset_id}",
-            remedy="correct the name of the dataset",
-        )
     if len(thumbnails) != len(manifest):
         raise UserError(
-            f"the manifest of {dataset_id} has {len(manifest)} images, its thumbnails are {len(thumbnails)}",
+            f"the manifest has {len(manifest)} images, the thumbnails are {len(thumbnails)}",
             remedy="dvc repro download",
         )
     digests = manifest["sha256"].to_numpy(dtype=object)
     labels = manifest["label"].to_numpy(dtype=object)
-    if dataset_id == "lc25000":
-        groups = source_tiles(thumbnails, digests, settings=source)
-    elif dataset_id == "iqoth":
+    if isinstance(grouping, SourceTileGroups):
+        groups = source_tiles(thumbnails, digests, settings=grouping)
+    elif isinstance(grouping, NearDuplicateGroups):
         numbers = np.array([_file_number(image) for image in manifest["image"]], dtype=np.intp)
-        groups = pseudo_groups(thumbnails, digests, numbers, labels, settings=pseudo, twin_cosine=twin_cosine)
+        groups = pseudo_groups(thumbnails, digests, numbers, labels, settings=grouping)
     else:
         patients = manifest["group"].fillna("").to_numpy(dtype=object)
         images = manifest["image"].to_numpy(dtype=object)
-        groups = merged_patients(patients, images, digests, thumbnails, twin_cosine=twin_cosine)
+        if not patients.any():
+            raise UserError(
+                "groups are to be patients, but no image tells one",
+                remedy="give patients, table.patient or another groups.method in the dataset's file",
+            )
+        groups = merged_patients(
+            patients, images, digests, thumbnails, near_duplicate_cosine=grouping.near_duplicate_cosine
+        )
     return pd.Series(groups, index=manifest.index, name="group", dtype="str")
 
 
@@ -79,7 +67,7 @@ def merged_patients(
     sha256: NDArray[Any],
     thumbnails: NDArray[np.uint8],
     *,
-    twin_cosine: float,
+    near_duplicate_cosine: float,
 ) -> NDArray[np.object_]:
     """Patients, joined where they share a picture.
 
@@ -88,14 +76,14 @@ def merged_patients(
         images: `(n,)` str, names of the images.
         sha256: `(n,)`, digests of the files.
         thumbnails: `(n, rows, cols, 3)`, uint8, RGB.
-        twin_cosine: Thumbnails this alike share a group.
+        near_duplicate_cosine: Thumbnails this alike share a group.
 
     Returns:
         `(n,)` str: the patient; for joined patients the first of their names in the order of text; for an
         image without patient that stands alone, its own name.
     """
     vectors = unit_vectors(thumbnails)
-    links = [equal_pairs(patients), equal_pairs(sha256), *near_pairs(vectors, cosine=twin_cosine)]
+    links = [equal_pairs(patients), equal_pairs(sha256), *near_pairs(vectors, cosine=near_duplicate_cosine)]
     codes = components(len(patients), links)
     # Names of images are used only by groups in which nobody knows a patient.
     candidates = pd.DataFrame({"code": codes, "unknown": patients == "", "name": patients})

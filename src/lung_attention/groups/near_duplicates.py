@@ -7,43 +7,15 @@ slices of one scan can lie in several. It bounds leakage from below and is calle
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lung_attention.errors import UserError
 from lung_attention.groups.linking import Pairs, components, equal_pairs, names
+from lung_attention.groups.settings import NearDuplicateGroups
 from lung_attention.images.similarity import near_pairs, unit_vectors
-
-STRICTNESS = ("thumbnails", "thumbnails_and_neighbours")
-
-
-@dataclass(frozen=True)
-class PseudoGroupSettings:
-    """How pseudo-groups are inferred.
-
-    Attributes:
-        strictness: "thumbnails" links near-duplicates; "thumbnails_and_neighbours", the stricter, links
-            neighbouring files of one class as well.
-        cosine: Least cosine of two linked thumbnails, in (0, 1].
-        neighbour_cosine: The same for two images of one class whose file numbers differ by 1, in [-1, 1].
-            Neighbours are linked at a looser cosine because the order of the files already says that they
-            probably belong together; without any threshold each class would be one group.
-    """
-
-    strictness: str
-    cosine: float
-    neighbour_cosine: float
-
-    def __post_init__(self) -> None:
-        if self.strictness not in STRICTNESS:
-            raise UserError(
-                f"strictness: expected one of {', '.join(STRICTNESS)}. Received: {self.strictness}",
-                remedy="set the strictness of the pseudo-groups in params.yaml",
-            )
 
 
 def pseudo_groups(
@@ -52,8 +24,7 @@ def pseudo_groups(
     file_numbers: NDArray[np.intp],
     labels: NDArray[Any],
     *,
-    settings: PseudoGroupSettings,
-    twin_cosine: float,
+    settings: NearDuplicateGroups,
 ) -> NDArray[np.object_]:
     """Groups images by likeness: connected components of linked images.
 
@@ -64,13 +35,15 @@ def pseudo_groups(
         file_numbers: `(n,)`, the running number in each file's name; negative where it has none.
         labels: `(n,)`, the class of each image.
         settings: Strictness and thresholds.
-        twin_cosine: Thumbnails this alike are linked, however high `settings.cosine` is.
 
     Returns:
         `(n,)` str: `pseudo-0001` and so on, numbered by first appearance.
     """
     vectors = unit_vectors(thumbnails)
-    links = [equal_pairs(sha256), *near_pairs(vectors, cosine=min(settings.cosine, twin_cosine))]
+    links = [
+        equal_pairs(sha256),
+        *near_pairs(vectors, cosine=min(settings.cosine, settings.near_duplicate_cosine)),
+    ]
     if settings.strictness == "thumbnails_and_neighbours":
         first, second = neighbours(file_numbers, labels)
         cosines = np.einsum("ij,ij->i", vectors[first], vectors[second])

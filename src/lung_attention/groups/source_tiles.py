@@ -8,7 +8,6 @@ augmentations use. The third looks for originals that overlap each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from lung_attention.groups.discs import cropped_rotation
 from lung_attention.groups.linking import Integers, Pairs, components, equal_pairs, names
 from lung_attention.groups.overlap import overlapping_pairs
 from lung_attention.groups.registration import MAX_ROTATION_DEG, cropped_scores, shifted_scores
+from lung_attention.groups.settings import SourceTileGroups
 
 _CHUNK = 256
 
@@ -30,27 +30,8 @@ _COLOUR_WINDOW = 0.22
 """Standard deviation of the weight of a pixel, of the tile's side: a rotation that crops loses the margin."""
 
 
-@dataclass(frozen=True)
-class SourceTileSettings:
-    """How source tiles are inferred.
-
-    Attributes:
-        candidates: Tiles with which each tile is compared, those nearest in colour. At least as many as an
-            original has copies; more cost time in proportion.
-        correlation: Least registered correlation of two copies of one original, in (0, 1].
-        overlap_correlation: Least correlation of the fine structure in the part that two originals share, in
-            (0, 1].
-        least_overlap: Originals that share less of their area than this are not linked, in (0, 1].
-    """
-
-    candidates: int
-    correlation: float
-    overlap_correlation: float
-    least_overlap: float
-
-
 def source_tiles(
-    thumbnails: NDArray[np.uint8], sha256: NDArray[Any], *, settings: SourceTileSettings
+    thumbnails: NDArray[np.uint8], sha256: NDArray[Any], *, settings: SourceTileGroups
 ) -> NDArray[np.object_]:
     """Groups tiles that were made from one original.
 

@@ -1,8 +1,1 @@
-"""Backbones, the soft attention, heads, and the whole classifier.
-
-Importing this package registers the layers that a saved model needs.
-"""
-
-from lung_attention.models.attention import SoftAttention
-
-__all__ = ["SoftAttention"]
+"""Backbones, the soft attention, heads, features, and the whole classifier."""

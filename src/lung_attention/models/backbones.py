@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -10,28 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_attention.errors import UserError
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """How a backbone is built and what it expects of pixels.
-
-    Attributes:
-        application: The function of `keras.applications`.
-        scale: Factor on pixel values 0..255.
-        offset: Added after scaling.
-    """
-
-    application: str
-    scale: float
-    offset: float
-
-
-# The paper fed pixel / 255 to both of its backbones, whatever these were trained with.
-BACKBONES: dict[str, BackboneSpec] = {
-    "mobilenetv2": BackboneSpec("MobileNetV2", 1 / 255, 0.0),
-    "densenet121": BackboneSpec("DenseNet121", 1 / 255, 0.0),
-}
+from lung_attention.models.backbone_table import BACKBONES
 
 
 def build_backbone(name: str, image_size_px: int, *, weights: Path | None = None) -> keras.Model:
@@ -90,7 +68,9 @@ def random_backbone(
     backbone.trainable = True
     for layer in normalisations:
         layer.momentum = 0.0
-    spec = BACKBONES[name]
-    backbone(images.astype("float32") * spec.scale + spec.offset, training=True)
+    scaling = BACKBONES[name].scaling
+    pixels = images.astype("float32") * np.array(scaling.scale, "float32")
+    pixels = pixels + np.array(scaling.offset, "float32")
+    backbone(pixels[..., ::-1] if scaling.blue_first else pixels, training=True)
     backbone.trainable = False
     return backbone

@@ -2,50 +2,94 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import keras
+from keras import ops
 
-from lung_attention.models.backbones import BACKBONES
+from lung_attention.images.view import View
+from lung_attention.models.backbone_table import BACKBONES
 
 
-@dataclass(frozen=True)
-class Resize:
-    """How an image of any size becomes the square that a backbone takes.
+@keras.saving.register_keras_serializable(package="lung_attention")
+class CentreCrop(keras.layers.Layer):
+    """Keeps the square around the centre; an image that is smaller is kept as far as it goes.
 
-    Attributes:
-        image_size_px: Side of the square; the image is squeezed, not cropped.
-        interpolation: The filter, a name `keras.layers.Resizing` knows.
-        antialias: Whether the filter is widened when an image is made smaller.
+    Input shape: `(batch_size, height, width, channels)`.
+
+    Output shape: `(batch_size, min(height, size_px), min(width, size_px), channels)`.
+
+    Args:
+        size_px: Side of the square in pixels.
     """
 
-    image_size_px: int
-    interpolation: str
-    antialias: bool
+    def __init__(self, size_px: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if size_px < 1:
+            raise ValueError(f"Expected size_px >= 1. Received: size_px={size_px}")
+        self.size_px = size_px
+
+    def call(self, images: Any) -> Any:
+        """The centre of each image."""
+        height, width = ops.shape(images)[1], ops.shape(images)[2]
+        top = ops.maximum((height - self.size_px) // 2, 0)
+        left = ops.maximum((width - self.size_px) // 2, 0)
+        return images[:, top : top + self.size_px, left : left + self.size_px, :]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Unknown sides stay unknown."""
+        batch, height, width, channels = input_shape
+        sides = (None if side is None else min(side, self.size_px) for side in (height, width))
+        return (batch, *sides, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "size_px": self.size_px}
 
 
-def build_preprocessing(backbone_name: str, resize: Resize) -> keras.Model:
+@keras.saving.register_keras_serializable(package="lung_attention")
+class BlueFirst(keras.layers.Layer):
+    """Reverses the channels, since some ImageNet weights were trained on blue, green, red.
+
+    Input and output shape: `(batch_size, height, width, 3)`.
+    """
+
+    def call(self, images: Any) -> Any:
+        """The images with their channels reversed."""
+        return images[..., ::-1]
+
+
+def build_preprocessing(backbone_name: str, view: View, image_size_px: int) -> keras.Model:
     """Builds the step from pixels to the backbone's input, the same in feature extraction and prediction.
 
     Args:
         backbone_name: A key of `BACKBONES`, which fixes the scaling.
-        resize: The size and its filter.
+        view: What the network is shown of an image.
+        image_size_px: Side of the square; what is shown is squeezed into it.
 
     Returns:
         A model from pixels 0..255 `(batch_size, height, width, 3)` to floats
         `(batch_size, image_size_px, image_size_px, 3)`.
     """
-    spec = BACKBONES[backbone_name]
+    scaling = BACKBONES[backbone_name].scaling
     pixels = keras.Input((None, None, 3), dtype="uint8", name="image")
-    squeeze = keras.layers.Resizing(
-        resize.image_size_px,
-        resize.image_size_px,
-        interpolation=resize.interpolation,
-        antialias=resize.antialias,
+    x = pixels
+    if view.crop_px is not None:
+        x = CentreCrop(view.crop_px, name="crop")(x)
+    x = keras.layers.Resizing(
+        image_size_px,
+        image_size_px,
+        interpolation=view.interpolation,
+        antialias=view.antialias,
         name="resize",
+    )(x)
+    scale, offset = (
+        values[0] if len(set(values)) == 1 else list(values) for values in (scaling.scale, scaling.offset)
     )
-    scale = keras.layers.Rescaling(spec.scale, spec.offset, name="scale")
-    return keras.Model(pixels, scale(squeeze(pixels)), name="preprocessing")
+    x = keras.layers.Rescaling(scale, offset, name="scale")(x)
+    if scaling.blue_first:
+        x = BlueFirst(name="blue_first")(x)
+    return keras.Model(pixels, x, name="preprocessing")
 
 
 def build_classifier(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from lung_attention.errors import UserError
-from lung_attention.files import read_json, replacing, sha256, write_json
+from lung_attention.files import replacing, sha256, write_json
 
 # Half precision keeps three digits, more than features of a frozen backbone mean, in half the space.
 DTYPE = np.float16
@@ -76,32 +76,33 @@ def extract_features(
             raise ValueError(f"Expected {len(images)} images. Received: {start}")
         array.flush()
         del array
-    write_json(
-        info_path,
-        {**info, "shape": list(shape), "images_sha256": images_digest(images), "sha256": sha256(path)},
-    )
+    found = {
+        "name": path.stem.rsplit("-", 1)[-1],
+        "shape": list(shape),
+        "images_sha256": images_digest(images),
+        "sha256": sha256(path),
+    }
+    write_json(info_path, {**info, **found})
 
 
-def load_features(
-    path: Path, info_path: Path, images: Sequence[str]
-) -> tuple[npt.NDArray[np.float16], dict[str, Any]]:
+def load_features(path: Path, info: Mapping[str, Any], images: Sequence[str]) -> npt.NDArray[np.float16]:
     """Opens features without reading them.
 
     Args:
         path: The array.
-        info_path: Its description.
+        info: Its description.
         images: The images the caller expects, in order.
 
     Returns:
-        The array `(n, rows, cols, channels)`, memory-mapped, and its description.
+        The array `(n, rows, cols, channels)`, memory-mapped.
 
     Raises:
         UserError: The array was made of other images or in another order.
     """
-    info: dict[str, Any] = read_json(info_path)
     if info["images_sha256"] != images_digest(images):
         raise UserError(
             f"{path} was made of other images than the split table names",
             remedy="dvc repro",
         )
-    return np.load(path, mmap_mode="r"), info
+    features: npt.NDArray[np.float16] = np.load(path, mmap_mode="r")
+    return features

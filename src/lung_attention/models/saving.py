@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-# The first moment a ZIP archive knows.
-_DATE = (1980, 1, 1, 0, 0, 0)
+from lung_attention.files import ZIP_TIME
+
 _DATE_SAVED = "1980-01-01@00:00:00"
 
 
@@ -32,7 +32,7 @@ def save_model(model: keras.Model, path: Path) -> None:
     parts["config.json"] = json.dumps(_numbered(parts["config.json"])).encode()
     with zipfile.ZipFile(path, "w") as rewritten:
         for name, content in parts.items():
-            rewritten.writestr(zipfile.ZipInfo(name, _DATE), content)
+            rewritten.writestr(zipfile.ZipInfo(name, ZIP_TIME), content)
 
 
 def _numbered(config: bytes) -> Any:

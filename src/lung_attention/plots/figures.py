@@ -13,7 +13,7 @@ from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.plots.confusion import confusion_matrix
 from lung_attention.plots.curves import Floats, learning_curves, roc
 from lung_attention.plots.style import new_figure
-from lung_attention.splits.protocol import REFIT
+from lung_attention.splits.settings import REFIT
 
 
 def cell_figures(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lung_attention.data.catalog import DATASETS
 from lung_attention.plots.style import words
 from lung_attention.report.blocks import Block, Bullets, Details, Missing, Section, Table, Text
 from lung_attention.report.collect import Json, Results
@@ -21,7 +20,7 @@ def audit_section(results: Results) -> Section:
         )
     ]
     for dataset in results.config.datasets:
-        title = DATASETS[dataset].title
+        title = results.dataset(dataset).title
         if dataset in results.audits:
             blocks.append(Details(f"{title}: {_verdicts(results, dataset)}", _audit(results, dataset)))
         else:
@@ -45,7 +44,7 @@ def _verdicts(results: Results, dataset: str) -> str:
 def _audit(results: Results, dataset: str) -> list[Block]:
     audit = results.audits[dataset]
     groups = audit["groups"]
-    classes = [f"{number:,} {words(name)}" for name, number in _by_class(dataset, audit)]
+    classes = [f"{number:,} {words(name)}" for name, number in _by_class(results, dataset, audit)]
     about = f"{count(audit['images'], 'image')}: {listed(classes)}."
     if groups["number"]:
         about += (
@@ -66,7 +65,7 @@ def _audit(results: Results, dataset: str) -> list[Block]:
         blocks.append(Bullets(audit["findings"]))
     blocks.append(
         Table(
-            f"{DATASETS[dataset].title}: test images that have in training …",
+            f"{results.dataset(dataset).title}: test images that have in training …",
             (
                 "split", "test images", "an identical file", "a near-duplicate", "an image of their group",
                 "groups on two sides", "leak",
@@ -80,8 +79,8 @@ def _audit(results: Results, dataset: str) -> list[Block]:
     return blocks
 
 
-def _by_class(dataset: str, audit: Json) -> list[tuple[str, int]]:
-    return [(name, audit["images_per_class"].get(name, 0)) for name in DATASETS[dataset].classes]
+def _by_class(results: Results, dataset: str, audit: Json) -> list[tuple[str, int]]:
+    return [(name, audit["images_per_class"].get(name, 0)) for name in results.dataset(dataset).labels]
 
 
 def _share(number: int, total: int) -> str:

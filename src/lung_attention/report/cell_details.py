@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from matplotlib.figure import Figure
 
 from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
 from lung_attention.images.decode import Pixels
 from lung_attention.plots.images import image_grid
 from lung_attention.plots.style import new_figure, words
@@ -44,7 +43,7 @@ def sample_section(results: Results, read_images: ReadImages) -> Section:
     """Images of each class of each dataset."""
     blocks: list[Block] = []
     for dataset in results.config.datasets:
-        title = DATASETS[dataset].title
+        title = results.dataset(dataset).title
         images = read_images(dataset)
         if images is None:
             blocks.append(Missing(f"{title}: the archive is not there, so no image can be shown."))
@@ -85,7 +84,7 @@ def cells_section(results: Results, draw: DrawCell) -> Section:
 
 def _name(results: Results, cell: Cell) -> str:
     return (
-        f"{DATASETS[cell.dataset].title}, {results.title(cell.backbone)}, {cell.head} head, "
+        f"{results.dataset(cell.dataset).title}, {results.title(cell.backbone)}, {cell.head} head, "
         f"{cell.split} split"
     )
 

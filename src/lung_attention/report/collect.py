@@ -11,13 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lung_attention.cells import Cell, design, tuned_cells
-from lung_attention.config import Config
-from lung_attention.data.catalog import DATASETS
-from lung_attention.data.provenance import PROVENANCE
+from lung_attention.cells import PUBLISHED, Cell
+from lung_attention.config import Config, Dataset
 from lung_attention.data.published import Published, PublishedResult, load_published
 from lung_attention.files import read_json, read_table
 from lung_attention.images.decode import Pixels, decode, read_members
+from lung_attention.models.backbone_table import title
 from lung_attention.paths import Paths
 from lung_attention.plots.figures import cell_figures
 
@@ -38,7 +37,7 @@ class Results:
         comparisons: `comparisons.json`, None where it is missing.
         audits: The audit of each dataset that has one.
         baselines: The scores of the trivial baselines of each dataset and split that has them.
-        searches: What the search of each tuned cell found, where it is there.
+        searches: What the search for each searched cell found, where it is there.
         copies: What is known to be different in the archive of a dataset from its release.
     """
 
@@ -54,14 +53,16 @@ class Results:
     @property
     def cells(self) -> list[Cell]:
         """The cells of the design, there or not."""
-        config = self.config
-        return list(design(config.datasets, config.backbones, config.heads, config.splits))
+        return list(self.config.cells())
 
     @property
-    def tuned_cells(self) -> list[Cell]:
-        """The cells that are to be trained with found settings, too."""
-        tuned = self.config.tuned
-        return tuned_cells(tuned.datasets, tuned.backbones, tuned.heads)
+    def further_cells(self) -> list[Cell]:
+        """Those that are not made by the published recipe."""
+        return [cell for cell in self.cells if cell.recipe != PUBLISHED]
+
+    def dataset(self, name: str) -> Dataset:
+        """What is known of a dataset."""
+        return self.config.dataset(name)
 
     @property
     def missing(self) -> list[str]:
@@ -88,8 +89,7 @@ class Results:
 
     def title(self, backbone: str) -> str:
         """The name of a backbone for people."""
-        names = {result.backbone: result.backbone_title for result in self.published.results}
-        return names.get(backbone, backbone)
+        return title(backbone)
 
     def result(self, dataset: str, backbone: str) -> PublishedResult | None:
         """The published result of a dataset and backbone, if there is one."""
@@ -113,19 +113,18 @@ def load_results(config: Config, root: Path) -> Results:
         The results; what is missing is named by `Results.missing`.
     """
     paths = Paths(config.profile)
-    cells = design(config.datasets, config.backbones, config.heads, config.splits)
-    metrics = {cell: _json(root / paths.metrics(cell)) for cell in cells}
+    metrics = {cell: _json(root / paths.metrics(cell)) for cell in config.cells()}
     audits = {dataset: _json(root / paths.audit(dataset)) for dataset in config.datasets}
     baselines = {
         (dataset, split): _json(root / paths.baselines(dataset, split))
         for dataset in config.datasets
         for split in config.splits
     }
-    tuned = tuned_cells(config.tuned.datasets, config.tuned.backbones, config.tuned.heads)
-    searches = {cell: _json(root / paths.search(cell.default)) for cell in tuned}
+    searched = [cell for cell in config.cells() if cell.recipe == "searched"]
+    searches = {cell: _json(root / paths.search(cell)) for cell in searched}
     return Results(
         config=config,
-        published=load_published(),
+        published=load_published().on(config.datasets),
         metrics={cell: value for cell, value in metrics.items() if value is not None},
         comparisons=_json(root / paths.comparisons),
         audits={dataset: value for dataset, value in audits.items() if value is not None},
@@ -138,7 +137,7 @@ def load_results(config: Config, root: Path) -> Results:
 def _known_copies(config: Config, paths: Paths, root: Path) -> dict[str, str]:
     origins = {dataset: _json(root / paths.origin(dataset)) or {} for dataset in config.datasets}
     known = {
-        dataset: PROVENANCE[dataset].copies.get(str(origin.get("sha256")))
+        dataset: config.dataset(dataset).copies.get(str(origin.get("sha256")))
         for dataset, origin in origins.items()
     }
     return {dataset: text for dataset, text in known.items() if text is not None}
@@ -148,28 +147,29 @@ def _json(path: Path) -> Json | None:
     return dict(read_json(path)) if path.exists() else None
 
 
-def draw_cell(paths: Paths, root: Path, cell: Cell) -> dict[str, Figure] | None:
+def draw_cell(config: Config, root: Path, cell: Cell) -> dict[str, Figure] | None:
     """Draws a cell from its committed predictions and history.
 
     Args:
-        paths: The names of the files.
+        config: The parameters.
         root: The project's root.
         cell: The cell.
 
     Returns:
         The figures, see `lung_attention.plots.figures.cell_figures`; None where a file is missing.
     """
+    paths = Paths(config.profile)
     predictions, history = root / paths.predictions(cell), root / paths.history(cell)
     if not (predictions.exists() and history.exists()):
         return None
-    return cell_figures(read_table(predictions), read_table(history), DATASETS[cell.dataset].classes)
+    return cell_figures(read_table(predictions), read_table(history), config.dataset(cell.dataset).labels)
 
 
-def sample_images(paths: Paths, root: Path, dataset: str) -> dict[str, list[Pixels]] | None:
+def sample_images(config: Config, root: Path, dataset: str) -> dict[str, list[Pixels]] | None:
     """Reads images of each class, evenly spaced over the manifest's rows.
 
     Args:
-        paths: The names of the files.
+        config: The parameters.
         root: The project's root.
         dataset: Dataset id.
 
@@ -177,12 +177,13 @@ def sample_images(paths: Paths, root: Path, dataset: str) -> dict[str, list[Pixe
         For each class uint8 `(size, size, 3)` arrays, RGB, squeezed to squares as the networks see them;
         None where the archive or its manifest is missing.
     """
+    paths = Paths(config.profile)
     archive, manifest = root / paths.archive(dataset), root / paths.manifest(dataset)
     if not (archive.exists() and manifest.exists()):
         return None
     table = read_table(manifest)
     shown = {}
-    for name in DATASETS[dataset].classes:
+    for name in config.dataset(dataset).labels:
         images = table.loc[table["label"] == name, "image"].tolist()
         rows = np.unique(np.linspace(0, len(images) - 1, SAMPLES_PER_CLASS).astype(int)).tolist()
         chosen = [images[row] for row in rows] if images else []

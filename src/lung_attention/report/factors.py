@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.baselines import BASELINES
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.plots.intervals import LOOKS, Estimate, intervals
@@ -38,7 +37,7 @@ def overview(results: Results) -> Section:
         for backbone in results.config.backbones:
             estimates = _estimates(results, dataset, backbone)
             if estimates:
-                title = DATASETS[dataset].title.replace(", ", ",\n")
+                title = results.dataset(dataset).title.replace(", ", ",\n")
                 rows.append((f"{title}\n{results.title(backbone)}", estimates))
     if not rows:
         return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
@@ -62,7 +61,7 @@ def _estimates(results: Results, dataset: str, backbone: str) -> list[Estimate]:
         found.append(Estimate("published figure", result.n_right / result.n_test, low, high))
     for split in results.config.splits:
         for head in results.config.heads:
-            cell = results.metrics.get(Cell(dataset, backbone, head, split))
+            cell = results.metrics.get(Cell(dataset, backbone, head, PUBLISHED, split))
             if cell is not None and cell["accuracy"] is not None:
                 bounds = cell["accuracy_low"], cell["accuracy_high"]
                 found.append(Estimate(f"{head}, {split} split", cell["accuracy"], *bounds))
@@ -95,9 +94,11 @@ def two_by_two(results: Results) -> Section:
             for head in results.config.heads
         ]
         rows += [[f"baseline: {words(name)}", *_baseline_cells(results, dataset, name)] for name in BASELINES]
-        title = DATASETS[dataset].title
+        title = results.dataset(dataset).title
         blocks.append(
-            Table(f"{title} (group: {DATASETS[dataset].group})", columns, "l" + "rrr" * len(splits), rows)
+            Table(
+                f"{title} (group: {results.dataset(dataset).unit})", columns, "l" + "rrr" * len(splits), rows
+            )
         )
     return Section("design", "Two heads, two splits", blocks)  # fmt: skip
 
@@ -105,18 +106,18 @@ def two_by_two(results: Results) -> Section:
 def _training_shares(results: Results) -> str:
     """What part of the images a model is trained on, on both splits."""
     folds = results.config.active.split.folds
+    grouped = f"{100 * (folds - 1) / folds:.0f} % on the grouped one ({folds} folds)"
     sizes = [result.split_sizes for result in results.published.results]
+    if not sizes:
+        return grouped
     shares = sorted(100 * of_split["train"] / sum(of_split.values()) for of_split in sizes)
-    return (
-        f"{shares[0]:.0f} to {shares[-1]:.0f} % of all images on the published split, "
-        f"{100 * (folds - 1) / folds:.0f} % on the grouped one ({folds} folds)"
-    )
+    return f"{shares[0]:.0f} to {shares[-1]:.0f} % of all images on the published split, {grouped}"
 
 
 def _design_cells(results: Results, dataset: str, backbone: str, head: str) -> list[str]:
     texts = []
     for split in results.config.splits:
-        cell = results.metrics.get(Cell(dataset, backbone, head, split))
+        cell = results.metrics.get(Cell(dataset, backbone, head, PUBLISHED, split))
         texts += _scores(cell, "no result yet")
     return texts
 
@@ -142,16 +143,18 @@ def _scores(values: Mapping[str, Any] | None, absent: str) -> list[str]:
 
 def leakage(results: Results) -> Section:
     """Published minus grouped figure, for networks and baselines."""
-    title = "What leakage carries"
+    title = "Optimism due to leakage"
     entries = _entries(results, "leakage")
     if entries is None:
         return Section("leakage", title, [_no_comparisons(results)])
     accuracies: list[list[str]] = []
     others: list[list[str]] = []
     for dataset in results.config.datasets:
-        here = [entry for entry in entries if entry["dataset"] == dataset]
+        here = [
+            entry for entry in entries if entry["dataset"] == dataset and entry["recipe"] in (PUBLISHED, None)
+        ]
         for number, entry in enumerate(here):
-            name = ["" if number else DATASETS[dataset].title, _who(results, entry)]
+            name = ["" if number else results.dataset(dataset).title, _who(results, entry)]
             figures = [percent(entry["accuracy"]["published"]), percent(entry["accuracy"]["grouped"])]
             accuracies.append([*name, *figures, points(entry["accuracy"]), entry["verdict"]])
             others.append(
@@ -195,13 +198,17 @@ def _who(results: Results, entry: Mapping[str, Any]) -> str:
 def attention(results: Results) -> Section:
     """Attention against plain, paired on the same images."""
     title = "Attention against plain"
-    entries = _entries(results, "attention_vs_plain")
-    if entries is None:
+    found = _entries(results, "attention_vs_plain")
+    if found is None:
         return Section("attention", title, [_no_comparisons(results)])
+    entries = [entry for entry in found if entry["recipe"] == PUBLISHED]
     accuracies: list[list[str]] = []
     others: list[list[str]] = []
     for entry in entries:
-        name = [f"{DATASETS[entry['dataset']].title}, {results.title(entry['backbone'])}", entry["split"]]
+        name = [
+            f"{results.dataset(entry['dataset']).title}, {results.title(entry['backbone'])}",
+            entry["split"],
+        ]
         differences = entry["differences"]
         accuracies.append(
             [

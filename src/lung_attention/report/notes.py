@@ -6,9 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
-from lung_attention.data.provenance import PROVENANCE
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.report.blocks import Bullets, Section, Table, Text
 from lung_attention.report.collect import Results
 from lung_attention.report.numbers import DASH, count, listed
@@ -32,17 +30,17 @@ def what_was_run(results: Results) -> Section:
         "and test.",
     ]
     notes = [(result.dataset, result.note) for result in results.published.results if result.note]
-    items += [f"{DATASETS[dataset].title}: {note}" for dataset, note in dict.fromkeys(notes)]
+    items += [f"{results.dataset(dataset).title}: {note}" for dataset, note in dict.fromkeys(notes)]
     rows = []
     for result in results.published.results:
         printed = result.trainable_parameters
         ours = [
-            results.metrics.get(Cell(result.dataset, result.backbone, head, "published"), {})
+            results.metrics.get(Cell(result.dataset, result.backbone, head, PUBLISHED, "published"), {})
             for head in results.config.heads
         ]
         rows.append(
             [
-                f"{DATASETS[result.dataset].title}, {result.backbone_title}",
+                f"{results.dataset(result.dataset).title}, {result.backbone_title}",
                 str(result.image_size_px),
                 " / ".join(f"{number:,}" for number in result.split_sizes.values()),
                 f"{result.learning_rate:g}",
@@ -70,6 +68,7 @@ def _parameters(values: Mapping[str, Any]) -> str:
 def methods(results: Results) -> Section:
     """How the figures came about: intervals, units, seeds, devices, and what stays open."""
     settings = results.config.active
+    view = settings.preprocess.views[settings.train.recipe.view]
     confidence = f"{100 * settings.evaluate.confidence:g} %"
     items = [
         f"**Intervals** hold {confidence} confidence. They come from {settings.evaluate.resamples:,} "
@@ -80,9 +79,8 @@ def methods(results: Results) -> Section:
         f"**Grouped split**: {settings.split.folds} folds; no group stands on two sides. The predictions of "
         "all folds are pooled, and the recipe is that of the published split.",
         f"**Recipe**: {settings.train.recipe.epochs} epochs, the last one is kept, nothing is selected on "
-        "any image; frozen backbone; images resized by "
-        f"`{settings.preprocess.interpolation}` {'with' if settings.preprocess.antialias else 'without'} "
-        "antialiasing.",
+        f"any image; frozen backbone; images resized by `{view.interpolation}` "
+        f"{'with' if view.antialias else 'without'} antialiasing.",
         "**Verdicts**: a difference from a published figure is named only if its interval leaves 0 out; "
         "attention is said to help or hurt only by its adjusted p value.",
         f"**Devices**: {_devices(results)}",
@@ -94,7 +92,7 @@ def methods(results: Results) -> Section:
     for dataset in results.config.datasets:
         for number, split in enumerate(results.config.splits):
             cells = [v for c, v in results.metrics.items() if (c.dataset, c.split) == (dataset, split)]
-            title = "" if number else DATASETS[dataset].title
+            title = "" if number else results.dataset(dataset).title
             if not cells:
                 rows.append([title, split, *["no result yet"] * 4])
                 continue
@@ -134,7 +132,7 @@ def _devices(results: Results) -> str:
 def _open(results: Results) -> str:
     parts = []
     absent = {
-        DATASETS[result.dataset].title
+        results.dataset(result.dataset).title
         for result in results.published.results
         if result.dataset not in results.config.datasets
     }
@@ -147,7 +145,9 @@ def _open(results: Results) -> str:
     if missing:
         parts.append(f"without a result yet: {missing} of {count(len(results.cells), 'cell')}")
     unknown = [
-        DATASETS[dataset].title for dataset in results.config.datasets if DATASETS[dataset].group != "patient"
+        results.dataset(dataset).title
+        for dataset in results.config.datasets
+        if results.dataset(dataset).unit != "patient"
     ]
     if unknown:
         parts.append(
@@ -160,7 +160,8 @@ def _open(results: Results) -> str:
 def licences(results: Results) -> Section:
     """Whose work this builds on."""
     paper = results.published.paper
-    datasets = {PROVENANCE[name].citation: PROVENANCE[name].licence for name in results.config.datasets}
+    ours = [results.dataset(name) for name in results.config.datasets]
+    datasets = {dataset.citation: dataset.licence for dataset in ours}
     items = [
         f"The paper: {paper.authors}: {paper.title}. {paper.venue}. https://doi.org/{paper.doi} "
         f"(computed on {paper.hardware})",

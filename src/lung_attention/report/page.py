@@ -11,16 +11,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from lung_attention.models.backbone_table import BACKBONES
+from lung_attention.report.answers import answers
 from lung_attention.report.audits import audit_section
 from lung_attention.report.blocks import Section
 from lung_attention.report.cell_details import DrawCell, ReadImages, cells_section, sample_section
 from lung_attention.report.collect import Results
 from lung_attention.report.factors import attention, leakage, overview, two_by_two
-from lung_attention.report.freshness import FRESHNESS
 from lung_attention.report.notes import licences, methods, what_was_run
+from lung_attention.report.numbers import listed
+from lung_attention.report.recipes import recipes_section
 from lung_attention.report.regions import region
 from lung_attention.report.reproduction import claims, confusion_section, six_results
-from lung_attention.report.tuning import tuning_section
+from lung_attention.report.staleness import STALENESS
 
 _CODE = re.compile(r"`([^`]+)`")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
@@ -61,20 +64,28 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
     Returns:
         The report, to be rendered.
     """
-    paper, comparisons = results.published.paper, results.comparisons
+    paper, config = results.published.paper, results.config
+    if results.published.results:
+        title = "Lung cancer classifiers with soft attention: six published results, regenerated"
+        subtitle = f"{paper.authors}: {paper.title} ({paper.venue}). Profile: {config.profile}."
+        published = [six_results(results), overview(results), confusion_section(results), claims(results)]
+        published.append(what_was_run(results))
+    else:
+        named = listed([results.dataset(name).title for name in config.datasets])
+        title = f"{named}: classifiers with and without soft attention"
+        subtitle = (
+            f"By the method of {paper.authors}: {paper.title} ({paper.venue}). Profile: {config.profile}."
+        )
+        published = [overview(results)]
     return Report(
-        title="Lung cancer classifiers with soft attention: six published results, regenerated",
-        subtitle=f"{paper.authors}: {paper.title} ({paper.venue}). Profile: {results.config.profile}.",
-        stand_ins=results.config.active.stand_ins,
+        title=title,
+        subtitle=subtitle,
+        stand_ins=config.active.stand_ins,
         tag=results.tag,
         missing=results.missing,
-        headline=[] if comparisons is None else comparisons["headline"],
+        headline=answers_of(results),
         sections=[
-            six_results(results),
-            overview(results),
-            confusion_section(results),
-            claims(results),
-            what_was_run(results),
+            *published,
             two_by_two(results),
             leakage(results),
             attention(results),
@@ -83,8 +94,19 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
             sample_section(results, read_images),
             methods(results),
             licences(results),
-            tuning_section(results),
+            recipes_section(results),
         ],
+    )
+
+
+def answers_of(results: Results) -> list[dict[str, str]]:
+    """The answers of a profile; none where nothing was compared yet."""
+    if results.comparisons is None:
+        return []
+    return answers(
+        results.comparisons,
+        datasets={name: dataset.title for name, dataset in results.config.catalog.items()},
+        backbones={name: backbone.application for name, backbone in BACKBONES.items()},
     )
 
 
@@ -124,4 +146,4 @@ def _environment(*, autoescape: bool) -> Environment:
 
 
 def _context(report: Report) -> dict[str, Any]:
-    return {"report": report, "freshness": Markup(region(FRESHNESS, ""))}
+    return {"report": report, "staleness": Markup(region(STALENESS, ""))}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.report.collect import Results
 from lung_attention.report.numbers import percent, percent_interval
+from lung_attention.report.page import answers_of
 
 
 def render_tables(results: Results, *, note: str = "") -> str:
@@ -25,7 +25,7 @@ def render_tables(results: Results, *, note: str = "") -> str:
     config = results.config
     pairs = [(result.dataset, result.backbone) for result in results.published.results]
     own = [(dataset, backbone) for dataset in config.datasets for backbone in config.backbones]
-    order = list(DATASETS)
+    order = list(dict.fromkeys([*(result.dataset for result in results.published.results), *config.datasets]))
     pairs = sorted(dict.fromkeys(pairs + own), key=lambda pair: order.index(pair[0]))
     header = ["dataset", "backbone"]
     header += [] if results.tag else ["published"]
@@ -43,14 +43,16 @@ def render_tables(results: Results, *, note: str = "") -> str:
         cells = [] if results.tag else [_published(results, dataset, backbone)]
         for split in config.splits:
             for head in config.heads:
-                values = results.metrics.get(Cell(dataset, backbone, head, split))
+                values = results.metrics.get(Cell(dataset, backbone, head, PUBLISHED, split))
                 if values is not None:
                     cells.append(percent_interval(values, "accuracy"))
                 else:
                     cells.append("no result yet" if (dataset, backbone) in own else "open")
             trivial = results.baselines.get((dataset, split), {}).values()
             cells.append(percent(max((scores["accuracy"] for scores in trivial), default=None)))
-        lines.append(f"| {DATASETS[dataset].title} | {results.title(backbone)} | {' | '.join(cells)} |")
+        lines.append(
+            f"| {results.dataset(dataset).title} | {results.title(backbone)} | {' | '.join(cells)} |"
+        )
     return "\n".join(lines)
 
 
@@ -66,7 +68,7 @@ def _about(results: Results) -> str:
 def _answers(results: Results) -> list[str]:
     if results.tag or results.comparisons is None:
         return []
-    entries = results.comparisons["headline"]
+    entries = answers_of(results)
     return [*(f"- **{entry['question']}** {entry['answer']}" for entry in entries), ""]
 
 

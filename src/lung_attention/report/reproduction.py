@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lung_attention.cells import Cell
-from lung_attention.data.catalog import DATASETS
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.explanations import MEETS
 from lung_attention.evaluation.verdicts import ABOVE, BELOW, published_interval
@@ -74,7 +73,7 @@ def six_results(results: Results) -> Section:
 
 def _copies(results: Results) -> list[Block]:
     """Says where the images are not those of the release, from which differences may come."""
-    named = [f"{DATASETS[dataset].title}: {text}" for dataset, text in results.copies.items()]
+    named = [f"{results.dataset(dataset).title}: {text}" for dataset, text in results.copies.items()]
     if not named:
         return []
     return [
@@ -85,19 +84,19 @@ def _copies(results: Results) -> list[Block]:
     ]
 
 
-def _name(result: PublishedResult) -> str:
-    return f"{DATASETS[result.dataset].title}, {result.backbone_title}"
+def _name(results: Results, result: PublishedResult) -> str:
+    return f"{results.dataset(result.dataset).title}, {result.backbone_title}"
 
 
 def _ours(results: Results, result: PublishedResult, head: str) -> Mapping[str, Any] | None:
-    return results.metrics.get(Cell(result.dataset, result.backbone, head, "published"))
+    return results.metrics.get(Cell(result.dataset, result.backbone, head, PUBLISHED, "published"))
 
 
 def _accuracy_rows(results: Results, result: PublishedResult) -> list[list[str]]:
     low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
     theirs = {"accuracy": result.n_right / result.n_test, "accuracy_low": low, "accuracy_high": high}
     accuracy = percent_interval(theirs, "accuracy")
-    rows = [[_name(result), "**published**", accuracy, "", "", f"{result.n_test:,}", ""]]
+    rows = [[_name(results, result), "**published**", accuracy, "", "", f"{result.n_test:,}", ""]]
     for head in results.config.heads:
         ours, entry = _ours(results, result, head), _entry(results, result, head)
         verdict = "not compared yet" if entry is None else f"**{entry['verdict']}**"
@@ -115,7 +114,7 @@ def _accuracy_rows(results: Results, result: PublishedResult) -> list[list[str]]
 
 def _other_rows(results: Results, result: PublishedResult) -> list[list[str]]:
     theirs = (result.test_loss, result.auroc_ovr, result.auroc_ovo)
-    rows = [[_name(result), "**published**", *map(decimal, theirs)]]
+    rows = [[_name(results, result), "**published**", *map(decimal, theirs)]]
     for head in results.config.heads:
         ours = _ours(results, result, head)
         scores = ("log_loss", "auroc_ovr", "auroc_ovo")
@@ -141,7 +140,7 @@ def _why_off(results: Results) -> list[Block]:
             entry = _entry(results, result, head)
             if entry is None or entry["verdict"] not in (ABOVE, BELOW):
                 continue
-            name = f"{_name(result)}, {head}"
+            name = f"{_name(results, result)}, {head}"
             for number, run in enumerate(entry["experiments"]):
                 ours = {f"accuracy{end}": run[key] for end, key in
                         (("", "accuracy"), ("_low", "low"), ("_high", "high"))}  # fmt: skip
@@ -177,7 +176,7 @@ def _why_off(results: Results) -> list[Block]:
 def _open_rows(results: Results) -> list[Block]:
     """Says which published rows nobody can fill here, and what does not fill them."""
     open_rows = [
-        _name(result)
+        _name(results, result)
         for result in results.published.results
         if result.dataset not in results.config.datasets or result.backbone not in results.config.backbones
     ]
@@ -189,13 +188,14 @@ def _open_rows(results: Results) -> list[Block]:
                 f"{'; '.join(open_rows)}. No figure of another task stands in."
             )
         )
-    if "lidc_nodules" in results.config.datasets:
+    known = {result.dataset for result in results.published.results}
+    others = [results.dataset(name).title for name in results.config.datasets if name not in known]
+    if others:
         blocks.append(
             Text(
-                "`lidc_nodules` is another task on images of the same collection: crops of single nodules, "
-                "rated benign or malignant by radiologists, instead of the paper's whole slices. Its figures "
-                "stand in the tables further down and are compared with no published one; what is called its "
-                "published split there is a random one by image (64/16/20), drawn here in the paper's manner."
+                f"{listed(others)}: nothing was published on these images, so their scores stand in the "
+                "tables further down and are compared with no published one. What is called their published "
+                "split there was drawn here in the paper's manner, by image."
             )
         )
     return blocks
@@ -217,14 +217,19 @@ def confusion_section(results: Results) -> Section:
             ours = _ours(results, result, head)
             if ours is not None:
                 matrices[f"ours, {head}"] = ours["confusion_matrix"]["counts"]
-        pictures = [_matrix_picture(result, who, counts) for who, counts in matrices.items()]
+        pictures = [_matrix_picture(results, result, who, counts) for who, counts in matrices.items()]
         absent = [head for head in results.config.heads if f"ours, {head}" not in matrices]
         if len(absent) == len(results.config.heads):
             alone += pictures
             continue
-        blocks += [Gallery(pictures), Details(f"{_name(result)}: the counts", [_counts(result, matrices)])]
+        blocks += [
+            Gallery(pictures),
+            Details(f"{_name(results, result)}: the counts", [_counts(result, matrices)]),
+        ]
         if absent:
-            blocks.append(Missing(f"{_name(result)}: no result of ours with the {listed(absent)} head."))
+            blocks.append(
+                Missing(f"{_name(results, result)}: no result of ours with the {listed(absent)} head.")
+            )
     if alone:
         blocks += [Text("Of these there is no result of ours to set beside:"), Gallery(alone)]
     return Section("confusion", "Confusion matrices", blocks)
@@ -242,7 +247,10 @@ def _counts(result: PublishedResult, matrices: Mapping[str, Sequence[Sequence[fl
     )
 
 
-def _matrix_picture(result: PublishedResult, who: str, counts: Sequence[Sequence[float]]) -> Picture:
+def _matrix_picture(
+    results: Results, result: PublishedResult, who: str, counts: Sequence[Sequence[float]]
+) -> Picture:
+    name = _name(results, result)
     figure, (ax,) = new_figure(3.3, 3.1, panels=1)
     confusion_matrix(ax, counts, result.classes)
     rows = [
@@ -251,8 +259,8 @@ def _matrix_picture(result: PublishedResult, who: str, counts: Sequence[Sequence
     ]
     return Picture(
         svg_uri(figure),
-        f"Confusion matrix of {_name(result)}, {who}; true classes with their counts: {'; '.join(rows)}.",
-        f"{_name(result)}: {who}",
+        f"Confusion matrix of {name}, {who}; true classes with their counts: {'; '.join(rows)}.",
+        f"{name}: {who}",
         width_px(figure),
         tagged=who != "published",
     )
@@ -268,7 +276,7 @@ def claims(results: Results) -> Section:
             gap = signed(f"{100 * (claim.accuracy - printed):+.2f}")
             rows.append(
                 [
-                    "" if number else DATASETS[claim.dataset].title,
+                    "" if number else results.dataset(claim.dataset).title,
                     "" if number else percent(claim.accuracy),
                     result.backbone_title,
                     f"{percent(printed)} ({result.n_right} of {result.n_test})",
@@ -277,7 +285,7 @@ def claims(results: Results) -> Section:
                 ]
             )
     unclaimed = [
-        DATASETS[dataset].title
+        results.dataset(dataset).title
         for dataset in dict.fromkeys(result.dataset for result in results.published.results)
         if dataset not in {claim.dataset for claim in results.published.abstract_claims}
     ]

@@ -14,7 +14,7 @@ _SCORES = (
     "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss",
 )  # fmt: skip
 _COLUMNS = (
-    "dataset", "backbone", "head", "split", "n_test", *_SCORES, "published_accuracy",
+    "dataset", "backbone", "head", "recipe", "split", "n_test", *_SCORES, "published_accuracy",
     "trainable_parameters", "device", "unit", "n_groups", "n_seeds", "accuracy_seed_sd",
     *(f"{name}_accuracy" for name in BASELINES),
 )  # fmt: skip
@@ -33,7 +33,7 @@ def summary_table(
         baselines: Scores of the trivial baselines for each dataset and split; may be empty.
 
     Returns:
-        dataset,backbone,head,split,n_test,accuracy,accuracy_low,accuracy_high,balanced_accuracy,mcc,
+        dataset,backbone,head,recipe,split,n_test,accuracy,accuracy_low,accuracy_high,balanced_accuracy,mcc,
         auroc_ovr,log_loss,published_accuracy (of the same dataset and backbone, whatever head and split),
         trainable_parameters,device,unit (what the intervals resample),n_groups,n_seeds,accuracy_seed_sd and
         <baseline>_accuracy for each trivial baseline on the same split. What is undefined or unknown is

@@ -10,7 +10,7 @@ from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import PARAMS, Paths
-from lung_attention.workflow.temporary import absolute, kept_file, profile_of, run_isolated
+from lung_attention.workflow.temporary import absolute, kept_file, profile_of, run_in_temporary
 
 # Not taken from `search.workers`, which imports Optuna: a second, for a command that only starts another.
 _STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"
@@ -49,15 +49,15 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
                 remedy=f"make search {factor.upper()}={values[0]} …",
             )
     paths = Paths(profile)
-    narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]", "tuned.datasets=[]"]
+    narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]", "further.datasets=[]"]
     journal = paths.studies(cell)
     journal.parent.mkdir(parents=True, exist_ok=True)
     address = storage or str(journal)
     address = absolute(address) if "://" in address else str(Path(address).absolute())
-    reference = run_isolated(
+    reference = run_in_temporary(
         profile,
         [*narrowed, *overrides],
-        targets=[f"{_PIPELINE}:search@{cell.unsplit}"],
+        targets=[f"{_PIPELINE}:search@{cell.searched}"],
         environment={_STORAGE_VARIABLE: address},
     )
     path = paths.search(cell)

@@ -21,7 +21,7 @@ from lung_attention.search.study import TrialReport, run_study
 from lung_attention.search.workers import Workers
 from lung_attention.training.fits import fits_of, label_numbers
 from lung_attention.training.fitting import Features
-from lung_attention.training.settings import Settings
+from lung_attention.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Searched:
     """What is searched, and where it starts.
 
     Attributes:
-        attention: Whether the head has the soft attention.
+        head: A key of `HEADS`.
         default: The settings that `train` uses, the first trial of each study.
         search: Space and budget.
     """
 
-    attention: bool
-    default: Settings
+    head: str
+    default: Recipe
     search: Search
 
 
@@ -61,14 +61,14 @@ def search_part(
     """
     search = searched.search
     seed = int(np.random.SeedSequence([search.seed, fold + 1]).generate_state(1)[0] >> 1)
-    objective = build_objective(part, search, searched.default, attention=searched.attention, seed=seed)
+    objective = build_objective(part, search, searched.default, head=searched.head, seed=seed)
     study = run_study(
         workers,
         name,
         objective,
         sampler=RankedSampler(
             seed=seed,
-            first=parameters_of(searched.default, search.space, attention=searched.attention),
+            first=parameters_of(searched.default, search.space, attention=searched.head == "attention"),
             startup_trials=search.startup_trials,
         ),
         pruner=OverfitPruner(**search.pruning.model_dump(), most_epochs=int(search.space.epochs.high)),
@@ -125,7 +125,7 @@ def search_cell(
     return studies
 
 
-def best_settings(study: Study, searched: Searched) -> Settings:
+def best_settings(study: Study, searched: Searched) -> Recipe:
     """The settings of a study's best trial."""
     trial = FixedTrial(study.best_params)
-    return suggest(trial, searched.search.space, searched.default, attention=searched.attention)
+    return suggest(trial, searched.search.space, searched.default, attention=searched.head == "attention")

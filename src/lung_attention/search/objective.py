@@ -17,7 +17,7 @@ from lung_attention.errors import UserError
 from lung_attention.search.space import suggest
 from lung_attention.training.fits import CompiledHead, fit_seed
 from lung_attention.training.fitting import Features, Labels, Rows, fit_head
-from lung_attention.training.settings import Settings
+from lung_attention.training.recipe import Recipe
 
 InnerFold = tuple[Rows, Rows]
 
@@ -84,10 +84,10 @@ def inner_folds(part: Part, *, folds: int, seed: int) -> list[InnerFold]:
 
 def inner_loss(
     part: Part,
-    settings: Settings,
+    settings: Recipe,
     folds: Sequence[InnerFold],
     *,
-    attention: bool,
+    head: str,
     jit_compile: bool,
     seed: int,
     on_epoch: Callable[[int, int, float], None],
@@ -100,7 +100,7 @@ def inner_loss(
         part: The rows.
         settings: Of the head and its fits.
         folds: From `inner_folds`.
-        attention: Whether the head has the soft attention.
+        head: A key of `HEADS`.
         jit_compile: Whether XLA compiles the step, whatever the settings say.
         seed: Of weights and batches; the same for all trials of a study, so that they differ by settings.
         on_epoch: Receives the fold's number, the epoch from 1, and the mean cross-entropy of all rows
@@ -109,12 +109,12 @@ def inner_loss(
     Returns:
         The mean cross-entropy of all rows, each validated once, after the last epoch.
     """
-    recipe = settings.recipe.model_copy(update={"jit_compile": jit_compile})
-    heads = CompiledHead(part.features.shape[1:], part.n_classes, attention=attention)
+    recipe = replace(settings, jit_compile=jit_compile)
+    heads = CompiledHead(head, part.features.shape[1:], part.n_classes)
     total, count = 0.0, 0
     for number, (train, validation) in enumerate(folds):
         own_seed = fit_seed(seed, number)
-        head = heads.start(replace(settings, recipe=recipe), seed=own_seed)
+        fitted = heads.start(recipe, seed=own_seed)
         losses: list[float] = []
 
         def record(
@@ -125,20 +125,19 @@ def inner_loss(
             before: tuple[float, int] = (total, count),
             size: int = len(validation),
             losses: list[float] = losses,
-            head: keras.Model = head,
+            fitted: keras.Model = fitted,
         ) -> None:
             # Keras adds the penalty on the weights, by which settings must not be compared.
-            losses.append(values["val_loss"] - sum(float(penalty) for penalty in head.losses))
+            losses.append(values["val_loss"] - sum(float(penalty) for penalty in fitted.losses))
             on_epoch(number, epoch, (before[0] + losses[-1] * size) / (before[1] + size))
 
         fit_head(
-            head,
+            fitted,
             part.features,
             part.labels,
             train=train,
-            watched=validation,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
+            validation=validation,
+            recipe=recipe,
             seed=own_seed,
             on_epoch=record,
         )
@@ -148,7 +147,7 @@ def inner_loss(
 
 
 def build_objective(
-    part: Part, search: Search, default: Settings, *, attention: bool, seed: int
+    part: Part, search: Search, default: Recipe, *, head: str, seed: int
 ) -> Callable[[Trial], float]:
     """Makes the objective of one study.
 
@@ -156,7 +155,7 @@ def build_objective(
         part: All rows of the study.
         search: Space and inner folds.
         default: Where what is not searched comes from.
-        attention: Whether the head has the soft attention.
+        head: A key of `HEADS`.
         seed: Of inner folds, weights and batches.
 
     Returns:
@@ -170,7 +169,7 @@ def build_objective(
     most_epochs = int(search.space.epochs.high)
 
     def objective(trial: Trial) -> float:
-        settings = suggest(trial, search.space, default, attention=attention)
+        settings = suggest(trial, search.space, default, attention=head == "attention")
 
         def report(fold: int, epoch: int, loss: float) -> None:
             if not math.isfinite(loss):
@@ -184,7 +183,7 @@ def build_objective(
                 part,
                 settings,
                 parts,
-                attention=attention,
+                head=head,
                 jit_compile=search.jit_compile,
                 seed=seed,
                 on_epoch=report,

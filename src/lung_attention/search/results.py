@@ -14,29 +14,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
+from lung_attention.files import inputs_digest
 from lung_attention.search.nested import Searched, best_settings
 from lung_attention.search.repetitions import ERROR, was_cut_off
 from lung_attention.search.sampler import rank
 from lung_attention.search.study import FINISHED, seconds_spent
-from lung_attention.training.searched import fold_name
-from lung_attention.workflow.pipeline import inputs_digest
+from lung_attention.training.recipe import fold_name
 
 Json = dict[str, Any]
-
-# What a trial's parameters and value depend on; relative, so that a copy of the project names it alike.
-_PACKAGE = Path("src/lung_attention")
-_CODE = (
-    "fits.py",
-    "models/attention.py",
-    "models/heads.py",
-    "search/nested.py",
-    "search/objective.py",
-    "search/pruner.py",
-    "search/sampler.py",
-    "search/space.py",
-    "splits/protocol.py",
-    "training.py",
-)
 
 # How many trials and how long, and how workers are watched: may differ each time a study is gone on with.
 BUDGET = ("trials", "time_budget_s", "heartbeat_s", "grace_s")
@@ -132,13 +117,13 @@ def studies_digest(name: str, searched: Searched, data: Sequence[Path]) -> str:
     Args:
         name: The cell's.
         searched: What is searched; its `BUDGET` does not count.
-        data: The files that say which rows there are and what their features are.
+        data: The files that say which rows there are, what their features are, and the hashes of the code.
 
     Returns:
         A SHA-256 as 64 hexadecimal digits.
     """
     search = searched.search.model_dump(exclude=set(BUDGET))
     return inputs_digest(
-        [*data, *(_PACKAGE / module for module in _CODE)],
+        data,
         {"cell": name, "search": search, "default": searched.default.as_json()},
     )

@@ -6,16 +6,17 @@ from typing import Any
 
 from optuna.trial import BaseTrial
 
-from lung_attention.config import Range, Recipe, SearchSpace
+from lung_attention.config import Range, SearchSpace
 from lung_attention.errors import UserError
-from lung_attention.training.settings import Settings
+from lung_attention.training.recipe import Recipe, recipe_from_json
 
 Parameters = dict[str, Any]
 
+_ALWAYS = ("epochs", "batch_size", "pooling", "dropout", "l2", "learning_rate")
 _ATTENTION = ("attention_maps", "attention_gamma", "attention_activation")
 
 
-def suggest(trial: BaseTrial, space: SearchSpace, default: Settings, *, attention: bool) -> Settings:
+def suggest(trial: BaseTrial, space: SearchSpace, default: Recipe, *, attention: bool) -> Recipe:
     """Asks a trial for its settings.
 
     The width of the second layer is asked for only where there is one, and the attention's parameters only
@@ -50,11 +51,11 @@ def suggest(trial: BaseTrial, space: SearchSpace, default: Settings, *, attentio
                 "attention_activation", space.attention_activation
             ),
         }
-    recipe = Recipe.model_validate({**default.recipe.model_dump(), **chosen})
-    return Settings(recipe, _float(trial, "learning_rate", space.learning_rate))
+    chosen["learning_rate"] = _float(trial, "learning_rate", space.learning_rate)
+    return recipe_from_json({**default.as_json(), **chosen})
 
 
-def parameters_of(settings: Settings, space: SearchSpace, *, attention: bool) -> Parameters:
+def parameters_of(settings: Recipe, space: SearchSpace, *, attention: bool) -> Parameters:
     """The parameters of a trial that has these settings: the inverse of `suggest`.
 
     Args:
@@ -68,12 +69,14 @@ def parameters_of(settings: Settings, space: SearchSpace, *, attention: bool) ->
     Raises:
         UserError: The space does not hold the settings.
     """
-    recipe = settings.recipe.model_dump()
+    recipe = settings.as_json()
     parameters: Parameters = {
-        "hidden_layers": len(settings.recipe.hidden_units),
+        "hidden_layers": len(settings.hidden_units),
         **{f"hidden_units_{number}": units for number, units in enumerate(recipe["hidden_units"], start=1)},
-        **{name: recipe[name] for name in ("epochs", "batch_size", "pooling", "dropout", "l2")},
-        "learning_rate": settings.learning_rate,
+        **{
+            name: recipe[name]
+            for name in ("epochs", "batch_size", "pooling", "dropout", "l2", "learning_rate")
+        },
     }
     if attention:
         parameters |= {name: recipe[name] for name in _ATTENTION}

@@ -10,11 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from lung_attention.splits.grouped import CROSS_VALIDATION
+from lung_attention.splits.settings import REFIT
 
 Rows = npt.NDArray[np.int64]
-
-REFIT = -1
-"""The fold number of a model fitted on all images."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +22,14 @@ class Fold:
     Attributes:
         number: The fold, or `REFIT`.
         train: The rows fitted on.
-        watched: The rows whose loss is recorded after each epoch. Nothing is selected by them. Where the
-            protocol has no validation part these are the test rows, as in the published IQ-OTH/NCCD run.
+        monitored: The rows whose loss is recorded after each epoch: the validation part or, where the
+            protocol has none, the test part, as in the published IQ-OTH/NCCD run. Nothing is selected.
         test: The rows predicted at the end; empty for a refit.
     """
 
     number: int
     train: Rows
-    watched: Rows
+    monitored: Rows
     test: Rows
 
 

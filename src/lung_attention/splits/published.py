@@ -10,46 +10,55 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.utils import shuffle
 
-# The seeds are facts of the publication: another value gives another split, not another run of this one.
-_SHUFFLE_SEED = 42
-_SPLIT_SEED = 10
+from lung_attention.errors import UserError
+from lung_attention.splits.settings import FolderSplit, NotebookSplit, PublishedSplit
 
 
-def published_split(manifest: pd.DataFrame, dataset_id: str, *, seed: int) -> pd.DataFrame:
+def published_split(manifest: pd.DataFrame, drawn: PublishedSplit, *, seed: int) -> pd.DataFrame:
     """Assigns each image to a subset as published.
-
-    - `iqoth`: shuffled, then 80/20; the test part was the validation part, too, so there is no other.
-    - `lc25000`: 80/20, the rest halved; its first half is the test set.
-    - `lidc`: the folders `train`, `valid` and `test` of the archive.
-    - `lidc_nodules` has no published split: by image, 64/16/20 like `lidc`, stratified by class.
 
     Args:
         manifest: A row an image, classes in label order, natural file order inside a class. Another order
             gives the same class counts in each subset, but other images.
-        dataset_id: The dataset.
-        seed: Seed of the split of `lidc_nodules`, the only one that the publication does not fix.
+        drawn: How the split was drawn.
+        seed: Seed of a split that the publication does not fix.
 
     Returns:
         The columns `image, label, group, fold, subset` in the manifest's order; `fold` is 0, `subset` one of
         `train`, `validation`, `test`, and `group` what the image's name tells, often nothing.
+
+    Raises:
+        UserError: Some images are in none of the folders, or a class has too few images to be split.
     """
     rows = np.arange(len(manifest))
     validation = np.array([], dtype=int)
-    if dataset_id == "iqoth":
-        train, test = train_test_split(
-            shuffle(rows, random_state=_SHUFFLE_SEED), test_size=0.2, random_state=_SPLIT_SEED
-        )
-    elif dataset_id == "lc25000":
-        train, rest = train_test_split(rows, test_size=0.2, random_state=_SPLIT_SEED)
-        test, validation = train_test_split(rest, test_size=0.5, random_state=_SPLIT_SEED)
-    elif dataset_id == "lidc":
+    if isinstance(drawn, NotebookSplit):
+        ordered = rows if drawn.shuffle_seed is None else shuffle(rows, random_state=drawn.shuffle_seed)
+        train, test = train_test_split(ordered, test_size=drawn.held_out, random_state=drawn.seed)
+        if drawn.validation is not None:
+            test, validation = train_test_split(test, test_size=drawn.validation, random_state=drawn.seed)
+    elif isinstance(drawn, FolderSplit):
         part = manifest["image"].str.split("/").str[0]
-        train, validation, test = (rows[part == name] for name in ("train", "valid", "test"))
+        strangers = sorted(set(part) - {drawn.train, drawn.validation, drawn.test})
+        if strangers:
+            raise UserError(
+                f"images in {strangers}, which is none of the folders {drawn.train}, {drawn.validation}, "
+                f"{drawn.test} of the published split",
+                remedy="correct published_split in the dataset's file",
+            )
+        train, validation, test = (rows[part == name] for name in (drawn.train, drawn.validation, drawn.test))
     else:
-        rest, test = train_test_split(rows, test_size=0.2, stratify=manifest["label"], random_state=seed)
-        train, validation = train_test_split(
-            rest, test_size=0.2, stratify=manifest["label"].iloc[rest], random_state=seed
-        )
+        labels = manifest["label"]
+        try:
+            rest, test = train_test_split(rows, test_size=drawn.test, stratify=labels, random_state=seed)
+            train, validation = train_test_split(
+                rest, test_size=drawn.validation, stratify=labels.iloc[rest], random_state=seed
+            )
+        except ValueError as error:
+            raise UserError(
+                f"{labels.value_counts().to_dict()} images cannot be split at random ({error})",
+                remedy="add images, or change published_split in the dataset's file",
+            ) from error
     subset = np.empty(len(manifest), dtype=object)
     for name, members in (("train", train), ("validation", validation), ("test", test)):
         subset[members] = name

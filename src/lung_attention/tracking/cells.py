@@ -11,19 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lung_attention.cells import Cell
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
-from lung_attention.data.catalog import DATASETS
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, read_table
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.tracking.content import Content
-from lung_attention.tracking.dvc_lock import lock_entry
 from lung_attention.tracking.identity import Fit, RunIdentity
 from lung_attention.tracking.publish import publish
 from lung_attention.tracking.registry import find_version, model_name, move_champions
 from lung_attention.tracking.runs import find_cells, is_complete
 from lung_attention.tracking.server import TrackingUnavailableError, check_reachable, client, connect
+from lung_attention.workflow.status import lock_entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +41,7 @@ def identity_of(cell: Cell, paths: Paths, inputs: str) -> RunIdentity:
         The identity under which training and evaluation find the same run.
     """
     return RunIdentity(
-        experiment=paths.experiment, name=cell.name, stage=cell.stage, inputs=inputs, **asdict(cell)
+        experiment=paths.experiment, name=cell.name, stage=f"train@{cell.name}", inputs=inputs, **asdict(cell)
     )
 
 
@@ -62,9 +61,7 @@ def cells_with_results(paths: Paths, patterns: Sequence[str] = ("*",)) -> list[C
     found = [read_json(path) for path in sorted(paths.results.glob("cells/*/metrics.json"))]
     if not found:
         raise UserError(f"{paths.results}/cells holds no figures", remedy="dvc repro")
-    cells = [
-        Cell(*(values[factor] for factor in ("dataset", "backbone", "head", "split"))) for values in found
-    ]
+    cells = [Cell(*(values[factor] for factor in FACTORS)) for values in found]
     chosen = [cell for cell in cells if any(fnmatchcase(cell.name, pattern) for pattern in patterns)]
     if not chosen:
         names = "\n  ".join(cell.name for cell in cells)
@@ -98,7 +95,7 @@ def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
         metrics={key: value for key, value in metrics.items() if key not in ("inputs", "params")},
         draw=partial(_draw, cell, paths, history),
         files=[paths.metrics(cell), paths.predictions(cell)],
-        classes=DATASETS[cell.dataset].classes,
+        classes=load_config(PARAMS).dataset(cell.dataset).labels,
         model_path=model if model.exists() else None,
         device=metrics["device"],
         split=read_table(split) if split.exists() else None,
@@ -118,7 +115,7 @@ def _fit_scores(cell: Cell, paths: Paths) -> dict[Fit, dict[str, float]]:
     from lung_attention.evaluation.metrics import predictions_to_arrays, scores
 
     table = read_table(paths.predictions(cell))
-    arrays = predictions_to_arrays(table, DATASETS[cell.dataset].classes)
+    arrays = predictions_to_arrays(table, load_config(PARAMS).dataset(cell.dataset).labels)
     found: dict[Fit, dict[str, float]] = {}
     for seed, folds, probabilities in zip(arrays.seeds, arrays.folds, arrays.probabilities, strict=True):
         for fold in sorted(set(folds.tolist())):
@@ -134,7 +131,9 @@ def _draw(cell: Cell, paths: Paths, history: pd.DataFrame) -> dict[str, Figure]:
     # Here, as Matplotlib and scikit-learn take longer to import than all else that a training logs.
     from lung_attention.plots.figures import cell_figures
 
-    return cell_figures(read_table(paths.predictions(cell)), history, DATASETS[cell.dataset].classes)
+    return cell_figures(
+        read_table(paths.predictions(cell)), history, load_config(PARAMS).dataset(cell.dataset).labels
+    )
 
 
 def try_publish_cell(cell: Cell, paths: Paths, *, root: Path) -> None:
@@ -156,7 +155,7 @@ def publish_known_figures(identity: RunIdentity) -> None:
     Args:
         identity: A training that has ended; its files lie below the current folder.
     """
-    cell = Cell(identity.dataset, identity.backbone, identity.head, identity.split)
+    cell = Cell(*(getattr(identity, factor) for factor in FACTORS))
     paths = Paths(identity.experiment.rpartition("/")[2])
     known = (paths.metrics(cell), paths.predictions(cell), paths.raw_predictions(cell), paths.history(cell))
     if not all(path.exists() for path in known) or read_json(known[0])["inputs"] != identity.inputs:

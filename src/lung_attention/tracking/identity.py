@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+import hashlib
 from dataclasses import asdict, dataclass
 
-from lung_attention.data.catalog import DATASETS
-
-_BACKBONES = ("mobilenetv2", "densenet121")
+from lung_attention.cells import FACTORS
 
 Fit = tuple[int, int]  # seed and fold; fold -1 is the refit on all images
 
@@ -24,7 +22,8 @@ class RunIdentity:
         inputs: SHA-256 (64 hexadecimal digits) over everything the training reads.
         dataset: Dataset id.
         backbone: Backbone name.
-        head: `plain` or `attention`, with `_tuned` where a search found the settings.
+        head: Head name.
+        recipe: Recipe name.
         split: `published` or `grouped`.
     """
 
@@ -35,32 +34,32 @@ class RunIdentity:
     dataset: str
     backbone: str
     head: str
+    recipe: str
     split: str
 
     @property
     def tags(self) -> dict[str, str]:
         """The tags by which people filter and by which the run is found again."""
         fields = asdict(self)
-        return {"kind": "cell"} | {
-            key: fields[key] for key in ("stage", "inputs", "dataset", "backbone", "head", "split")
-        }
+        return {"kind": "cell"} | {key: fields[key] for key in ("stage", "inputs", *FACTORS)}
 
     @property
     def colour(self) -> str:
         """The run's colour in MLflow's charts, `#rrggbb`.
 
         MLflow picks one of a few by the run's id, so that two of six often look alike. Here the hue tells
-        the dataset and head, the lightness the backbone, the saturation the split.
+        dataset and head, the lightness the backbone, the saturation the split.
         """
-        hue = _place(self.dataset, list(DATASETS)) + 0.4 * self.head.startswith("attention")
-        lightness = (0.3, 0.6, 0.45)[_place(self.backbone, _BACKBONES)]
+        hue = _fraction(f"{self.dataset}-{self.head}-{self.recipe}")
+        lightness = 0.3 + 0.35 * _fraction(self.backbone)
         saturation = 0.4 if self.split == "grouped" else 0.85
-        rgb = colorsys.hls_to_rgb(hue / (len(DATASETS) + 1), lightness, saturation)
+        rgb = colorsys.hls_to_rgb(hue, lightness, saturation)
         return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
 
 
-def _place(name: str, known: Sequence[str]) -> int:
-    return known.index(name) if name in known else len(known)
+def _fraction(name: str) -> float:
+    """A number of [0, 1) that any name has, on every machine the same."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
 
 
 def fit_name(fit: Fit) -> str:

@@ -26,7 +26,10 @@ class ImageClassifier(PythonModel):
         # Here and not at the top: logging a model runs this file, too, and needs no TensorFlow.
         import keras
 
-        import lung_attention.models  # noqa: F401 - registers the layers of the file
+        import lung_attention.models.classifier  # noqa: F401 - registers its layers
+        from lung_attention.models.heads import register_layers
+
+        register_layers()
 
         self._classes = list(context.model_config["classes"])
         self._to_numpy = keras.ops.convert_to_numpy

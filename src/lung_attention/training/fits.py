@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -21,9 +21,8 @@ from lung_attention.training.fitting import (
     predict,
     restart,
 )
-from lung_attention.training.settings import Settings
-
-EpochReport = Callable[[int, int, int, dict[str, float]], None]
+from lung_attention.training.progress import EpochReport
+from lung_attention.training.recipe import Recipe, Settings
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class FittedCell:
         head: The model that is kept: of a published split the first seed's, of a grouped one a refit on all
             images with the first seed.
         predictions: A row a seed and test image: image, label, fold, seed and one probability a class.
-        history: A row a seed, fold and epoch: loss and accuracy, of the watched rows as well.
+        history: A row a seed, fold and epoch: loss and accuracy, of the monitored rows as well.
     """
 
     head: keras.Model
@@ -61,50 +60,37 @@ class CompiledHead:
     """A compiled head for many fits; in a row with the same settings they need not be compiled anew.
 
     Args:
+        name: A key of `HEADS`.
         shape: Of one image's features: rows, cols, channels.
         n_classes: Number of classes.
-        attention: Whether the head has the soft attention.
     """
 
-    def __init__(self, shape: tuple[int, int, int], n_classes: int, *, attention: bool) -> None:
+    def __init__(self, name: str, shape: tuple[int, int, int], n_classes: int) -> None:
+        self._name = name
         self._shape = shape
         self._n_classes = n_classes
-        self._attention = attention
         self._head: keras.Model = None
-        self._settings: Settings | None = None
+        self._recipe: Recipe | None = None
 
-    def start(self, settings: Settings, *, seed: int) -> keras.Model:
+    def start(self, recipe: Recipe, *, seed: int) -> keras.Model:
         """Makes the head as good as new.
 
         Args:
-            settings: Of the head and its fit. The head of other settings is of no use any more.
+            recipe: Of the head and its fit. The head of another recipe is of no use any more.
             seed: Of its weights.
 
         Returns:
             A head that is compiled and not fitted.
         """
-        recipe = settings.recipe
-        if self._settings not in (None, settings):
+        if self._recipe not in (None, recipe):
             # Each head has a graph of its own; many would fill the memory.
             keras.backend.clear_session()
-        fresh = build_head(
-            self._shape,
-            self._n_classes,
-            attention=self._attention,
-            hidden_units=recipe.hidden_units,
-            attention_maps=recipe.attention_maps,
-            attention_gamma=recipe.attention_gamma,
-            attention_activation=recipe.attention_activation,
-            pooling=recipe.pooling,
-            dropout=recipe.dropout,
-            l2=recipe.l2,
-            seed=seed,
-        )
-        if self._settings == settings:
-            restart(self._head, fresh, learning_rate=settings.learning_rate)
+        fresh = build_head(self._name, self._shape, self._n_classes, recipe, seed=seed)
+        if self._recipe == recipe:
+            restart(self._head, fresh, learning_rate=recipe.learning_rate)
         else:
-            compile_head(fresh, learning_rate=settings.learning_rate, jit_compile=recipe.jit_compile)
-            self._head, self._settings = fresh, settings
+            compile_head(fresh, recipe)
+            self._head, self._recipe = fresh, recipe
         return self._head
 
 
@@ -112,11 +98,11 @@ def fit_cell(
     features: Features,
     table: pd.DataFrame,
     classes: Sequence[str],
-    settings: Mapping[int, Settings],
+    settings: Settings,
     *,
-    attention: bool,
+    head: str,
     seeds: Sequence[int],
-    watch: bool,
+    monitor: bool,
     on_epoch: EpochReport,
 ) -> FittedCell:
     """Fits a cell as its split table asks.
@@ -128,11 +114,11 @@ def fit_cell(
         features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
         table: A split table.
         classes: Class names in label order.
-        settings: How a head is built and fitted, for each of `fits_of`.
-        attention: Whether the head has the soft attention.
+        settings: How a head is built and fitted, for each fit.
+        head: A key of `HEADS`.
         seeds: One complete set of fits each; a refit takes the first.
-        watch: Whether the learning curves show the watched rows, too. Where those are the test rows, they are
-            else predicted once, at the end.
+        monitor: Whether the learning curves show the monitored rows, too. Where those are the test rows, they
+            are else predicted once, at the end.
         on_epoch: Receives seed, fold, epoch and the epoch's values.
 
     Returns:
@@ -141,48 +127,47 @@ def fit_cell(
     labels = label_numbers(table, classes)
     nothing = np.array([], dtype=np.int64)
     history: list[dict[str, float]] = []
-    heads = CompiledHead(features.shape[1:], len(classes), attention=attention)
+    heads = CompiledHead(head, features.shape[1:], len(classes))
 
     def fit(seed: int, fold: Fold) -> keras.Model:
-        recipe, number = settings[fold.number].recipe, fit_seed(seed, fold.number)
-        head = heads.start(settings[fold.number], seed=number)
+        recipe, number = settings.of(fold.number), fit_seed(seed, fold.number)
+        fitted = heads.start(recipe, seed=number)
 
         def record(epoch: int, values: dict[str, float]) -> None:
             history.append({"seed": seed, "fold": fold.number, "epoch": epoch, **values})
             on_epoch(seed, fold.number, epoch, values)
 
         fit_head(
-            head,
+            fitted,
             features,
             labels,
             train=fold.train,
-            watched=fold.watched if watch else nothing,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
+            validation=fold.monitored if monitor else nothing,
+            recipe=recipe,
             seed=number,
             on_epoch=record,
         )
-        return head
+        return fitted
 
     kept: list[npt.NDArray[np.float32]] = []
     predicted: list[pd.DataFrame] = []
     for seed in seeds:
         for fold in folds(table):
-            head = fit(seed, fold)
+            fitted = fit(seed, fold)
             part = table.iloc[fold.test][["image", "label", "fold"]].assign(seed=seed)
-            batch_size = settings[fold.number].recipe.batch_size
-            probabilities = predict(head, features, fold.test, batch_size=batch_size)
+            batch_size = settings.of(fold.number).batch_size
+            probabilities = predict(fitted, features, fold.test, batch_size=batch_size)
             for number, name in enumerate(classes):
                 part[f"probability_{name}"] = probabilities[:, number]
             predicted.append(part)
-            kept = kept or head.get_weights()
+            kept = kept or fitted.get_weights()
     if is_cross_validation(table):
-        head = fit(seeds[0], refit(table))
+        fitted = fit(seeds[0], refit(table))
     else:
-        head.set_weights(kept)
+        fitted.set_weights(kept)
     columns = ["seed", "fold", "epoch", *HISTORY_KEYS]
     return FittedCell(
-        head=head,
+        head=fitted,
         predictions=pd.concat(predicted, ignore_index=True),
         history=pd.DataFrame(history, columns=columns),
     )

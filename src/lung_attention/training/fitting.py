@@ -1,4 +1,4 @@
-"""Fitting a head on features: the published recipe, last epoch, no selection."""
+"""The fit of a head on features: last epoch, no selection."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+
+from lung_attention.training.recipe import Recipe
 
 Features = npt.NDArray[np.float16]
 Labels = npt.NDArray[np.int64]
@@ -58,19 +60,20 @@ class _EpochReporter(keras.callbacks.Callback):
         self._report(epoch + 1, values)
 
 
-def compile_head(head: keras.Model, *, learning_rate: float, jit_compile: bool) -> None:
-    """Prepares a head for `fit_head`: Adam on sparse categorical cross-entropy.
+def compile_head(head: keras.Model, recipe: Recipe) -> None:
+    """Prepares a head for `fit_head`: the recipe's optimizer on sparse categorical cross-entropy.
 
     Args:
         head: From features to probabilities; changed.
-        learning_rate: Of Adam.
-        jit_compile: Whether XLA compiles the step, which halves the time of a large one on a CPU.
+        recipe: Its optimizer, learning rate, and whether XLA compiles the step.
     """
     head.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.get(
+            {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.learning_rate}}
+        ),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=jit_compile,
+        jit_compile=recipe.jit_compile,
     )
 
 
@@ -95,9 +98,8 @@ def fit_head(
     labels: Labels,
     *,
     train: Rows,
-    watched: Rows,
-    epochs: int,
-    batch_size: int,
+    validation: Rows,
+    recipe: Recipe,
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
 ) -> None:
@@ -108,25 +110,36 @@ def fit_head(
         features: `(n, rows, cols, channels)`, may be memory-mapped.
         labels: Class numbers `(n,)`.
         train: The rows fitted on.
-        watched: The rows whose loss and accuracy are recorded after each epoch; may be empty. They have no
+        validation: The rows whose loss and accuracy are recorded after each epoch; may be empty. They have no
             influence on the fit.
-        epochs: Passes over `train`; the weights of the last one stay.
-        batch_size: Rows a step.
+        recipe: Epochs, batch size and class weights.
         seed: Seed of the order of batches and of anything else that is drawn.
         on_epoch: Receives the number of each finished epoch, from 1, and `loss`, `accuracy` and, where rows
-            are watched, `val_loss`, `val_accuracy`.
+            are given for validation, `val_loss`, `val_accuracy`.
     """
     keras.utils.set_random_seed(seed)
     head.fit(
-        _batches(features, labels, train, batch_size=batch_size, seed=seed),
-        validation_data=_batches(features, labels, watched, batch_size=batch_size, seed=None)
-        if watched.size
+        _batches(features, labels, train, batch_size=recipe.batch_size, seed=seed),
+        validation_data=_batches(features, labels, validation, batch_size=recipe.batch_size, seed=None)
+        if validation.size
         else None,
-        epochs=epochs,
+        epochs=recipe.epochs,
+        class_weight=balanced_weights(labels[train]) if recipe.class_weights == "balanced" else None,
         shuffle=False,  # the batches shuffle themselves, by our seed
         verbose=0,
         callbacks=[_EpochReporter(on_epoch)],
     )
+
+
+def balanced_weights(labels: Labels) -> dict[int, float]:
+    """The weight of each class with which all weigh alike: images / (classes · images of the class).
+
+    Args:
+        labels: Class numbers `(n,)`.
+    """
+    present, counts = np.unique(labels, return_counts=True)
+    weights = len(labels) / (len(present) * counts)
+    return dict(zip(present.tolist(), weights.tolist(), strict=True))
 
 
 def predict(head: keras.Model, features: Features, rows: Rows, *, batch_size: int) -> npt.NDArray[np.float32]:

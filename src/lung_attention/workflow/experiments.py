@@ -13,7 +13,7 @@ import pandas as pd
 
 from lung_attention.files import read_table, write_table
 from lung_attention.paths import EXPERIMENTS, Paths
-from lung_attention.workflow.temporary import kept_file, run_isolated
+from lung_attention.workflow.temporary import kept_file, run_in_temporary
 
 COLUMNS = (
     "profile", "experiment", "settings", "dataset", "backbone", "head", "split", "n_test", "n_seeds",
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.DataFrame:
-    """Runs a profile with other settings in DVC's isolated copy and keeps the figures of its cells.
+    """Runs a profile with other settings in a temporary workspace and keeps the figures of its cells.
 
     Args:
         profile: A profile of params.yaml.
@@ -35,8 +35,8 @@ def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.Data
     Raises:
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
-    # Tuned cells have settings of their own, which one changed setting says nothing about.
-    reference = run_isolated(profile, ["tuned.datasets=[]", *overrides])
+    # Cells of further recipes have settings of their own, which one changed setting says nothing about.
+    reference = run_in_temporary(profile, ["further.datasets=[]", *overrides])
     summary = pd.read_csv(io.StringIO(kept_file(reference, Paths(profile).summary)))
     rows = summary.assign(profile=profile, experiment=name, settings=" ".join(overrides))
     rows = rows.loc[:, list(COLUMNS)]

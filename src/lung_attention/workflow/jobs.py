@@ -1,7 +1,7 @@
-"""Running the default pipeline with several stages at a time.
+"""Several stages of the default pipeline at a time.
 
 `dvc repro` runs one stage after another, and most of a small stage is one core's work: importing libraries
-and building graphs. Here a few processes, lanes, take stages as soon as all they need is there, and DVC's own
+and building graphs. Here a few worker processes take stages as soon as all they need is there, and DVC's own
 locks keep them apart. What is left is done by a plain `dvc repro`, whose results are the same.
 """
 
@@ -24,8 +24,8 @@ import networkx as nx  # type: ignore[import-untyped]
 
 from lung_attention.errors import UserError
 from lung_attention.tracking import check_reachable, connect
+from lung_attention.workflow.status import PIPELINE
 
-_PIPELINE = Path("dvc.yaml")
 _REMEDY = "make repro goes on there"
 
 # TensorFlow prints these at each import, whatever TF_CPP_MIN_LOG_LEVEL says (tensorflow/tensorflow#100442):
@@ -33,16 +33,16 @@ _REMEDY = "make repro goes on there"
 _NOTICES = re.compile(r"WARNING: All log messages before absl|I0000 |E0000 .*failed call to cuInit")
 
 
-def reproduce_in_lanes(lanes: int) -> None:
+def reproduce_in_parallel(jobs: int) -> None:
     """Regenerates the results of the profile in use.
 
     Args:
-        lanes: How many stages run at a time.
+        jobs: How many stages run at a time.
 
     Raises:
         UserError: A stage failed, or the tracking server does not answer.
     """
-    if lanes > 1:
+    if jobs > 1:
         from dvc.exceptions import DvcException
 
         try:
@@ -52,7 +52,7 @@ def reproduce_in_lanes(lanes: int) -> None:
         if not is_chain(pending):
             connect(Path.cwd())
             check_reachable()  # once, before two trainings at a time would make its tables
-            _run_pending(pending, lanes)
+            _run_pending(pending, jobs)
     if subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False).returncode:
         raise UserError("a stage failed; the last lines above say why", remedy=_REMEDY)
 
@@ -70,7 +70,7 @@ def pending_stages() -> dict[str, list[str]]:
 
     with Repo() as repo:
         graph = repo.index.graph  # edges go from a stage to what it depends on
-        wanted = [stage for stage in graph if Path(stage.path_in_repo) == _PIPELINE]
+        wanted = [stage for stage in graph if Path(stage.path_in_repo) == PIPELINE]
         needed = set(wanted).union(*(nx.descendants(graph, stage) for stage in wanted))
         dependencies = {
             stage.addressing: [other.addressing for other in graph.successors(stage)]
@@ -141,15 +141,15 @@ def in_order(pending: Mapping[str, Iterable[str]], submit: Callable[[str], Futur
     return codes
 
 
-def _run_pending(pending: Mapping[str, Iterable[str]], lanes: int) -> None:
+def _run_pending(pending: Mapping[str, Iterable[str]], jobs: int) -> None:
     # Through a pipe, lines come whole, and there are no progress bars to overwrite each other.
     lines, written = multiprocessing.Pipe(duplex=False)
     reader = threading.Thread(target=_forward, args=(lines,), daemon=True)
     reader.start()
     pool = ProcessPoolExecutor(
-        lanes,
+        jobs,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_prepare_lane,
+        initializer=_prepare_worker,
         initargs=(written,),
     )
     with pool:
@@ -157,7 +157,7 @@ def _run_pending(pending: Mapping[str, Iterable[str]], lanes: int) -> None:
             codes = in_order(pending, lambda stage: pool.submit(_reproduce, stage))
         except BrokenProcessPool:
             raise UserError(
-                "a lane was killed, perhaps for want of memory", remedy="make repro LANES=1"
+                "a worker was killed, perhaps for want of memory", remedy="make repro JOBS=1"
             ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -176,7 +176,7 @@ def _forward(lines: Connection) -> None:
                 print(line, end="", flush=True)
 
 
-def _prepare_lane(written: Connection) -> None:
+def _prepare_worker(written: Connection) -> None:
     for stream in (1, 2):
         os.dup2(written.fileno(), stream)
     written.close()

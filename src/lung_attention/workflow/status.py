@@ -1,18 +1,65 @@
-"""Whether dvc.lock belongs to the code and parameters beside it."""
+"""What DVC says of stages: which are stale, which will run, and what dvc.lock holds of a training."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+import yaml
+
+from lung_attention.cells import Cell
 from lung_attention.errors import UserError
+from lung_attention.paths import Paths
+from lung_attention.workflow.code import code_digests
+
+LOCK = Path("dvc.lock")
+PIPELINE = Path("dvc.yaml")
 
 _WOULD_RUN = re.compile(r"^Running stage '([^']+)'", flags=re.MULTILINE)
 # A stale stage whose data are not there cannot even be tried.
 _COULD_NOT = re.compile(r"failed to reproduce (?:stages: )?(.*)")
 _QUOTED = re.compile(r"'([^']+)'")
 _UNCHANGED = "didn't change"
+
+
+def training_stages(cell: Cell) -> tuple[str, str]:
+    """The names that the stage which trains a cell may have: in the matrix, or of a further recipe."""
+    return f"train@{cell.name}", f"train_further@{cell.name}"
+
+
+def check_lock(root: Path) -> int:
+    """Compares dvc.lock with code, parameters and dvc.yaml; no data need be there.
+
+    Args:
+        root: The project's root, the current folder.
+
+    Returns:
+        How many stages are locked as they stand.
+
+    Raises:
+        UserError: Some stages are not; they are named.
+    """
+    command = [sys.executable, "-m", "dvc", "repro", "--allow-missing", "--dry", "--keep-going"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    stale = stale_stages(said)
+    if (root / LOCK).exists():
+        # A dry run hashes no code anew.
+        stale += [name for name in other_code(_stages_of(root / LOCK), root) if name not in stale]
+    if stale:
+        raise UserError(
+            f"dvc.lock is not of this code and these parameters: {', '.join(stale)}, and what follows them",
+            remedy="make repro && git add dvc.lock results && git commit",
+        )
+    if done.returncode:
+        raise UserError(f"dvc repro --dry failed: {said.strip()[-800:]}", remedy="mend what it names")
+    return said.count(_UNCHANGED)
 
 
 def stale_stages(said: str) -> list[str]:
@@ -28,23 +75,124 @@ def stale_stages(said: str) -> list[str]:
     return list(dict.fromkeys([*_WOULD_RUN.findall(said), *failed]))
 
 
-def check_lock() -> int:
-    """Compares dvc.lock with code, parameters and dvc.yaml; no data need be there.
+def stale_results(paths: Paths, cells: Iterable[Cell], root: Path) -> list[str] | None:
+    """The stages of a profile's results whose code has changed since.
+
+    Args:
+        paths: The profile's files.
+        cells: The cells of its design.
+        root: The work tree.
 
     Returns:
-        How many stages are locked as they stand.
-
-    Raises:
-        UserError: Some stages are not; they are named.
+        Names of stages of the lock that came with the results, and of the trainings of cells that it does not
+        know, which were made by code of an earlier layout; None where there is no such lock.
     """
-    command = [sys.executable, "-m", "dvc", "repro", "--allow-missing", "--dry", "--keep-going"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    if stale := stale_stages(said):
-        raise UserError(
-            f"dvc.lock is not of this code and these parameters: {', '.join(stale)}, and what follows them",
-            remedy="make repro && git add dvc.lock results && git commit",
-        )
-    if done.returncode:
-        raise UserError(f"dvc repro --dry failed: {said.strip()[-800:]}", remedy="mend what it names")
-    return said.count(_UNCHANGED)
+    path = root / paths.results / LOCK
+    if not path.exists():
+        return None
+    stages = _stages_of(path)
+    unknown = [
+        training_stages(cell)[0]
+        for cell in cells
+        if (root / paths.metrics(cell)).exists() and not any(name in stages for name in training_stages(cell))
+    ]
+    return other_code(stages, root) + unknown
+
+
+def other_code(stages: Mapping[str, Any], root: Path) -> list[str]:
+    """The stages whose code is another one now.
+
+    Args:
+        stages: Those of a dvc.lock.
+        root: The work tree.
+
+    Returns:
+        Their names, in the order of the lock. Data and parameters are not looked at.
+    """
+    digests = {path.as_posix(): _md5(_json_text(files)) for path, files in code_digests(root).items()}
+    return [
+        str(name)
+        for name, stage in stages.items()
+        if any(digests.get(entry["path"], entry["md5"]) != entry["md5"] for entry in stage.get("deps") or [])
+    ]
+
+
+def profile_lock(text: str, profile: str) -> str:
+    """What a dvc.lock says of one profile; stages that this profile does not have may be another's.
+
+    Args:
+        text: A dvc.lock.
+        profile: The profile.
+
+    Returns:
+        A dvc.lock with the stages that read or write files of this profile.
+    """
+    ours = tuple(f"{folder.as_posix()}/" for folder in (Paths(profile).artifacts, Paths(profile).results))
+    lock = yaml.safe_load(text)
+    lock["stages"] = {
+        name: stage
+        for name, stage in lock["stages"].items()
+        if any(entry["path"].startswith(ours) for entry in [*stage.get("deps", []), *stage.get("outs", [])])
+    }
+    return yaml.safe_dump(lock, sort_keys=False)
+
+
+def lock_entry(cell: Cell, paths: Paths) -> str | None:
+    """The hash of a training's entry.
+
+    Args:
+        cell: The cell.
+        paths: The profile's files.
+
+    Returns:
+        SHA-256 as 64 hexadecimal digits over the entry (command, dependencies, parameters and outs with their
+        hashes), or `None` where neither the work tree's dvc.lock nor the one that came with the profile's
+        results has a complete entry of this profile.
+    """
+    for path in (LOCK, paths.results / LOCK):
+        if not path.exists():
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines()
+        entry = next(filter(None, (_entry(lines, stage) for stage in training_stages(cell))), None)
+        # Stages of all profiles have the same names; their outs tell which one ran last.
+        outs = (entry.get("outs") or []) if isinstance(entry, dict) else []
+        whole = [out for out in outs if isinstance(out, dict) and "md5" in out]
+        if any(out.get("path") == paths.trained(cell).as_posix() for out in whole):
+            return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+    return None
+
+
+def _entry(lines: Iterable[str], stage: str) -> Any:
+    """The entry of one stage. The whole file would take PyYAML seconds; an entry is an indented block.
+
+    DVC writes the file in place, perhaps while it is read, where several stages run at a time. An entry that
+    is cut off is none; `lung-attention track` tells its hash later.
+    """
+    head = f"  {stage}:"
+    block: list[str] = []
+    for line in lines:
+        if block and not line.startswith("    "):
+            break
+        if block or line == head:
+            block.append(line)
+    try:
+        return yaml.safe_load("\n".join(block))[stage] if block else None
+    except yaml.YAMLError:
+        return None
+
+
+def _stages_of(lock: Path) -> dict[str, Any]:
+    return dict(yaml.load(lock.read_text(encoding="utf-8"), Loader=_FAST).get("stages") or {})
+
+
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _json_text(files: Mapping[str, str]) -> str:
+    """As `files.write_json` writes it."""
+    return json.dumps(files, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _md5(text: str) -> str:
+    """The hash by which DVC knows a file."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Running another profile beside the default one, in DVC's isolated copy.
+"""Temporary workspaces: another profile runs in one beside the default, in a copy that DVC makes.
 
 The copy shares DVC's cache, so a finished stage is not run again after a kill; the work tree's params.yaml,
 dvc.lock and results of other profiles stay as they are.
@@ -15,8 +15,15 @@ from pathlib import Path
 
 import yaml
 
-from lung_attention.cells import tuned_cells
-from lung_attention.config import Config, Profile, load_config, parse_value, read_values, validate
+from lung_attention.config import (
+    DESIGN,
+    Config,
+    Profile,
+    load_config,
+    parse_value,
+    read_values,
+    validate,
+)
 from lung_attention.data.sources.client import PATIENCE
 from lung_attention.data.sources.resolve import (
     ARCHIVES_VARIABLE,
@@ -29,10 +36,10 @@ from lung_attention.data.sources.resolve import (
 )
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
-from lung_attention.paths import PARAMS, Paths
+from lung_attention.paths import DATASETS, PARAMS, Paths
+from lung_attention.workflow.status import LOCK, profile_lock
 
 _DATABASE = "sqlite:///mlflow.db"
-_LOCK = Path("dvc.lock")
 
 
 def reproduce(profile: str, overrides: Sequence[str]) -> None:
@@ -40,22 +47,22 @@ def reproduce(profile: str, overrides: Sequence[str]) -> None:
 
     Args:
         profile: A profile of params.yaml.
-        overrides: As `run_isolated` takes them.
+        overrides: As `run_in_temporary` takes them.
 
     Raises:
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
-    _bring_back(profile, run_isolated(profile, overrides))
+    _bring_back(profile, run_in_temporary(profile, overrides))
 
 
-def run_isolated(
+def run_in_temporary(
     profile: str,
     overrides: Sequence[str],
     *,
     targets: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Runs a pipeline with a profile in DVC's isolated copy; the work tree stays as it is.
+    """Runs a pipeline with a profile in a temporary workspace; the work tree stays as it is.
 
     Args:
         profile: A profile of params.yaml.
@@ -76,13 +83,13 @@ def run_isolated(
     # Two searches may begin in the same second.
     name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     settings = [f"profile={profile}", f"datasets=[{','.join(datasets)}]"]
-    settings += _pins(asked)
+    settings += _checksums(asked)
     settings += [_qualified(override, profile) for override in overrides]
-    settings += [f"tuned.{factor}=[{','.join(values)}]" for factor, values in asked.tuned]
+    settings += [f"further.{factor}=[{','.join(values)}]" for factor, values in asked.further]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for setting in settings:
         command += ["-S", setting]
-    for path in _found_settings(asked):
+    for path in [*_searches(asked), *_dataset_files(asked)]:
         command += ["--copy-paths", str(path)]  # they may be new, and not yet in git
     command += targets
     print(f"profile {profile}: {' '.join(command[3:])}", flush=True)
@@ -109,36 +116,16 @@ def profile_of(config: Config, name: str) -> Profile:
 
 
 def kept_file(reference: str, path: Path) -> str:
-    """The text of a file as an isolated run left it."""
+    """The text of a file as a run in a temporary workspace left it."""
     return _git("show", f"{reference}:{path.as_posix()}")
-
-
-def profile_lock(text: str, profile: str) -> str:
-    """What a dvc.lock says of one profile; stages that this profile does not have may be another's.
-
-    Args:
-        text: A dvc.lock.
-        profile: The profile.
-
-    Returns:
-        A dvc.lock with the stages that read or write files of this profile.
-    """
-    ours = tuple(f"{folder.as_posix()}/" for folder in (Paths(profile).artifacts, Paths(profile).results))
-    lock = yaml.safe_load(text)
-    lock["stages"] = {
-        name: stage
-        for name, stage in lock["stages"].items()
-        if any(entry["path"].startswith(ours) for entry in [*stage.get("deps", []), *stage.get("outs", [])])
-    }
-    return yaml.safe_dump(lock, sort_keys=False)
 
 
 def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Config:
     """params.yaml as the copy will read it."""
     values = {**read_values(PARAMS), "profile": profile, "datasets": list(datasets)}
-    values["tuned"] = dict(values["profiles"][profile]["tuned"])
+    values["further"] = dict(values["profiles"][profile]["further"])
     for override in overrides:
-        key, _, value = _qualified(override, profile).partition("=")
+        key, _, value = _qualified(override, profile).lstrip("+").partition("=")
         *path, last = key.split(".")
         place = values
         for part in path:
@@ -153,43 +140,53 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
             raise UserError(
                 f"--set {override!r}: {value!r} is no YAML value", remedy="--set 'splits=[published]'"
             ) from error
-    tuned, whole = values["tuned"], read_values(PARAMS) | {"datasets": datasets}
-    matrix = validate(values | {"tuned": {"datasets": [], "backbones": [], "heads": []}}, PARAMS)
-    if isinstance(tuned, dict) and all(isinstance(chosen, list) for chosen in tuned.values()):
-        # What a narrower matrix leaves out is not tuned either; what was never in it is a mistake.
-        values["tuned"] = {
+    further, whole = values["further"], read_values(PARAMS) | {"datasets": datasets}
+    matrix = validate(values | {"further": {factor: [] for factor in further}}, PARAMS)
+    if isinstance(further, dict) and all(isinstance(chosen, list) for chosen in further.values()):
+        # What a narrower matrix leaves out is no further cell either; what was never in it is a mistake.
+        values["further"] = {
             factor: [
                 value
                 for value in chosen
-                if value not in whole.get(factor, [])
-                or ("grouped" in matrix.splits and value in getattr(matrix, factor))
+                if factor == "recipes"
+                or value not in whole.get(factor, [])
+                or value in getattr(matrix, factor)
             ]
-            for factor, chosen in tuned.items()
+            for factor, chosen in further.items()
         }
     return validate(values, PARAMS)
 
 
-def _found_settings(config: Config) -> list[Path]:
-    """What `make search` left of each cell to be trained with its settings.
+def _searches(config: Config) -> list[Path]:
+    """What `make search` left of each searched cell.
 
     Raises:
         UserError: A cell was not searched yet.
     """
-    tuned, paths = config.tuned, Paths(config.profile)
+    paths = Paths(config.profile)
     found = []
-    for cell in tuned_cells(tuned.datasets, tuned.backbones, tuned.heads):
-        path = paths.search(cell.default)
+    for cell in config.cells():
+        if cell.recipe != "searched":
+            continue
+        path = paths.search(cell)
         if not path.exists():
             raise UserError(
-                f"tuned: {path} is missing, the settings for {cell.default.name}",
+                f"{path} is missing, the settings for {cell.name}",
                 remedy=f"make search DATASET={cell.dataset} BACKBONE={cell.backbone} "
-                f"HEAD={cell.default.head} PROFILE={config.profile}",
+                f"HEAD={cell.head} PROFILE={config.profile}",
             )
         found.append(path)
     return found
 
 
-def _pins(config: Config) -> list[str]:
+def _dataset_files(config: Config) -> list[Path]:
+    """The files of the datasets, which may be new and not yet in git, and the tables beside them."""
+    chosen = [config.dataset(name) for name in config.datasets]
+    tables = [DATASETS / one.table.file for one in chosen if one.table is not None and one.table.sha256]
+    return [*(DATASETS / f"{one.id}.yaml" for one in chosen), *tables]
+
+
+def _checksums(config: Config) -> list[str]:
     """Hashes of archives and weights, so that DVC sees when one is replaced; first fetches public ones."""
     profile = config.active
     archives_from, weights_from = profile.download.source, profile.backbone.source
@@ -203,13 +200,13 @@ def _pins(config: Config) -> list[str]:
     if archives_from in ("folder", "public"):
         for dataset in config.datasets:
             archive = find_archive(dataset, source=archives_from)
-            found, _ = verify(archive, pin=profile.download.pins.get(dataset))
-            pins.append(f"profiles.{config.profile}.download.pins.{dataset}={found}")
+            found, _ = verify(archive, pin=profile.download.checksums.get(dataset))
+            pins.append(f"++profiles.{config.profile}.download.checksums.{dataset}={found}")
     if weights_from in ("folder", "public"):
         for backbone in config.backbones:
             weights = find_weights(backbone, source=weights_from)
-            found, _ = verify(weights, pin=profile.backbone.pins.get(backbone))
-            pins.append(f"profiles.{config.profile}.backbone.pins.{backbone}={found}")
+            found, _ = verify(weights, pin=profile.backbone.checksums.get(backbone))
+            pins.append(f"++profiles.{config.profile}.backbone.checksums.{backbone}={found}")
     return pins
 
 
@@ -217,8 +214,10 @@ def _qualified(override: str, profile: str) -> str:
     key, equals, _ = override.partition("=")
     if not equals:
         raise UserError(f"--set {override!r}: expected key=value", remedy="--set 'splits=[published]'")
-    top = ("datasets", "backbones", "heads", "splits", "tuned", "profiles")
-    return override if key.split(".")[0] in top else f"profiles.{profile}.{override}"
+    if key.split(".")[0] in (*DESIGN, "profiles"):
+        return override
+    # A profile says only what differs from what all share, so the key may be new to it.
+    return f"++profiles.{profile}.{override}"
 
 
 def _environment() -> dict[str, str]:
@@ -263,5 +262,5 @@ def _bring_back(profile: str, reference: str) -> None:
     results = Paths(profile).results
     _git("restore", "--source", reference, "--worktree", "--", results.as_posix())
     write_text(results / PARAMS, kept_file(reference, PARAMS))
-    write_text(results / _LOCK, profile_lock(kept_file(reference, _LOCK), profile))
+    write_text(results / LOCK, profile_lock(kept_file(reference, LOCK), profile))
     print(f"profile {profile}: results are in {results}/ (git add {results} to keep them)")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from lung_attention.data.catalog import DATASETS
+from lung_attention.config import Dataset
 from lung_attention.data.sample.shapes import Pixels, between, to_pixels, window
 from lung_attention.data.sample.thorax import Nodule, Thorax, make_nodule
 from lung_attention.data.sample.tissue import Tissue
@@ -122,13 +123,14 @@ _CROPS = (1,) * 6 + (2,) * 7 + (3,) * 8 + (4,) * 7
 _TWO_LABELLED = 4
 
 
-def make_sample(folder: Path, *, seed: int) -> dict[str, str]:
+def make_sample(folder: Path, datasets: Mapping[str, Dataset], *, seed: int) -> dict[str, str]:
     """Writes the four archives.
 
     Names and pixels depend on the seed alone; the bytes also on the versions of the image encoders.
 
     Args:
         folder: Where `<dataset>.zip` are written; made if missing.
+        datasets: The layouts that are imitated, by dataset.
         seed: Seed of all that is drawn.
 
     Returns:
@@ -137,10 +139,11 @@ def make_sample(folder: Path, *, seed: int) -> dict[str, str]:
     digests = {}
     for dataset_id in PLANTED:
         path = folder / f"{dataset_id}.zip"
-        pictures = sorted(_pictures(dataset_id, seed), key=lambda picture: picture.path)
+        dataset = datasets[dataset_id]
+        pictures = sorted(_pictures(dataset, seed), key=lambda picture: picture.path)
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for picture in pictures:
-                member = zipfile.ZipInfo(f"{DATASETS[dataset_id].root}/{picture.path}", _TIMESTAMP)
+                member = zipfile.ZipInfo(f"{dataset.archive.root}/{picture.path}", _TIMESTAMP)
                 member.create_system = 3
                 member.external_attr = _MODE
                 archive.writestr(member, picture.encoded)
@@ -148,27 +151,27 @@ def make_sample(folder: Path, *, seed: int) -> dict[str, str]:
     return digests
 
 
-def true_groups(dataset_id: str, seed: int) -> dict[str, str]:
+def true_groups(dataset: Dataset, seed: int) -> dict[str, str]:
     """What each image really came from, which the archives do not tell where the public ones do not.
 
     Args:
-        dataset_id: An id of the catalog.
+        dataset: The dataset.
         seed: The seed of `make_sample`.
 
     Returns:
         The case, source tile or patient of each image, by the image's path below the archive's root.
     """
-    return {picture.path: picture.group for picture in _pictures(dataset_id, seed)}
+    return {picture.path: picture.group for picture in _pictures(dataset, seed)}
 
 
-def _pictures(dataset_id: str, seed: int) -> Iterator[_Picture]:
+def _pictures(dataset: Dataset, seed: int) -> Iterator[_Picture]:
     makers: dict[str, Callable[[list[int]], Iterator[_Picture]]] = {
         "iqoth": _iqoth,
-        "lc25000": _lc25000,
+        "lc25000": partial(_lc25000, dataset.classes),
         "lidc": _lidc,
         "lidc_nodules": _lidc_nodules,
     }
-    return makers[dataset_id]([seed, list(makers).index(dataset_id)])
+    return makers[dataset.id]([seed, list(makers).index(dataset.id)])
 
 
 def _encode(pixels: Pixels, kind: str) -> bytes:
@@ -263,10 +266,9 @@ def _augmented(rng: np.random.Generator, source: Pixels) -> Pixels:
     return np.ascontiguousarray(copy[::vertically, ::horizontally])
 
 
-def _lc25000(stream: list[int]) -> Iterator[_Picture]:
+def _lc25000(classes: Mapping[str, Sequence[str]], stream: list[int]) -> Iterator[_Picture]:
     """File numbers are dealt at random, as after augmentation; a repeated copy equals its tile's first."""
-    dataset = DATASETS["lc25000"]
-    for number, (kind, (folder,)) in enumerate(zip(dataset.classes, dataset.folders, strict=True)):
+    for number, (kind, (folder,)) in enumerate(classes.items()):
         rng = np.random.default_rng([*stream, number, _DEALING])
         numbers = rng.permutation(_TILES * _COPIES) + 1
         for tile in range(_TILES):

@@ -1,0 +1,156 @@
+"""A dataset: all that is known of one, as its file `datasets/<id>.yaml` says it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from lung_attention.config.values import Checksum, Count, Distinct, Fraction, Section, Seed, SizePx
+from lung_attention.groups.settings import NearDuplicateGroups, PatientGroups, SourceTileGroups
+from lung_attention.splits.settings import FolderSplit, NotebookSplit, RandomSplit
+
+
+def _is_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"no regular expression ({error})") from error
+    return text
+
+
+Text = Annotated[str, Field(min_length=1)]
+Pattern = Annotated[str, AfterValidator(_is_pattern)]
+# In names of stages and files, whose parts are separated by dashes.
+DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Archive(Section):
+    """The layout of the archive that holds the images.
+
+    Attributes:
+        root: The top folder, which some copies nest in others and others leave out; empty for none.
+        suffixes: Lower-case endings of image files.
+        ignored: Folders that have class folders of the same names and do not count.
+        counts: Images of each class in the release; null where there is no release to compare with.
+    """
+
+    root: str
+    suffixes: Distinct[Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]]
+    ignored: list[Text]
+    counts: dict[str, Count] | None
+
+
+class PatientRule(Section):
+    """How the name of an image tells its patient.
+
+    Attributes:
+        match: A regular expression for the whole path of an image below the top folder.
+        patient: The patient, a format of the expression's groups: `{0}` is the first, `{name}` a named one.
+    """
+
+    match: Pattern
+    patient: Text
+
+    def patient_of(self, image: str) -> str | None:
+        """The patient of an image, None where the rule does not match its path."""
+        found = re.fullmatch(self.match, image)
+        return self.patient.format(*found.groups(""), **found.groupdict("")) if found else None
+
+
+class ImageTable(Section):
+    """A CSV file with a row an image, whose columns are carried into the manifest.
+
+    Attributes:
+        file: Its path in the archive, below the top folder; or its name beside the dataset's file, with
+            `sha256`.
+        image: The column with the image's path, with or without the top folder.
+        patient: The column with the patient, null where names tell or nobody knows.
+        sha256: Of a file beside the dataset's file, so that a change of it is seen.
+    """
+
+    file: Text
+    image: Text
+    patient: Text | None
+    sha256: Checksum | None
+
+
+class Seeds(Section):
+    """The training seeds of each split; every seed of a grouped one means a fit a fold."""
+
+    published: Distinct[Seed]
+    grouped: Distinct[Seed]
+
+
+class Floors(Section):
+    """The balanced accuracy that a classifier has to exceed on each split."""
+
+    published: Fraction
+    grouped: Fraction
+
+
+class Dataset(Section):
+    """One dataset, as its archive lays it out.
+
+    Attributes:
+        id: The name used in parameters, stages and files: that of its file.
+        title: The name for people.
+        classes: The archive's folders of each class, by class in label order.
+        archive: The layout of the archive.
+        patients: Rules that tell the patient by an image's path, the first that matches; empty for none.
+        table: A table beside the images, null for none.
+        groups: How the groups are found that must not stand on two sides of a split.
+        near_duplicates_leak: Whether near-duplicates on two sides are a leak; else they are information.
+        published_split: How the published split was drawn.
+        image_size_px: Side of the square that the networks see.
+        learning_rates: Those that the paper gives for single backbones.
+        seeds: The training seeds of each split.
+        training_sd: How far one training is luckier than another as a whole, in balanced accuracy (gate).
+        floors: The balanced accuracy to exceed on each split; a majority vote has 1 / classes (gate).
+        licence: The licence of the images.
+        citation: How the dataset is cited.
+        copies: What is different in archives other than the release, by their SHA-256.
+        sources: Where the public archive is served; empty for none.
+    """
+
+    id: DatasetName
+    title: Text
+    classes: Annotated[dict[str, Annotated[list[Text], Field(min_length=1)]], Field(min_length=2)]
+    archive: Archive
+    patients: list[PatientRule]
+    table: ImageTable | None
+    groups: Annotated[
+        NearDuplicateGroups | PatientGroups | SourceTileGroups, Field(discriminator="method")
+    ]  # fmt: skip
+    near_duplicates_leak: bool
+    published_split: Annotated[FolderSplit | NotebookSplit | RandomSplit, Field(discriminator="method")]
+    image_size_px: SizePx
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]]
+    seeds: Seeds
+    training_sd: Annotated[float, Field(ge=0, lt=1)]
+    floors: Floors
+    licence: Text
+    citation: Text
+    copies: dict[Checksum, Text]
+    sources: list[dict[str, Any]] = Field(default_factory=list)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return tuple(self.classes)
+
+    @property
+    def unit(self) -> str:
+        """What a group is, in words."""
+        return self.groups.unit
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Dataset:
+        counts = self.archive.counts
+        if counts is not None and set(counts) != set(self.classes):
+            raise ValueError(f"archive.counts: expected a number for each of {list(self.classes)}")
+        least = 1 / len(self.classes)
+        if min(self.floors.published, self.floors.grouped) < least:
+            raise ValueError(f"floors: expected at least {least:.3f}, that of a majority vote")
+        return self

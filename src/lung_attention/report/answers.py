@@ -1,0 +1,229 @@
+"""The answers that open a report: a profile's verdicts in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lung_attention.cells import PUBLISHED
+from lung_attention.evaluation.verdicts import ABOVE, BELOW, DROP, HELPS, HURTS, OPEN, RISE, WITHIN
+
+Entry = Mapping[str, Any]
+
+
+def answers(
+    comparisons: Mapping[str, Any], *, datasets: Mapping[str, str], backbones: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """The report's first screen, in plain words.
+
+    Args:
+        comparisons: The content of `comparisons.json` (schemas in `evaluation.comparisons`).
+        datasets: Names of datasets for people, by id.
+        backbones: Names of backbones for people, by id.
+
+    Returns:
+        Pairs of `question` and `answer`: whether published figures are reproduced (where there are any), what
+        remains without leakage, whether attention helps, and whether other recipes do (where there are any).
+    """
+    words = _Words(datasets, backbones, stand_in=comparisons["stand_in"])
+    attention, leakage = comparisons["attention_vs_plain"], comparisons["leakage"]
+    found = []
+    if comparisons["reproduction"]:
+        question = "Are the published figures reproduced?"
+        found.append({"question": question, "answer": words.reproduced(comparisons["reproduction"])})
+    found += [
+        {"question": "What remains without leakage?", "answer": words.remains(_made_by(PUBLISHED, leakage))},
+        {"question": "Does attention help?", "answer": words.helps(_made_by(PUBLISHED, attention))},
+    ]
+    gains = comparisons["recipe_vs_published"]
+    for recipe in dict.fromkeys(entry["recipe"] for entry in gains):
+        question = _QUESTIONS.get(recipe, f"Does the recipe {recipe} help?")
+        answer = words.recipe_helps(recipe, _made_by(recipe, gains), _made_by(recipe, attention))
+        found.append({"question": question, "answer": answer})
+    return found
+
+
+_QUESTIONS = {"searched": "Do settings found by a search help?"}
+_OF_RECIPE = {"searched": "with found settings"}
+
+
+def _made_by(recipe: str, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries on a recipe, and those on what has none, such as a baseline."""
+    return [entry for entry in entries if entry.get("recipe") in (recipe, None)]
+
+
+class _Words:
+    """Sentences about one profile's verdicts."""
+
+    def __init__(
+        self, datasets: Mapping[str, str], backbones: Mapping[str, str], *, stand_in: bool
+    ) -> None:  # fmt: skip
+        self._datasets = datasets
+        self._backbones = backbones
+        self._preface = "(On stand-ins, so this says nothing about the disease.) " if stand_in else ""
+        self._stand_in = stand_in
+
+    def reproduced(self, entries: Sequence[Entry]) -> str:
+        """Answers whether the published figures are reproduced."""
+        if self._stand_in:
+            return (
+                "Not assessed: this run uses stand-ins for the images or the backbones, so it can neither "
+                "reproduce nor refute a published figure. It shows that the workflow runs."
+            )
+        plain = [entry for entry in entries if entry["head"] == "plain"]
+        checked = [entry for entry in plain if entry["verdict"] != OPEN]
+        missing = [self._cell(entry) for entry in _of(plain, OPEN)]
+        sentences = []
+        if checked:
+            within = _of(checked, WITHIN)
+            verdict = "In part" if within else "No"
+            if len(within) == len(checked):
+                verdict = "Yes, as far as checked" if missing else "Yes"
+            sentences.append(
+                f"{verdict}: without attention, as the published code really ran, "
+                f"{_share(within, checked, 'lies', 'lie')} within the sampling error of both figures."
+            )
+        else:
+            sentences.append("Open: no published accuracy was checked as the published code really ran.")
+        for of_verdict, lead in ((BELOW, "Ours is lower for"), (ABOVE, "Ours is higher for")):
+            named = [self._difference(entry) for entry in _of(checked, of_verdict)]
+            if named:
+                sentences.append(f"{lead} {'; '.join(named)}.")
+        if missing:
+            sentences.append(f"Not run here: {'; '.join(missing)}.")
+        attended = [entry for entry in entries if entry["head"] == "attention" and entry["verdict"] != OPEN]
+        if attended:
+            sentences.append(
+                "With attention connected, as the paper describes it, "
+                f"{_share(_of(attended, WITHIN), attended, 'lies', 'lie')} within sampling error."
+            )
+        return " ".join(sentences)
+
+    def remains(self, entries: Sequence[Entry]) -> str:
+        """Answers what remains of the accuracies without leakage."""
+        networks = [entry for entry in entries if entry["kind"] == "network"]
+        if not networks:
+            return "Open: no network was measured on both splits."
+        drops, rises = _of(networks, DROP), _of(networks, RISE)
+        condition = "once no group of related images stands on two sides"
+        if drops:
+            lost = _range([100 * entry["accuracy"]["difference"] for entry in drops])
+            lead = (
+                f"Less: {_share(drops, networks, 'falls', 'fall')} beyond sampling error, by {lost} points, "
+                f"{condition}."
+            )
+            if rises:
+                lead += f" {_share(rises, networks, 'rises', 'rise')}."
+        elif rises:
+            lead = f"More: {_share(rises, networks, 'rises', 'rise')} beyond sampling error {condition}."
+        else:
+            lead = f"No loss shown: 0 of {len(networks)} accuracies fall beyond sampling error {condition}."
+        datasets = dict.fromkeys(entry["dataset"] for entry in networks)
+        return " ".join([self._preface + lead, *(self._dataset(dataset, entries) for dataset in datasets)])
+
+    def _dataset(self, dataset: str, entries: Sequence[Entry]) -> str:
+        """What remains on one dataset, and of the baseline that does best without leakage."""
+        here = [entry for entry in entries if entry["dataset"] == dataset]
+        networks = [entry["accuracy"] for entry in here if entry["kind"] == "network"]
+        before, after = ([100 * entry[split] for entry in networks] for split in ("published", "grouped"))
+        sentence = f"{self._datasets.get(dataset, dataset)}: {_range(before)} % becomes {_range(after)} %"
+        baselines = [entry for entry in here if entry["kind"] == "baseline"]
+        if baselines:
+            best = max(baselines, key=lambda entry: entry["accuracy"]["grouped"])
+            sentence += (
+                f" (the best trivial baseline without leakage, {best['baseline'].replace('_', ' ')}: "
+                f"{100 * best['accuracy']['published']:.1f} % becomes "
+                f"{100 * best['accuracy']['grouped']:.1f} %)"
+            )
+        return sentence + "."
+
+    def helps(self, entries: Sequence[Entry]) -> str:
+        """Answers whether attention helps, first where nothing leaks."""
+        parts = [
+            self._helps_on(where, of_split)
+            for split, where in (("grouped", "Without leakage"), ("published", "On the published split"))
+            if (of_split := [entry for entry in entries if entry["split"] == split])
+        ]
+        if not parts:
+            return "Open: no network was measured with and without attention."
+        return self._preface + " ".join(parts)
+
+    def recipe_helps(self, recipe: str, gains: Sequence[Entry], attention: Sequence[Entry]) -> str:
+        """Answers whether a recipe does better than the published one, and attention where both have it."""
+        parts = [
+            self._helps_on("Without leakage", gains),
+            f"The cross-entropy{', by which a search chooses,' if recipe == 'searched' else ''} falls beyond "
+            f"sampling error in {_falls(gains, 'log_loss')} of {len(gains)}, the AUROC in "
+            f"{_falls(gains, 'auroc_ovr')}.",
+        ]
+        if attention:
+            how = _OF_RECIPE.get(recipe, f"by the recipe {recipe}")
+            parts.append(self._helps_on(f"Attention against plain, both {how}", attention))
+        return self._preface + " ".join(parts)
+
+    def _helps_on(self, where: str, entries: Sequence[Entry]) -> str:
+        helps, hurts = _of(entries, HELPS), _of(entries, HURTS)
+        n = len(entries)
+        if not helps and not hurts:
+            low = 100 * min(entry["differences"]["accuracy"]["low"] for entry in entries)
+            high = 100 * max(entry["differences"]["accuracy"]["high"] for entry in entries)
+            return (
+                f"{where}, not shown: 0 of {n} comparisons are significant (Holm-adjusted); the intervals of "
+                f"the change in accuracy reach from {points(low)} to {points(high)} points."
+            )
+        if helps and hurts:
+            verdict = "mixed"
+        elif helps:
+            verdict = "yes" if len(helps) == n else "in part"
+        else:
+            verdict = "no, it hurts" if len(hurts) == n else "no, in part it hurts"
+        told = [
+            f"{len(found)} {verb} ({'; '.join(self._change(entry) for entry in found)})"
+            for verb, found in (("better", helps), ("worse", hurts))
+            if found
+        ]
+        if undecided := n - len(helps) - len(hurts):
+            told.append(f"{undecided} undecided")
+        return f"{where}, {verdict}: of {n} comparisons (Holm-adjusted) {', '.join(told)}."
+
+    def _cell(self, entry: Entry) -> str:
+        dataset, backbone = entry["dataset"], entry["backbone"]
+        return f"{self._backbones.get(backbone, backbone)} on {self._datasets.get(dataset, dataset)}"
+
+    def _difference(self, entry: Entry) -> str:
+        return (
+            f"{self._cell(entry)} ({100 * entry['ours']['accuracy']:.1f} % against "
+            f"{100 * entry['published']['accuracy']:.1f} %, {points(100 * entry['difference'])} points, "
+            f"interval {points(100 * entry['low'])} to {points(100 * entry['high'])})"
+        )
+
+    def _change(self, entry: Entry) -> str:
+        head = f", {entry['head']} head," if "head" in entry else ""
+        change = points(100 * entry["differences"]["accuracy"]["difference"])
+        return f"{self._cell(entry)}{head} {change} points"
+
+
+def points(value: float) -> str:
+    """A signed number of percentage points, with as many digits as tell it from 0."""
+    text = f"{value:+.1f}" if abs(value) >= 0.05 or value == 0 else f"{value:+.2g}"
+    return "0.0" if value == 0 else text.replace("-", "−")
+
+
+def _of(entries: Sequence[Entry], verdict: str) -> list[Entry]:
+    return [entry for entry in entries if entry["verdict"] == verdict]
+
+
+def _share(part: Sequence[Entry], whole: Sequence[Entry], one: str, several: str) -> str:
+    """Such as "1 of 4 accuracies lies"; the verb agrees with the share."""
+    return f"{len(part)} of {len(whole)} accuracies {one if len(part) == 1 else several}"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _falls(entries: Sequence[Entry], score: str) -> int:
+    """In how many entries the whole interval of the change of a score lies below zero."""
+    highs = (entry["differences"][score]["high"] for entry in entries)
+    return sum(high is not None and high < 0 for high in highs)

@@ -1,0 +1,134 @@
+"""The settings of a classifier, from pixels to weights. Nothing here needs TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from lung_attention.errors import UserError
+from lung_attention.files import sha256
+from lung_attention.splits.settings import REFIT
+
+EVERY = "every"
+"""The name under which a recipe's settings of all fits stand, where they are the same."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one fit, and of what it is fitted on.
+
+    Attributes:
+        view: What the network is shown of an image, a name of `preprocess.views`.
+        epochs: Passes over the training images; the weights of the last one are kept.
+        batch_size: Images of one step.
+        optimizer: A name of `keras.optimizers`.
+        learning_rate: Of the optimizer.
+        class_weights: `none`, or `balanced`: each class weighs as much as any other in the loss.
+        jit_compile: Whether XLA compiles the step, which halves the time of a large one on a CPU.
+        pooling: `flatten`, as published, or `average` over the positions.
+        hidden_units: Widths of the relu layers.
+        dropout: Fraction dropped after each relu layer.
+        l2: Factor of the squared dense kernels in the loss.
+        attention_maps: Number of maps of the soft attention.
+        attention_gamma: Start value of its factor.
+        attention_activation: Activation of its maps.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    view: str
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    class_weights: Literal["none", "balanced"]
+    jit_compile: bool
+    pooling: Literal["flatten", "average"]
+    hidden_units: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    l2: Annotated[float, Field(ge=0)]
+    attention_maps: Annotated[int, Field(ge=1)]
+    attention_gamma: float
+    attention_activation: Literal["relu", "linear"]
+
+    def with_learning_rate(self, rate: float) -> Recipe:
+        """The same with another learning rate."""
+        return replace(self, learning_rate=rate)
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return {**asdict(self), "hidden_units": list(self.hidden_units)}
+
+
+_ADAPTER = TypeAdapter(Recipe)
+
+
+def recipe_from_json(values: Mapping[str, Any]) -> Recipe:
+    """Reads what `Recipe.as_json` wrote.
+
+    Raises:
+        pydantic.ValidationError: A key is missing or unknown, or a value is bad.
+    """
+    # As JSON, a list may stand for a tuple however strict the rest is.
+    return _ADAPTER.validate_json(json.dumps(dict(values)))
+
+
+def settings_from_json(values: Mapping[str, Any]) -> Settings:
+    """Reads what `Settings.as_json` wrote; other keys are left alone."""
+    fits = {name: recipe_from_json(recipe) for name, recipe in values["settings"].items()}
+    return Settings(fits, values["split"])
+
+
+def settings_params(settings: Settings) -> dict[str, Any]:
+    """The settings as flat plain values, those of single fits under `<fit>.<name>`."""
+    return {
+        name if fit == EVERY else f"{fit}.{name}": value
+        for fit, recipe in settings.by_fit.items()
+        for name, value in recipe.as_json().items()
+    }
+
+
+def require_split(settings: Settings, split: Path) -> None:
+    """Refuses settings that were chosen on another split.
+
+    Raises:
+        UserError: The settings of a fold may have been chosen by its test images.
+    """
+    if settings.split is not None and settings.split != (ours := sha256(split)):
+        raise UserError(
+            f"the settings were searched on another split (expected {split} with SHA-256 {ours}, received "
+            f"{settings.split}), so they may have seen test images of this one",
+            remedy="search again with this split: make search DATASET=… BACKBONE=… HEAD=…",
+        )
+
+
+def fold_name(fold: int) -> str:
+    """The name of a fit among those of a cell: `fold-0` and so on, or `all` for the refit on all images."""
+    return "all" if fold == REFIT else f"fold-{fold}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a recipe chose for a cell.
+
+    Attributes:
+        by_fit: The settings of each fit by `fold_name`, or those of `EVERY` one.
+        split: SHA-256 of the split table for which they were chosen; None where no image was looked at.
+    """
+
+    by_fit: Mapping[str, Recipe]
+    split: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        fits = {name: recipe.as_json() for name, recipe in self.by_fit.items()}
+        return {"settings": fits, "split": self.split}
+
+    def of(self, fold: int) -> Recipe:
+        """The settings of one fit."""
+        return self.by_fit.get(fold_name(fold)) or self.by_fit[EVERY]

@@ -1,0 +1,179 @@
+"""Code hashes: what each stage computes with, apart from comments, docstrings and layout.
+
+The hash of a stage covers its script, every module of the package that the script imports, directly or not,
+and the package's data files that these modules name. No module is imported, each is only parsed.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from lung_attention.models.heads import HEADS
+from lung_attention.paths import code_digest, head_digest
+
+PACKAGE = Path("src/lung_attention")
+STAGES = Path("stages")
+
+# What cannot change a stage's outputs but through what its entry in dvc.yaml says anyway.
+OBSERVERS = {
+    "config": "its values are in `params`",
+    "cells": "names cells",
+    "paths": "names files, which are in `deps` and `outs`",
+    "errors": "tells what went wrong",
+    "training/progress": "tells how far it is",
+    "tracking": "tells MLflow",
+    "workflow": "runs stages, and is run by none",
+    "models/heads/__init__": "names heads, each of which has a hash of its own",
+}
+
+_EMPTY: tuple[object, ...] = (None, [], "")
+_NO_CODE = frozenset({"type_comment", "kind", "ctx"})
+
+
+def code_digests(root: Path) -> dict[Path, dict[str, str]]:
+    """Hashes of the code of all stages and heads.
+
+    Args:
+        root: The project's root.
+
+    Returns:
+        For each script of `stages/` but that of the code stage itself, and for each head: the file of its
+        hashes, and what stands in it, the SHA-256 of each file that it computes with by the file's path.
+
+    Raises:
+        SyntaxError: A module cannot be parsed.
+    """
+    scripts = sorted(path for path in (root / STAGES).glob("*.py") if path.stem != "code")
+    roots = {code_digest(script.stem): script for script in scripts}
+    roots |= {
+        head_digest(name): root / "src" / Path(*module.split(".")).with_suffix(".py")
+        for name, module in HEADS.items()
+    }
+    return {
+        digest: {
+            file.relative_to(root).as_posix(): _digest(file, file.read_bytes())
+            for file in sorted(code_of(script, root))
+        }
+        for digest, script in roots.items()
+    }
+
+
+def code_of(script: Path, root: Path) -> set[Path]:
+    """The files that a script computes with.
+
+    Args:
+        script: A Python file.
+        root: The project's root.
+
+    Returns:
+        The script, the modules of its import closure that are no `OBSERVERS`, and the package's data files
+        whose names stand as texts in one of these.
+    """
+    package = root / PACKAGE
+    data = [path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    seen, todo = {script}, [script]
+    while todo:
+        tree = _parsed(todo.pop())
+        for module in _imported(tree, package):
+            if module not in seen and not _is_observer(module.relative_to(package)):
+                seen.add(module)
+                todo.append(module)
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        seen |= {path for path in data if path.name in texts}
+    return seen
+
+
+def canonical(source: str) -> str:
+    """Code as JSON of its abstract syntax; equal for sources that differ by comments, docstrings or layout.
+
+    Annotations count, since pydantic reads them. Nothing in it depends on the version of Python: fields that
+    are empty are left out (later versions have more of them), and texts side by side in an f-string are one.
+    """
+    return json.dumps(_plain(ast.parse(source)), separators=(",", ":"))
+
+
+def _digest(path: Path, content: bytes) -> str:
+    counted = canonical(content.decode()).encode() if path.suffix == ".py" else content
+    return hashlib.sha256(counted).hexdigest()
+
+
+@cache
+def _parsed_source(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def _parsed(path: Path) -> ast.Module:
+    """The syntax of a module; a text that was parsed before, for another stage, is not parsed again."""
+    return _parsed_source(path.read_text(encoding="utf-8"))
+
+
+def _plain(node: object) -> object:
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return node if isinstance(node, (str, int, bool, type(None))) else repr(node)
+    fields = dict(ast.iter_fields(node))
+    body = fields.get("body")
+    has_docstring = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+    if has_docstring and body and isinstance(body[0], ast.Expr) and _is_text(body[0].value):
+        fields["body"] = body[1:]
+    if isinstance(node, ast.JoinedStr):
+        fields["values"] = list(_joined_texts(node.values))
+    kept = {
+        name: _plain(value)
+        for name, value in sorted(fields.items())
+        if name not in _NO_CODE and not (value in _EMPTY and not isinstance(node, ast.Constant))
+    }
+    return [type(node).__name__, kept]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _joined_texts(values: list[ast.expr]) -> Iterator[ast.expr]:
+    text = ""
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            text += value.value
+            continue
+        if text:
+            yield ast.Constant(text)
+            text = ""
+        yield value
+    if text:
+        yield ast.Constant(text)
+
+
+def _imported(tree: ast.AST, package: Path) -> set[Path]:
+    """The package's files that a module imports, wherever the import stands but under `if TYPE_CHECKING`."""
+    found: set[Path] = set()
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            todo += node.orelse
+            continue
+        todo += ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *parts = name.split(".")
+            if top == package.name:
+                found |= {package.joinpath(*parts[:depth]) / "__init__.py" for depth in range(len(parts) + 1)}
+                found.add(package.joinpath(*parts).with_suffix(".py") if parts else package / "__init__.py")
+    return {file for file in found if file.is_file()}
+
+
+def _is_observer(module: Path) -> bool:
+    name = module.with_suffix("").as_posix()
+    return any(name == observer or name.startswith(f"{observer}/") for observer in OBSERVERS)

@@ -1,0 +1,41 @@
+"""Writes what each cell is fitted with: its recipe's settings, seeds, classes and features."""
+
+from __future__ import annotations
+
+import argparse
+
+from lung_attention.config import load_config
+from lung_attention.errors import UserError, run_guarded
+from lung_attention.files import read_json, write_json
+from lung_attention.paths import PARAMS, Paths
+from lung_attention.training.recipes import RECIPES
+
+
+def main() -> None:
+    """Runs the stage."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    config = load_config(PARAMS)
+    profile, paths = config.active, Paths(config.profile)
+    for cell in config.cells():
+        dataset = config.dataset(cell.dataset)
+        default, search = profile.recipe(dataset, cell.backbone), paths.search(cell)
+        try:
+            settings = RECIPES[cell.recipe](default, read_json(search) if search.exists() else None)
+        except UserError as error:
+            raise UserError(
+                f"{cell.name}: {search}: {error.problem}",
+                remedy=f"make search DATASET={cell.dataset} BACKBONE={cell.backbone} HEAD={cell.head} "
+                f"PROFILE={config.profile}",
+            ) from error
+        info = read_json(paths.features_info(cell.dataset, cell.backbone, default.view))
+        content = {
+            "classes": list(dataset.labels),
+            "seeds": profile.seeds(dataset, cell.split),
+            "features": info,
+            **settings.as_json(),
+        }
+        write_json(paths.settings(cell), content)
+
+
+if __name__ == "__main__":
+    run_guarded(main)

@@ -1,0 +1,9 @@
+"""What the project's own files say of datasets, for tests."""
+
+from pathlib import Path
+
+from lung_attention.config import load_config
+
+ROOT = Path(__file__).parents[1]
+DATASETS = load_config(ROOT / "params.yaml").catalog
+LABELS = {name: dataset.labels for name, dataset in DATASETS.items()}
