@@ -9,7 +9,9 @@ from pathlib import Path
 from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
+from lung_attention.evaluation.further_scores import further_scores
 from lung_attention.evaluation.intervals import evaluate
+from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.evaluation.predictions import complete_predictions
 from lung_attention.files import read_json, read_table, write_json, write_table
 from lung_attention.paths import PARAMS, Paths
@@ -37,10 +39,16 @@ def main() -> None:
         bins=settings.calibration_bins,
         seed=settings.seed,
     )
+    further = further_scores(
+        predictions_to_arrays(predictions, dataset.labels),
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
     about = {**asdict(cell), "unit": dataset.unit, **training}
     write_table(paths.predictions(cell), predictions)
     write_table(paths.history(cell), read_table(paths.raw_history(cell), text=()))
-    write_json(paths.metrics(cell), {**about, **scores})
+    write_json(paths.metrics(cell), {**about, **scores, **further})
     try_publish_cell(cell, paths, root=Path.cwd())
 
 

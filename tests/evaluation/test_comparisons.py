@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from known import DATASETS
 from prediction_tables import softened, table_of
 
 from lung_attention.cells import Cell
-from known import DATASETS
 from lung_attention.data.published import load_published
 from lung_attention.errors import UserError
 from lung_attention.evaluation.comparisons import compare
@@ -52,7 +52,9 @@ def outcome():
     for backbone, (published, grouped) in {"densenet121": (1.0, 0.7), "mobilenetv2": (0.98, 0.97)}.items():
         for head, gain in (("plain", 0.0), ("attention", 0.1 if backbone == "densenet121" else 0.0)):
             for split, accuracy in (("published", published), ("grouped", grouped + gain)):
-                cells[Cell("iqoth", backbone, head, "published", split)] = planted("iqoth", split, accuracy, seed=1)
+                cells[Cell("iqoth", backbone, head, "published", split)] = planted(
+                    "iqoth", split, accuracy, seed=1
+                )
     baselines = {
         ("iqoth", split): pd.concat(
             [
@@ -152,7 +154,9 @@ def test_a_tuned_cell_is_set_beside_the_same_cell_with_default_settings(outcome)
 
 def test_tuned_heads_are_set_beside_each_other(outcome):
     cells, _ = outcome
-    plain, attention = (Cell("iqoth", "densenet121", head, "published", "grouped") for head in ("plain", "attention"))
+    plain, attention = (
+        Cell("iqoth", "densenet121", head, "published", "grouped") for head in ("plain", "attention")
+    )
     tuned = {
         plain.tuned: planted("iqoth", "grouped", 0.7, seed=1),
         attention.tuned: planted("iqoth", "grouped", 0.95, seed=1),
@@ -193,7 +197,9 @@ def test_nothing_trained_is_all_open():
 
 def test_joint_resampling_takes_shared_images_into_account():
     cells = {
-        Cell("lidc", "densenet121", "plain", "published", split): planted("lidc", split, 0.8, unit_errors=True)
+        Cell("lidc", "densenet121", "plain", "published", split): planted(
+            "lidc", split, 0.8, unit_errors=True
+        )
         for split in ("published", "grouped")
     }
     entry = compared(cells)["leakage"][0]["accuracy"]
@@ -210,7 +216,9 @@ def test_a_perfect_figure_is_not_certain_where_resamples_lack_a_class():
     published = cells[Cell("lidc", "densenet121", "plain", "published", "published")]
     rare = published["label"] == DATASETS["lidc"].labels[0]
     kept = ~rare | (published["group"] == published.loc[rare, "group"].iloc[0])
-    cells[Cell("lidc", "densenet121", "plain", "published", "published")] = published[kept].reset_index(drop=True)
+    cells[Cell("lidc", "densenet121", "plain", "published", "published")] = published[kept].reset_index(
+        drop=True
+    )
     entry = compared(cells)["leakage"][0]["balanced_accuracy"]
     own = evaluate(published[kept], DATASETS["lidc"].labels, **SETTINGS)["balanced_accuracy_low"]
     assert entry["published"] == 1

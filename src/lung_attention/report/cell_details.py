@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from matplotlib.figure import Figure
 
 from lung_attention.cells import Cell
+from lung_attention.evaluation.further_scores import FURTHER_SCORES
 from lung_attention.images.decode import Pixels
 from lung_attention.plots.images import image_grid
 from lung_attention.plots.style import new_figure, words
@@ -28,6 +29,7 @@ _DECIMALS = (
     ("log_loss", "log loss"),
     ("brier", "Brier score"),
     ("ece", "expected calibration error"),
+    *((name, words(name)) for name in FURTHER_SCORES),
 )
 _FIGURES = {
     "confusion_matrix": ("Confusion matrix", "Confusion matrix of {}: counts, rows are true classes."),
