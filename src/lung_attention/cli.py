@@ -104,20 +104,21 @@ def build_parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", type=Path, metavar="FILE", help="also write the complete result")
     audit.set_defaults(run=commands.audit)
 
-    drift = added.add_parser(
-        "drift", help="compare this machine's figures with the committed ones, within the stated tolerance"
+    reproducibility = added.add_parser(
+        "reproducibility",
+        help="compare this machine's scores with the committed ones, within the tolerance",
     )
-    drift.add_argument("--revision", default="HEAD")
-    drift.set_defaults(run=commands.drift)
+    reproducibility.add_argument("--revision", default="HEAD")
+    reproducibility.set_defaults(run=commands.reproducibility)
 
     lock = added.add_parser(
         "check-lock", help="say which stages dvc.lock no longer belongs to; needs no data"
     )
     lock.set_defaults(run=commands.check_lock)
 
-    stamp = added.add_parser("stamp", help="let a profile's report say whether its code has changed since")
-    stamp.add_argument("--profile", default="local")
-    stamp.set_defaults(run=commands.stamp)
+    stale = added.add_parser("stale", help="say which results are stale, in a profile's report, too")
+    stale.add_argument("--profile", default="local")
+    stale.set_defaults(run=commands.stale)
 
     readme = added.add_parser("readme", help="write the committed figures into README.md")
     readme.add_argument("--check", action="store_true", help="only say whether they are there")

@@ -142,7 +142,7 @@ def audit(arguments: argparse.Namespace) -> int:
     return code
 
 
-def drift(arguments: argparse.Namespace) -> int:
+def reproducibility(arguments: argparse.Namespace) -> int:
     """Compares this machine's figures with the committed ones."""
     from lung_attention.gate.reproducibility import compare_with_commit
 
@@ -165,21 +165,21 @@ def check_lock(_: argparse.Namespace) -> int:
     return 0
 
 
-def stamp(arguments: argparse.Namespace) -> int:
-    """Lets a report say whether its code has changed since."""
+def stale(arguments: argparse.Namespace) -> int:
+    """Says which results are stale, in the report, too."""
     from lung_attention.report.staleness import with_note
 
     paths = Paths(arguments.profile)
-    stale = _stale_stages(arguments.profile)
-    if stale is None:
+    stages = _stale_stages(arguments.profile)
+    if stages is None:
         raise UserError(
             f"{paths.results / 'dvc.lock'} is missing", remedy=f"make repro PROFILE={arguments.profile}"
         )
     for path in (paths.report_markdown, paths.report_html):
-        write_text(path, with_note(path.read_text(encoding="utf-8"), stale))
+        write_text(path, with_note(path.read_text(encoding="utf-8"), stages))
     print(
-        f"{paths.results}: {len(stale)} stages have other code now"
-        if stale
+        f"{paths.results}: {len(stages)} stages have other code now"
+        if stages
         else f"{paths.results}: up to date"
     )
     return 0
@@ -208,26 +208,34 @@ def _design_of(profile: str) -> Config | None:
 
 
 def readme(arguments: argparse.Namespace) -> int:
-    """Writes the committed figures into README.md."""
+    """Writes the committed scores into README.md and docs/results.md, and draws the picture of README.md."""
     from lung_attention.report.collect import load_results
-    from lung_attention.report.readme import render_tables
+    from lung_attention.report.readme import render_answers, render_tables, summary_picture
     from lung_attention.report.regions import replace_region
     from lung_attention.report.staleness import note_of
 
-    readme = Path("README.md")
-    old = text = readme.read_text(encoding="utf-8")
+    front, page, picture = Path("README.md"), Path("docs/results.md"), Path("docs/images/results.svg")
+    old = {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in (front, page, picture)}
+    new = dict(old)
     for profile in ("sample", "local"):
         config = _design_of(profile)
         if config is None:
             continue
-        note = note_of(_stale_stages(profile) or [])
-        tables = render_tables(load_results(config, Path()), note=note)
-        text = replace_region(text, f"results-{profile}", tables)
+        results = load_results(config, Path())
+        tables = render_tables(results, note=note_of(_stale_stages(profile) or []))
+        new[page] = replace_region(new[page], f"results-{profile}", tables)
+        if profile == "local":
+            new[front] = replace_region(new[front], "answers", render_answers(results))
+            new[picture] = summary_picture(results)
+    changed = [path for path in new if new[path] != old[path]]
     if arguments.check:
-        if text != old:
-            raise UserError("README.md does not show the committed figures", remedy="lung-attention readme")
+        if changed:
+            raise UserError(
+                f"{', '.join(map(str, changed))}: not the committed scores", remedy="lung-attention readme"
+            )
         return 0
-    write_text(readme, text)
+    for path in changed:
+        write_text(path, new[path])
     return 0
 
 

@@ -24,13 +24,18 @@ _DECIMALS = re.compile(r"(\d+\.\d)\d+")
 _SPACE = re.compile(r"\s*\n\s*")
 
 
-def svg_uri(figure: Figure) -> str:
-    """A line drawing as an SVG data URI without double quotes, coordinates rounded to a tenth of a point."""
+def svg_text(figure: Figure) -> str:
+    """A line drawing as an SVG file; the same drawing gives the same text."""
     stream = io.StringIO()
-    # Text stays text, and ids depend on the drawing alone: the same figures give the same page.
+    # Text stays text, and ids depend on the drawing alone: the same scores give the same page.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lung-attention"}):
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    text = _FONTS.sub(r"\1 sans-serif", _NEEDLESS.sub("", stream.getvalue()))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def svg_uri(figure: Figure) -> str:
+    """A line drawing as an SVG data URI without double quotes, coordinates rounded to a tenth of a point."""
+    text = _FONTS.sub(r"\1 sans-serif", _NEEDLESS.sub("", svg_text(figure)))
     # Single quotes need no escape in the page; names of fonts need none at all.
     text = _STYLE.sub(lambda match: match[0].replace("'", ""), text).replace('"', "'")
     # Within tags only: the numbers between them are those of the axes.

@@ -35,10 +35,10 @@ def overview(results: Results) -> Section:
     rows = []
     for dataset in results.config.datasets:
         for backbone in results.config.backbones:
-            estimates = _estimates(results, dataset, backbone)
-            if estimates:
+            found = estimates(results, dataset, backbone)
+            if found:
                 title = results.dataset(dataset).title.replace(", ", ",\n")
-                rows.append((f"{title}\n{results.title(backbone)}", estimates))
+                rows.append((f"{title}\n{results.title(backbone)}", found))
     if not rows:
         return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
     figure, (ax,) = new_figure(4.8, 1.7 + 1.05 * len(rows), panels=1)
@@ -53,7 +53,8 @@ def overview(results: Results) -> Section:
     return Section("overview", "All accuracies", [picture])
 
 
-def _estimates(results: Results, dataset: str, backbone: str) -> list[Estimate]:
+def estimates(results: Results, dataset: str, backbone: str) -> list[Estimate]:
+    """Accuracies of a dataset and backbone: published, of each head and split, of the best baseline."""
     found = []
     result = results.result(dataset, backbone)
     if result is not None:

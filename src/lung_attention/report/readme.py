@@ -1,12 +1,24 @@
-"""The small tables of results that the README shows."""
+"""What README.md and docs/results.md show of the results."""
 
 from __future__ import annotations
 
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.verdicts import published_interval
+from lung_attention.plots.intervals import LOOKS, intervals
+from lung_attention.plots.style import new_figure
 from lung_attention.report.collect import Results
+from lung_attention.report.embed import svg_text
+from lung_attention.report.factors import estimates
 from lung_attention.report.numbers import percent, percent_interval
 from lung_attention.report.page import answers_of
+
+_SHOWN = {
+    series: LOOKS[series]
+    for series in (
+        "published figure", "plain, published split", "plain, grouped split", "attention, grouped split",
+        "best trivial baseline, grouped split",
+    )
+}  # fmt: skip
 
 
 def render_tables(results: Results, *, note: str = "") -> str:
@@ -35,7 +47,7 @@ def render_tables(results: Results, *, note: str = "") -> str:
         _about(results),
         "",
         *([note, ""] if note else []),
-        *_answers(results),
+        *([render_answers(results), ""] if render_answers(results) else []),
         f"| {' | '.join(header)} |",
         f"|---|---|{'--:|' * (len(header) - 2)}",
     ]
@@ -56,6 +68,26 @@ def render_tables(results: Results, *, note: str = "") -> str:
     return "\n".join(lines)
 
 
+def render_answers(results: Results) -> str:
+    """The report's answers as a Markdown list; nothing for stand-ins, which answer nothing."""
+    if results.tag:
+        return ""
+    return "\n".join(f"- **{entry['question']}** {entry['answer']}" for entry in answers_of(results))
+
+
+def summary_picture(results: Results) -> str:
+    """The published accuracies, ours on the same kind of split, and ours without known leakage, as SVG."""
+    rows = []
+    for dataset in results.config.datasets:
+        for backbone in results.config.backbones:
+            shown = [one for one in estimates(results, dataset, backbone) if one.series in _SHOWN]
+            if shown:
+                rows.append((f"{results.dataset(dataset).title}, {results.title(backbone)}", shown))
+    figure, (ax,) = new_figure(8.6, 1.2 + 0.52 * len(rows), panels=1)
+    intervals(ax, rows, what="accuracy, with its interval", looks=_SHOWN)
+    return svg_text(figure)
+
+
 def _about(results: Results) -> str:
     confidence = f"{100 * results.config.active.evaluate.confidence:g} %"
     text = f"Accuracy with its {confidence} interval, profile `{results.config.profile}`."
@@ -63,13 +95,6 @@ def _about(results: Results) -> str:
     if devices:
         text += f" Trained on: {', '.join(devices)}."
     return " ".join([text, *results.config.active.stand_ins])
-
-
-def _answers(results: Results) -> list[str]:
-    if results.tag or results.comparisons is None:
-        return []
-    entries = answers_of(results)
-    return [*(f"- **{entry['question']}** {entry['answer']}" for entry in entries), ""]
 
 
 def _published(results: Results, dataset: str, backbone: str) -> str:
