@@ -17,12 +17,7 @@ from scipy.ndimage import map_coordinates
 from tqdm import tqdm
 
 from lung_attention.data.catalog import DATASETS
-from lung_attention.data.sources.annotations import (
-    Nodule,
-    annotation_database,
-    rated_nodules,
-    read_nodules,
-)
+from lung_attention.data.sources.annotations import Nodule, rated_nodules, read_nodules
 from lung_attention.data.sources.bucket import Bucket
 from lung_attention.data.sources.client import PATIENCE, Patience, tell
 from lung_attention.data.sources.collection import CtSeries, series_of_identifiers
@@ -79,9 +74,9 @@ class Crop:
 
 
 def choose_nodules(choice: Choice) -> dict[str, list[Nodule]]:
-    """The chosen nodules of `benign` and `malignant`, from the installed annotations; takes some seconds."""
+    """Chosen nodules of `benign` and of `malignant`, from the annotations that ship with the package."""
     chosen = rated_nodules(
-        read_nodules(annotation_database()),
+        read_nodules(),
         min_readers=choice.min_readers,
         benign_at_most=choice.benign_at_most,
         malignant_at_least=choice.malignant_at_least,
