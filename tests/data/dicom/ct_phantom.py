@@ -94,29 +94,13 @@ def slice_file(
     return _bytes(dataset)
 
 
-def multi_frame_file(frames, *, heights, slope=1.0, intercept=-4000.0, spacing=(0.7, 0.7), without=()):
-    """The bytes of an enhanced CT file: frames (n, rows, columns) in HU at the heights (z in mm) given."""
+def multi_frame_file(frames):
+    """The bytes of an enhanced CT file of several frames, (n, rows, columns) in HU."""
     frames = np.asarray(frames)
     dataset = _dataset(EnhancedCTImageStorage, frames.shape[1:], False, "MONOCHROME2")
     dataset.NumberOfFrames = len(frames)
-    shared, measures, orientation, rescale = Dataset(), Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing = list(spacing)
-    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    rescale.RescaleSlope, rescale.RescaleIntercept = slope, intercept
-    shared.PixelMeasuresSequence = Sequence([measures])
-    shared.PlaneOrientationSequence = Sequence([orientation])
-    shared.PixelValueTransformationSequence = Sequence([rescale])
-    dataset.SharedFunctionalGroupsSequence = Sequence([shared])
-    groups = []
-    for z in heights:
-        own, place = Dataset(), Dataset()
-        place.ImagePositionPatient = [-100.0, -100.0, z]
-        own.PlanePositionSequence = Sequence([place])
-        groups.append(own)
-    dataset.PerFrameFunctionalGroupsSequence = Sequence(groups)
-    _set_pixels(dataset, stored_values(frames, slope, intercept, False), ExplicitVRLittleEndian)
-    for keyword in without:
-        delattr(dataset, keyword)
+    dataset.PerFrameFunctionalGroupsSequence = Sequence([Dataset() for _ in frames])
+    _set_pixels(dataset, stored_values(frames, 1.0, -4000.0, False), ExplicitVRLittleEndian)
     return _bytes(dataset)
 
 

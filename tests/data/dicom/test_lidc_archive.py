@@ -183,19 +183,17 @@ def test_missing_and_repeated_slices_are_reported(tmp_path, bucket):
     assert any("2 slices are missing" in doubt for doubt in record["doubtful"])
 
 
-def test_frames_compression_and_inverted_display_end_in_the_same_greys(tmp_path, bucket):
-    frames = np.stack([np.full((4, 4), -1000.0 + STEP * z) for z in (5.0, 4.0)])
+def test_compression_and_inverted_display_end_in_the_same_greys(tmp_path, bucket):
     contents = {
-        "many.dcm": multi_frame_file(frames, heights=[5.0, 4.0]),
         "rle.dcm": flat(3.0, syntax=RLELossless),
         "inverted.dcm": flat(2.0, photometric="MONOCHROME1", slope=-1.0, intercept=2000.0),
         "plain.dcm": flat(1.0, slope=0.5, intercept=-2000.0),
     }
     bucket.put("folder-1", contents)
-    listed = [f"train/malignant/11-001 ({k}).dcm.png" for k in (1, 2, 3, 4, 5)]
+    listed = [f"train/malignant/11-001 ({k}).dcm.png" for k in (1, 2, 3)]
     archive, _ = cut(tmp_path, listed, [series(contents, patient="LIDC-IDRI-0011")])
     # Without useful numbers slices are counted from the head.
-    assert [greys(archive)[name] for name in listed] == [grey_at(z) for z in (5, 4, 3, 2, 1)]
+    assert [greys(archive)[name] for name in listed] == [grey_at(z) for z in (3, 2, 1)]
 
 
 def test_a_broken_file_is_named_and_no_archive_is_left(tmp_path, bucket):
@@ -203,10 +201,20 @@ def test_a_broken_file_is_named_and_no_archive_is_left(tmp_path, bucket):
     contents["2.dcm"] = contents["2.dcm"][:-7]  # its header is whole
     bucket.put("folder-1", contents)
     (tmp_path / "a.zip").write_bytes(b"as before")
-    with pytest.raises(UserError, match=r"2\.dcm, a slice of series 1\.2\.3 of LIDC-IDRI-0011, is broken"):
+    with pytest.raises(
+        UserError, match=r"2\.dcm, a slice of series 1\.2\.3 of LIDC-IDRI-0011, cannot be read"
+    ):
         cut(tmp_path, ["train/malignant/11-001 (2).dcm.png"], [series(contents, patient="LIDC-IDRI-0011")])
     assert (tmp_path / "a.zip").read_bytes() == b"as before"
     assert not list(tmp_path.glob(".unfinished*"))
+
+
+def test_a_file_of_several_frames_is_named_and_no_archive_is_left(tmp_path, bucket):
+    contents = {"1.dcm": flat(1), "many.dcm": multi_frame_file(np.zeros((2, 4, 4)))}
+    bucket.put("folder-1", contents)
+    with pytest.raises(UserError, match=r"many\.dcm, a slice of series .* it is a multi-frame file"):
+        cut(tmp_path, ["train/malignant/11-001 (1).dcm.png"], [series(contents, patient="LIDC-IDRI-0011")])
+    assert not (tmp_path / "a.zip").exists()
 
 
 def test_the_whole_subset_from_series_of_the_true_size(tmp_path, bucket):

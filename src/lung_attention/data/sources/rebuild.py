@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lung_attention.data.sources.bucket import Bucket
 from lung_attention.data.sources.collection import CtSeries
-from lung_attention.data.sources.dicom import DicomError, Slice, Stack, hounsfield, read_slices, stack_slices
+from lung_attention.data.sources.dicom import DicomError, Slice, Stack, hounsfield, read_slice, stack_slices
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, replacing, write_json
 
@@ -91,7 +91,7 @@ class SeriesFolder:
         )
         for each in slices:
             try:
-                yield hounsfield((self._folder / each.file).read_bytes(), each.frame)
+                yield hounsfield((self._folder / each.file).read_bytes())
             except DicomError as error:
                 raise self._broken(each.file, error) from error
 
@@ -99,18 +99,18 @@ class SeriesFolder:
         absent = [each for each in self._instances.values() if not self._is_here(each.name)]
         for instance, head in self._bucket.heads(self.series, absent, size=HEAD_BYTES, advance=self._advance):
             try:
-                yield from read_slices(head, instance.name)
+                yield read_slice(head, instance.name)
             except DicomError:  # a header that is longer than usual
                 self._bucket.fetch(self.series, [instance], self._folder, advance=self._advance)
-                yield from self._read_here(instance.name)
+                yield self._read_here(instance.name)
         heads_read = {each.name for each in absent}
         for name in self._instances:
             if name not in heads_read:
-                yield from self._read_here(name)
+                yield self._read_here(name)
 
-    def _read_here(self, name: str) -> list[Slice]:
+    def _read_here(self, name: str) -> Slice:
         try:
-            return read_slices((self._folder / name).read_bytes(), name)
+            return read_slice((self._folder / name).read_bytes(), name)
         except DicomError as error:
             raise self._broken(name, error) from error
 
@@ -121,7 +121,7 @@ class SeriesFolder:
     def _broken(self, name: str, error: DicomError) -> UserError:
         path = self._folder / name
         return UserError(
-            f"{path}, a slice of series {self.series.uid} of {self.series.patient}, is broken: {error}",
+            f"{path}, a slice of series {self.series.uid} of {self.series.patient}, cannot be read: {error}",
             remedy=f"remove {path} and run the same command again",
         )
 
@@ -166,7 +166,6 @@ def describe_series(series: CtSeries, stack: Stack) -> dict[str, Any]:
 def _slice_of(values: dict[str, Any]) -> Slice:
     return Slice(
         file=values["file"],
-        frame=values["frame"],
         position_mm=tuple(values["position_mm"]),
         normal=tuple(values["normal"]),
         spacing_mm=tuple(values["spacing_mm"]),
