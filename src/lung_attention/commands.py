@@ -60,7 +60,6 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 def fetch(arguments: argparse.Namespace) -> int:
     """Fetches datasets and weights."""
-    from lung_attention.data.sources.client import PATIENCE
     from lung_attention.data.sources.fetch import fetch_named
     from lung_attention.data.sources.resolve import downloads_folder
 
@@ -69,7 +68,6 @@ def fetch(arguments: argparse.Namespace) -> int:
         arguments.names or [*public.datasets, *public.backbone.pins],
         arguments.to or downloads_folder(),
         settings=public,
-        patience=PATIENCE,
         consent=arguments.yes,
     ).items():
         print(f"{digest}  {name}")

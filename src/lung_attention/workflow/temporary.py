@@ -17,7 +17,6 @@ import yaml
 
 from lung_attention.cells import tuned_cells
 from lung_attention.config import Config, Profile, load_config, parse_value, read_values, validate
-from lung_attention.data.sources.client import PATIENCE
 from lung_attention.data.sources.resolve import (
     ARCHIVES_VARIABLE,
     DOWNLOADS_VARIABLE,
@@ -198,17 +197,17 @@ def _pins(config: Config) -> list[str]:
     if public:
         from lung_attention.data.sources.fetch import fetch_named
 
-        fetch_named(public, downloads_folder(), settings=profile, patience=PATIENCE, consent=False)
+        fetch_named(public, downloads_folder(), settings=profile, consent=False)
     pins = []
     if archives_from in ("folder", "public"):
         for dataset in config.datasets:
             archive = find_archive(dataset, source=archives_from)
-            found, _ = verify(archive, pin=profile.download.pins.get(dataset))
+            found, _ = verify(archive, expected=profile.download.pins.get(dataset))
             pins.append(f"profiles.{config.profile}.download.pins.{dataset}={found}")
     if weights_from in ("folder", "public"):
         for backbone in config.backbones:
             weights = find_weights(backbone, source=weights_from)
-            found, _ = verify(weights, pin=profile.backbone.pins.get(backbone))
+            found, _ = verify(weights, expected=profile.backbone.pins.get(backbone))
             pins.append(f"profiles.{config.profile}.backbone.pins.{backbone}={found}")
     return pins
 

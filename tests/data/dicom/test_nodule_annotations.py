@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from ct_phantom import IMPATIENT, Bucket, serving, slice_file
+from ct_phantom import Bucket, serving, slice_file
 
 from lung_attention.data.sources.annotations import Nodule, rated_nodules, read_nodules, write_nodules
 from lung_attention.data.sources.collection import series_of_identifiers
@@ -84,9 +84,7 @@ def test_the_true_nodules_of_two_patients_are_cut(tmp_path, monkeypatch):
             },
         )
     with serving(bucket, monkeypatch):
-        record = build_nodules_archive(
-            tmp_path / "a.zip", work=tmp_path / "work", choice=choice, crop=crop, patience=IMPATIENT
-        )
+        record = build_nodules_archive(tmp_path / "a.zip", work=tmp_path / "work", choice=choice, crop=crop)
     assert record["nodules"] == {label: len(found) for label, found in chosen.items()}
     assert record["planes_without_slice"] == []
     assert len({each["patient"] for each in record["series"]}) == 2

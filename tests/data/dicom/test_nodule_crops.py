@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from ct_phantom import IMPATIENT, Bucket, series, serving, slice_file
+from ct_phantom import Bucket, series, serving, slice_file
 from PIL import Image
 
 from lung_attention.data.catalog import DATASETS
@@ -48,7 +48,7 @@ def images(archive):
 
 def cut(tmp_path, chosen, rows):
     target = tmp_path / "a.zip"
-    record = cut_nodules(target, chosen, rows, work=tmp_path / "work", crop=CROP, patience=IMPATIENT)
+    record = cut_nodules(target, chosen, rows, work=tmp_path / "work", crop=CROP)
     return target, record
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention.data.sources.ledger import Record, write_record
+from lung_attention.data.sources.checksums import Record, write_record
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = (ROOT / "sample" / "iqoth.zip").read_bytes()  # the release's layout, with fewer images

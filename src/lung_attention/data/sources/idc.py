@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from lung_attention.config import Rebuild
-from lung_attention.data.sources.client import Patience
 from lung_attention.data.sources.table import Item, Source
 
 
@@ -36,7 +35,7 @@ def transfer_bytes(item: Item, rebuild: Rebuild) -> int:
     return nodules_transfer_bytes(choose_nodules(_choice(rebuild)), slices=rebuild.nodules.slices)
 
 
-def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild, patience: Patience) -> None:
+def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild) -> None:
     """Cuts an archive from the public CT series.
 
     Args:
@@ -44,7 +43,6 @@ def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild, pati
         source: Where the series are; the installed index knows the exact place of each.
         target: The archive to write. What is fetched stays in a folder beside it until then.
         rebuild: How the archive is cut.
-        patience: How often and how long a failing server is asked again.
 
     Raises:
         TransferError: The public bucket does not deliver.
@@ -54,9 +52,7 @@ def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild, pati
     if item.id == "lidc":
         from lung_attention.data.sources.lidc import build_lidc_archive
 
-        build_lidc_archive(
-            target, work=work, level_hu=rebuild.level_hu, width_hu=rebuild.width_hu, patience=patience
-        )
+        build_lidc_archive(target, work=work, level_hu=rebuild.level_hu, width_hu=rebuild.width_hu)
         return
     from lung_attention.data.sources.nodules import Crop, build_nodules_archive
 
@@ -72,7 +68,6 @@ def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild, pati
             level_hu=rebuild.level_hu,
             width_hu=rebuild.width_hu,
         ),
-        patience=patience,
     )
 
 

@@ -17,16 +17,16 @@ from tqdm import tqdm
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import patient_of
 from lung_attention.data.sources.bucket import Bucket
-from lung_attention.data.sources.client import PATIENCE, Patience, tell
 from lung_attention.data.sources.collection import CtSeries, series_of_patients
 from lung_attention.data.sources.dicom import Stack, png, window
+from lung_attention.data.sources.packing import new_archive
 from lung_attention.data.sources.rebuild import (
     RECORD_NAME,
     SeriesFolder,
     describe_series,
     encode_record,
-    new_archive,
 )
+from lung_attention.data.sources.transfer import tell
 
 _DATASET = DATASETS["lidc"]
 
@@ -93,9 +93,7 @@ def beyond_the_series(listed: Sequence[ListedSlice], counts: dict[str, int]) -> 
     return [each for each in listed if not 1 <= each.number <= counts.get(each.patient, 0)]
 
 
-def build_lidc_archive(
-    to: Path, *, work: Path, level_hu: float, width_hu: float, patience: Patience = PATIENCE
-) -> dict[str, Any]:
+def build_lidc_archive(to: Path, *, work: Path, level_hu: float, width_hu: float) -> dict[str, Any]:
     """Rebuilds the paper's subset from the public CT series: 2,066 PNG files in train, valid and test.
 
     Args:
@@ -103,7 +101,6 @@ def build_lidc_archive(
         work: A folder for the series (1.23 GB), which an interrupted run leaves for the next one.
         level_hu: Centre of the window, in HU.
         width_hu: Width of the window, in HU.
-        patience: How often and how long a failing server is asked again.
 
     Returns:
         The record that also stands in the archive: what served, and what is doubtful.
@@ -119,7 +116,6 @@ def build_lidc_archive(
         work=work,
         level_hu=level_hu,
         width_hu=width_hu,
-        patience=patience,
     )
 
 
@@ -131,7 +127,6 @@ def cut_slices(
     work: Path,
     level_hu: float,
     width_hu: float,
-    patience: Patience,
 ) -> dict[str, Any]:
     """Cuts listed slices from one series a patient; see `build_lidc_archive`.
 
@@ -139,10 +134,10 @@ def cut_slices(
     """
     told = []
     total = sum(each.bytes for each in series)
+    bucket = Bucket()
     beyond: list[ListedSlice] = []
     with (
-        new_archive(to, _DATASET.root) as add,
-        Bucket(patience) as bucket,
+        new_archive(to) as add,
         tqdm(total=total, desc="CT series", unit="B", unit_scale=True, mininterval=0.5) as bar,
     ):
         for each in series:
@@ -162,7 +157,7 @@ def cut_slices(
             ):
                 content = png(window(hu, level_hu=level_hu, width_hu=width_hu))
                 for image in wanted[number]:
-                    add(image, content)
+                    add(f"{_DATASET.root}/{image}", content)
             told.append(
                 describe_series(each, stack)
                 | {"numbered_from": "feet" if stack.numbered > 0 else "head", "images": len(own)}
@@ -174,7 +169,7 @@ def cut_slices(
             "beyond_the_series": [item.image for item in beyond],
             "doubtful": _doubts(listed, told),
         }
-        add(RECORD_NAME, encode_record(record))
+        add(f"{_DATASET.root}/{RECORD_NAME}", encode_record(record))
     for item in beyond:
         tell(f"lidc: {item.image} is left out: {item.patient} has no slice {item.number}")
     return record

@@ -19,17 +19,17 @@ from tqdm import tqdm
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.sources.annotations import Nodule, rated_nodules, read_nodules
 from lung_attention.data.sources.bucket import Bucket
-from lung_attention.data.sources.client import PATIENCE, Patience, tell
 from lung_attention.data.sources.collection import CtSeries, series_of_identifiers
 from lung_attention.data.sources.dicom import Slice, Stack, png, window
+from lung_attention.data.sources.packing import new_archive
 from lung_attention.data.sources.rebuild import (
     HEAD_BYTES,
     RECORD_NAME,
     SeriesFolder,
     describe_series,
     encode_record,
-    new_archive,
 )
+from lung_attention.data.sources.transfer import tell
 
 _DATASET = DATASETS["lidc_nodules"]
 
@@ -105,9 +105,7 @@ def nodules_transfer_bytes(chosen: dict[str, list[Nodule]], *, slices: int) -> i
     return total
 
 
-def build_nodules_archive(
-    to: Path, *, work: Path, choice: Choice, crop: Crop, patience: Patience = PATIENCE
-) -> dict[str, Any]:
+def build_nodules_archive(to: Path, *, work: Path, choice: Choice, crop: Crop) -> dict[str, Any]:
     """Cuts the chosen nodules out of the public CT series.
 
     Args:
@@ -115,7 +113,6 @@ def build_nodules_archive(
         work: A folder for the slices, which an interrupted run leaves for the next one.
         choice: Which nodules.
         crop: How they are cut out.
-        patience: How often and how long a failing server is asked again.
 
     Returns:
         The record that also stands in the archive: what served, and what is doubtful.
@@ -132,7 +129,6 @@ def build_nodules_archive(
         sorted(series_of_identifiers(uids), key=lambda each: (each.patient, each.uid)),
         work=work,
         crop=crop,
-        patience=patience,
     )
 
 
@@ -143,7 +139,6 @@ def cut_nodules(
     *,
     work: Path,
     crop: Crop,
-    patience: Patience,
 ) -> dict[str, Any]:
     """Cuts nodules out of given series; see `build_nodules_archive`.
 
@@ -153,9 +148,9 @@ def cut_nodules(
     told = []
     lost: list[str] = []
     total = sum(each.instances * HEAD_BYTES for each in series)
+    bucket = Bucket()
     with (
-        new_archive(to, _DATASET.root) as add,
-        Bucket(patience) as bucket,
+        new_archive(to) as add,
         tqdm(total=total, desc="CT slices", unit="B", unit_scale=True, mininterval=0.5) as bar,
     ):
         for each in series:
@@ -186,7 +181,10 @@ def cut_nodules(
                     size_px=crop.size_px,
                     outside_hu=crop.level_hu - crop.width_hu / 2,
                 )
-                add(name, png(window(patch, level_hu=crop.level_hu, width_hu=crop.width_hu)))
+                add(
+                    f"{_DATASET.root}/{name}",
+                    png(window(patch, level_hu=crop.level_hu, width_hu=crop.width_hu)),
+                )
             told.append(describe_series(each, stack) | {"images": len(names)})
         record = {
             "collection": "LIDC-IDRI",
@@ -197,7 +195,7 @@ def cut_nodules(
             "planes_without_slice": lost,
             "doubtful": ["The labels are radiologists' opinions, not pathology."],
         }
-        add(RECORD_NAME, encode_record(record))
+        add(f"{_DATASET.root}/{RECORD_NAME}", encode_record(record))
     for problem in lost:
         tell(f"lidc_nodules: {problem}; left out")
     return record

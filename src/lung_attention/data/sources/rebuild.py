@@ -1,12 +1,10 @@
-"""What both rebuilt archives share: a series on the disk, and a zip file that is complete or not there."""
+"""What both rebuilt archives share: a series on the disk, and the record of what served."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,12 @@ from lung_attention.data.sources.bucket import Bucket
 from lung_attention.data.sources.collection import CtSeries
 from lung_attention.data.sources.dicom import DicomError, Slice, Stack, hounsfield, read_slice, stack_slices
 from lung_attention.errors import UserError
-from lung_attention.files import read_json, replacing, write_json
+from lung_attention.files import read_json, write_json
 
 # What is read of a file to learn where its slice lies. Headers of this collection have 1,700 to 2,700 bytes.
 HEAD_BYTES = 4096
 
 RECORD_NAME = "record.json"
-
-# The earliest time a zip can hold: the archive's bytes must not depend on the day it is made.
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class SeriesFolder:
@@ -124,25 +119,6 @@ class SeriesFolder:
             f"{path}, a slice of series {self.series.uid} of {self.series.patient}, cannot be read: {error}",
             remedy=f"remove {path} and run the same command again",
         )
-
-
-@contextmanager
-def new_archive(to: Path, root: str) -> Iterator[Callable[[str, bytes], None]]:
-    """Writes a zip file that gets its name only when it is complete.
-
-    Args:
-        to: The zip file.
-        root: Its top folder.
-
-    Yields:
-        A function that adds a file, given its path below the top folder and its content.
-    """
-    with replacing(to) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-
-        def add(name: str, content: bytes) -> None:
-            archive.writestr(zipfile.ZipInfo(f"{root}/{name}", _ZIP_TIME), content)
-
-        yield add
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
