@@ -23,9 +23,18 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from lung_attention.config import Rebuild
 from lung_attention.data.sources.collection import CtSeries
 
 BUCKET = "idc-open-data"
+
+
+def settings(**nodules):
+    """How archives are cut; the crops are small ones."""
+    crops = {"min_readers": 3, "benign_at_most": 2.5, "malignant_at_least": 3.5, "max_patients": None}
+    crops |= {"size_mm": 8.0, "size_px": 16, "slices": 3}
+    return Rebuild.model_validate({"level_hu": -600.0, "width_hu": 1500.0, "nodules": crops | nodules})
+
 
 # HU and grey in the window of level -600 and width 1500, worked out by hand from PS3.3 C.11.2.1.2.1:
 # black up to -1350, white above 149, ((x + 600.5) / 1499 + 0.5) * 255 between.

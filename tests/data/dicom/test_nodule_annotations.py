@@ -7,16 +7,15 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from ct_phantom import Bucket, serving, slice_file
+from ct_phantom import Bucket, serving, settings, slice_file
 
 from lung_attention.data.sources.annotations import Nodule, rated_nodules, read_nodules, write_nodules
 from lung_attention.data.sources.collection import series_of_identifiers
 from lung_attention.data.sources.nodules import (
-    Choice,
-    Crop,
-    build_nodules_archive,
     choose_nodules,
+    cut_nodules,
     nodules_transfer_bytes,
+    series_of_nodules,
 )
 from nodule_table import group_readings, nodules_of
 
@@ -58,8 +57,8 @@ def test_a_nodules_centre_lies_between_its_slices_and_inside_the_image(nodules):
 
 
 def test_patients_can_be_limited():
-    few = choose_nodules(Choice(3, 2.5, 3.5, max_patients=10))
-    everyone = choose_nodules(Choice(3, 2.5, 3.5, max_patients=None))
+    few = choose_nodules(settings(max_patients=10))
+    everyone = choose_nodules(settings())
     assert patients(few) == set(sorted(patients(everyone))[:10])
     assert 1.8e9 < nodules_transfer_bytes(everyone, slices=3) < 2e9
     assert 10e6 < nodules_transfer_bytes(few, slices=3) < 60e6
@@ -67,9 +66,8 @@ def test_patients_can_be_limited():
 
 def test_the_true_nodules_of_two_patients_are_cut(tmp_path, monkeypatch):
     """Index, annotations and the nodules' heights are the true ones; only the images are drawn."""
-    choice = Choice(min_readers=3, benign_at_most=2.5, malignant_at_least=3.5, max_patients=2)
-    crop = Crop(size_mm=64.0, size_px=32, slices=3, level_hu=-600.0, width_hu=1500.0)
-    chosen = choose_nodules(choice)
+    rebuild = settings(max_patients=2, size_mm=64.0, size_px=32)
+    chosen = choose_nodules(rebuild)
     own = [nodule for found in chosen.values() for nodule in found]
     bucket = Bucket()
     for row in series_of_identifiers({nodule.series for nodule in own}):
@@ -84,9 +82,11 @@ def test_the_true_nodules_of_two_patients_are_cut(tmp_path, monkeypatch):
             },
         )
     with serving(bucket, monkeypatch):
-        record = build_nodules_archive(tmp_path / "a.zip", work=tmp_path / "work", choice=choice, crop=crop)
+        record = cut_nodules(
+            tmp_path / "a.zip", chosen, series_of_nodules(chosen), work=tmp_path / "work", rebuild=rebuild
+        )
     assert record["nodules"] == {label: len(found) for label, found in chosen.items()}
-    assert record["planes_without_slice"] == []
+    assert record["left_out"] == []
     assert len({each["patient"] for each in record["series"]}) == 2
     with zipfile.ZipFile(tmp_path / "a.zip") as files:
         images = [name for name in files.namelist() if name.endswith(".png")]

@@ -18,7 +18,7 @@ from releases import hugging_face_has
 from lung_attention.config import load_config
 from lung_attention.data.sources.collection import series_of_identifiers
 from lung_attention.data.sources.lidc import lidc_series
-from lung_attention.data.sources.nodules import Choice, choose_nodules
+from lung_attention.data.sources.nodules import choose_nodules
 from lung_attention.paths import PARAMS
 
 pytestmark = pytest.mark.pipeline
@@ -92,15 +92,9 @@ def test_one_command_fetches_everything_and_reports(server, other_server, copy, 
     for series in lidc_series():
         assert series.bucket == BUCKET
         serve_series(server, series, [])
-    rebuild = load_config(ROOT / PARAMS).profiles["public"].rebuild.nodules
-    chosen = choose_nodules(
-        Choice(
-            min_readers=rebuild.min_readers,
-            benign_at_most=rebuild.benign_at_most,
-            malignant_at_least=rebuild.malignant_at_least,
-            max_patients=PATIENTS,
-        )
-    )
+    rebuild = load_config(ROOT / PARAMS).profiles["public"].rebuild
+    nodules = rebuild.nodules.model_copy(update={"max_patients": PATIENTS})
+    chosen = choose_nodules(rebuild.model_copy(update={"nodules": nodules}))
     heights = {}
     for nodule in (each for nodules in chosen.values() for each in nodules):
         heights.setdefault(nodule.series, set()).update(nodule.planes_mm)

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lung_attention.data.sources.collection import CtSeries
 from lung_attention.data.sources.transfer import TransferError, failing_as_source
 from lung_attention.files import replacing
-
-_T = TypeVar("_T")
 
 # Small files are fetched several at a time: what takes long is the way to the server and back.
 _CONNECTIONS = 8
@@ -43,6 +40,10 @@ class Instance:
     name: str
     bytes: int
     md5: str | None
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a file is there in full."""
+        return path.exists() and path.stat().st_size == self.bytes
 
 
 class Bucket:
@@ -90,12 +91,7 @@ class Bucket:
         return sorted(found, key=lambda instance: instance.name)
 
     def heads(
-        self,
-        series: CtSeries,
-        instances: Sequence[Instance],
-        *,
-        size: int,
-        advance: Callable[[float], object],
+        self, series: CtSeries, instances: Sequence[Instance], *, size: int
     ) -> Iterator[tuple[Instance, bytes]]:
         """Beginning of each file.
 
@@ -103,7 +99,6 @@ class Bucket:
             series: The series.
             instances: Which of its files.
             size: How many bytes of each.
-            advance: Is told how many bytes have come.
 
         Yields:
             Each file with its first bytes, in the order given.
@@ -120,53 +115,32 @@ class Bucket:
                     content: bytes = body.read(size)
             return content
 
-        with _several(read, instances) as results:
-            for instance, content in zip(instances, results, strict=True):
-                advance(len(content))
-                yield instance, content
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            yield from zip(instances, pool.map(read, instances), strict=True)
 
-    def fetch(
-        self,
-        series: CtSeries,
-        instances: Sequence[Instance],
-        folder: Path,
-        *,
-        advance: Callable[[float], object],
-    ) -> None:
+    def fetch(self, series: CtSeries, instances: Iterable[Instance], folder: Path) -> None:
         """Fetches files that are not in a folder yet. Each is checked before it gets its name.
 
         Args:
             series: The series.
             instances: Which of its files.
             folder: Where to; made if it is missing.
-            advance: Is told how many bytes are there.
 
         Raises:
             TransferError: The server does not deliver; what has come stays for the next attempt.
         """
         folder.mkdir(parents=True, exist_ok=True)
 
-        def fetch(instance: Instance) -> int:
+        def fetch(instance: Instance) -> None:
             path = folder / instance.name
-            if not path.exists() or path.stat().st_size != instance.bytes:
+            if not instance.is_at(path):
                 key = f"{series.folder}/{instance.name}"
                 with failing_as_source(f"{series.bucket}/{key}"), replacing(path) as temporary:
                     self._client.download_file(series.bucket, key, str(temporary), Config=self._alone)
                     _check(temporary, instance)
-            return instance.bytes
 
-        with _several(fetch, instances) as results:
-            for size in results:
-                advance(size)
-
-
-@contextmanager
-def _several(work: Callable[[Instance], _T], instances: Sequence[Instance]) -> Iterator[Iterator[_T]]:
-    pool = ThreadPoolExecutor(_CONNECTIONS)
-    try:
-        yield pool.map(work, instances)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            list(pool.map(fetch, instances))
 
 
 def _check(path: Path, instance: Instance) -> None:
