@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ct_phantom import Bucket, serving, settings, slice_file
 
-from lung_attention.data.sources.annotations import Nodule, rated_nodules, read_nodules, write_nodules
+from lung_attention.data.sources.annotations import Nodule, read_nodules, write_nodules
 from lung_attention.data.sources.collection import series_of_identifiers
 from lung_attention.data.sources.nodules import (
     choose_nodules,
@@ -29,15 +29,15 @@ def patients(chosen):
     return {nodule.patient for nodules in chosen.values() for nodule in nodules}
 
 
-def test_the_published_numbers_of_nodules(nodules):
+def test_the_published_numbers_of_nodules():
     """At least 3 readers, the median rating, 3 left out; 2.5 and 3.5 are the nearest other medians."""
-    chosen = rated_nodules(nodules, min_readers=3, benign_at_most=2.5, malignant_at_least=3.5)
+    chosen = choose_nodules(settings(benign_at_most=2.5, malignant_at_least=3.5))
     assert {label: len(found) for label, found in chosen.items()} == {"benign": 449, "malignant": 430}
     assert len(patients(chosen)) == 535
 
 
-def test_leaving_out_the_medians_beside_3_too_costs_a_third(nodules):
-    chosen = rated_nodules(nodules, min_readers=3, benign_at_most=2, malignant_at_least=4)
+def test_leaving_out_the_medians_beside_3_too_costs_a_third():
+    chosen = choose_nodules(settings(benign_at_most=2, malignant_at_least=4))
     assert {label: len(found) for label, found in chosen.items()} == {"benign": 315, "malignant": 301}
     assert len(patients(chosen)) == 422
 

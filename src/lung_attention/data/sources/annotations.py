@@ -87,24 +87,3 @@ def write_nodules(table: Path, nodules: Sequence[Nodule]) -> None:
         ]
     with replacing(table) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def rated_nodules(
-    nodules: Sequence[Nodule], *, min_readers: int, benign_at_most: float, malignant_at_least: float
-) -> dict[str, list[Nodule]]:
-    """Chooses the nodules with a verdict.
-
-    Args:
-        nodules: All nodules.
-        min_readers: How many readers must have outlined one.
-        benign_at_most: Up to this median rating a nodule counts as benign.
-        malignant_at_least: From this median rating on it counts as malignant.
-
-    Returns:
-        The nodules of `benign` and of `malignant`, in the order given.
-    """
-    enough = [nodule for nodule in nodules if len(nodule.ratings) >= min_readers]
-    return {
-        "benign": [nodule for nodule in enough if nodule.median <= benign_at_most],
-        "malignant": [nodule for nodule in enough if nodule.median >= malignant_at_least],
-    }

@@ -18,7 +18,7 @@ from scipy.ndimage import map_coordinates
 
 from lung_attention.config import Rebuild
 from lung_attention.data.catalog import DATASETS
-from lung_attention.data.sources.annotations import Nodule, rated_nodules, read_nodules
+from lung_attention.data.sources.annotations import Nodule, read_nodules
 from lung_attention.data.sources.collection import CtSeries, series_of_identifiers
 from lung_attention.data.sources.dicom import Slice, Stack
 from lung_attention.data.sources.rebuild import HEAD_BYTES, Cut, cut_archive
@@ -28,19 +28,16 @@ _SAME_PLANE_MM = 0.25
 
 
 def choose_nodules(rebuild: Rebuild) -> dict[str, list[Nodule]]:
-    """Nodules of `benign` and of `malignant` that are cut out."""
+    """Nodules of `benign` and of `malignant` that are cut out, by median rating."""
     settings = rebuild.nodules
-    chosen = rated_nodules(
-        read_nodules(),
-        min_readers=settings.min_readers,
-        benign_at_most=settings.benign_at_most,
-        malignant_at_least=settings.malignant_at_least,
-    )
+    enough = [nodule for nodule in read_nodules() if len(nodule.ratings) >= settings.min_readers]
+    chosen = {
+        "benign": [nodule for nodule in enough if nodule.median <= settings.benign_at_most],
+        "malignant": [nodule for nodule in enough if nodule.median >= settings.malignant_at_least],
+    }
     patients = sorted({nodule.patient for nodules in chosen.values() for nodule in nodules})
     kept = set(patients[: settings.max_patients])
-    return {
-        label: [nodule for nodule in nodules if nodule.patient in kept] for label, nodules in chosen.items()
-    }
+    return {label: [each for each in nodules if each.patient in kept] for label, nodules in chosen.items()}
 
 
 def series_of_nodules(chosen: dict[str, list[Nodule]]) -> list[CtSeries]:

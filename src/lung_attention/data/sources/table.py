@@ -171,16 +171,14 @@ def _archive(dataset_id: str, about_bytes: int) -> Item:
     )
 
 
-def _weights(backbone: str, title: str, licence: str, citation: str) -> Item:
-    sources = sources_of(backbone)
-    assert sources[0].bytes is not None
+def _weights(backbone: str, title: str, about_bytes: int, licence: str, citation: str) -> Item:
     return Item(
         id=backbone,
         title=f"{title}, ImageNet weights without top",
         file=f"{backbone}_notop.weights.h5",
         kind="weights",
-        about_bytes=sources[0].bytes,
-        sources=sources,
+        about_bytes=about_bytes,
+        sources=sources_of(backbone),
         licence=licence,
         citation=citation,
     )
@@ -194,6 +192,7 @@ _ITEMS = (
     _weights(
         "mobilenetv2",
         "MobileNetV2",
+        9_406_464,
         "Apache-2.0",
         "Sandler M. et al.: MobileNetV2: Inverted Residuals and Linear Bottlenecks. CVPR 2018. "
         "https://arxiv.org/abs/1801.04381",
@@ -201,6 +200,7 @@ _ITEMS = (
     _weights(
         "densenet121",
         "DenseNet121",
+        29_084_464,
         "BSD-3-Clause",
         "Huang G. et al.: Densely Connected Convolutional Networks. CVPR 2017. https://arxiv.org/abs/1608.06993",
     ),
