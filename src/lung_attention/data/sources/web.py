@@ -47,7 +47,7 @@ def from_web(item: Item, source: Source, target: Path) -> None:
         # Some servers turn a library's own name away.
         headers={"User-Agent": "lung-attention", "Accept-Encoding": "identity"},
     )
-    with failing_as_source(item.id):
+    with failing_as_source(source.address):
         downloads.fetch(target.name, downloader=get)
     size = target.stat().st_size
     if source.bytes is not None and size != source.bytes:
