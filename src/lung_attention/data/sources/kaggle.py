@@ -45,7 +45,7 @@ def from_kaggle(item: Item, source: Source, target: Path) -> None:
         if isinstance(cause, requests.HTTPError) and cause.response is not None:
             if cause.response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise TransferError(
-                    f"{words_of(error)}; make a token in Kaggle's settings and set KAGGLE_API_TOKEN"
+                    f"{words_of(error)}; create a token in Kaggle's settings and set KAGGLE_API_TOKEN"
                 ) from error
         elif not isinstance(cause, requests.RequestException):
             # It has all come and is no use; kagglehub would take it again for what is wanted.

@@ -41,7 +41,7 @@ def failing_as_source(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise UserError(
-                f"{what}: the disk is full", remedy="make room and run the same command again"
+                f"{what}: the disk is full", remedy="make room, then run the same command again"
             ) from error
         raise TransferError(f"{what}: {words_of(error)}") from error
     except Exception as error:
