@@ -30,7 +30,7 @@ def main() -> None:
             random_backbone(name, images=images, seed=settings.seed).save_weights(temporary)
         else:
             source = find_weights(name, source=settings.source)
-            verify(source, pin=settings.checksums.get(name))
+            verify(source, expected=settings.checksums.get(name))
             shutil.copyfile(source, temporary)
 
 

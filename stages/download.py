@@ -22,7 +22,7 @@ def main() -> None:
     settings = config.active.download
     paths = Paths(config.profile)
     source = find_archive(dataset.id, source=settings.source)
-    digest, record = verify(source, pin=settings.checksums.get(dataset.id))
+    digest, record = verify(source, expected=settings.checksums.get(dataset.id))
     import_archive(
         source,
         dataset,

@@ -76,7 +76,6 @@ def new_dataset(arguments: argparse.Namespace) -> int:
 
 def fetch(arguments: argparse.Namespace) -> int:
     """Fetches datasets and weights."""
-    from lung_attention.data.sources.client import PATIENCE
     from lung_attention.data.sources.fetch import fetch_named
     from lung_attention.data.sources.resolve import downloads_folder
 
@@ -86,7 +85,6 @@ def fetch(arguments: argparse.Namespace) -> int:
         arguments.names or [*public.datasets, *config.backbones],
         arguments.to or downloads_folder(),
         settings=public,
-        patience=PATIENCE,
         consent=arguments.yes,
     ).items():
         print(f"{digest}  {name}")

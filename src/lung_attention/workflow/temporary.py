@@ -24,7 +24,6 @@ from lung_attention.config import (
     read_values,
     validate,
 )
-from lung_attention.data.sources.client import PATIENCE
 from lung_attention.data.sources.resolve import (
     ARCHIVES_VARIABLE,
     DOWNLOADS_VARIABLE,
@@ -195,17 +194,17 @@ def _checksums(config: Config) -> list[str]:
     if public:
         from lung_attention.data.sources.fetch import fetch_named
 
-        fetch_named(public, downloads_folder(), settings=profile, patience=PATIENCE, consent=False)
+        fetch_named(public, downloads_folder(), settings=profile, consent=False)
     pins = []
     if archives_from in ("folder", "public"):
         for dataset in config.datasets:
             archive = find_archive(dataset, source=archives_from)
-            found, _ = verify(archive, pin=profile.download.checksums.get(dataset))
+            found, _ = verify(archive, expected=profile.download.checksums.get(dataset))
             pins.append(f"++profiles.{config.profile}.download.checksums.{dataset}={found}")
     if weights_from in ("folder", "public"):
         for backbone in config.backbones:
             weights = find_weights(backbone, source=weights_from)
-            found, _ = verify(weights, pin=profile.backbone.checksums.get(backbone))
+            found, _ = verify(weights, expected=profile.backbone.checksums.get(backbone))
             pins.append(f"++profiles.{config.profile}.backbone.checksums.{backbone}={found}")
     return pins
 

@@ -23,13 +23,18 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from lung_attention.data.sources.client import Patience
+from lung_attention.config import Rebuild
 from lung_attention.data.sources.collection import CtSeries
 
-IMPATIENT = Patience(tries=3, tries_to_connect=2, first_wait_s=0.01, longest_wait_s=0.5, timeout_s=5.0)
-
 BUCKET = "idc-open-data"
-HOST = f"{BUCKET}.s3.amazonaws.com"
+
+
+def settings(**nodules):
+    """How archives are cut; the crops are small ones."""
+    crops = {"min_readers": 3, "benign_at_most": 2.5, "malignant_at_least": 3.5, "max_patients": None}
+    crops |= {"size_mm": 8.0, "size_px": 16, "slices": 3}
+    return Rebuild.model_validate({"level_hu": -600.0, "width_hu": 1500.0, "nodules": crops | nodules})
+
 
 # HU and grey in the window of level -600 and width 1500, worked out by hand from PS3.3 C.11.2.1.2.1:
 # black up to -1350, white above 149, ((x + 600.5) / 1499 + 0.5) * 255 between.
@@ -94,29 +99,13 @@ def slice_file(
     return _bytes(dataset)
 
 
-def multi_frame_file(frames, *, heights, slope=1.0, intercept=-4000.0, spacing=(0.7, 0.7), without=()):
-    """The bytes of an enhanced CT file: frames (n, rows, columns) in HU at the heights (z in mm) given."""
+def multi_frame_file(frames):
+    """The bytes of an enhanced CT file of several frames, (n, rows, columns) in HU."""
     frames = np.asarray(frames)
     dataset = _dataset(EnhancedCTImageStorage, frames.shape[1:], False, "MONOCHROME2")
     dataset.NumberOfFrames = len(frames)
-    shared, measures, orientation, rescale = Dataset(), Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing = list(spacing)
-    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    rescale.RescaleSlope, rescale.RescaleIntercept = slope, intercept
-    shared.PixelMeasuresSequence = Sequence([measures])
-    shared.PlaneOrientationSequence = Sequence([orientation])
-    shared.PixelValueTransformationSequence = Sequence([rescale])
-    dataset.SharedFunctionalGroupsSequence = Sequence([shared])
-    groups = []
-    for z in heights:
-        own, place = Dataset(), Dataset()
-        place.ImagePositionPatient = [-100.0, -100.0, z]
-        own.PlanePositionSequence = Sequence([place])
-        groups.append(own)
-    dataset.PerFrameFunctionalGroupsSequence = Sequence(groups)
-    _set_pixels(dataset, stored_values(frames, slope, intercept, False), ExplicitVRLittleEndian)
-    for keyword in without:
-        delattr(dataset, keyword)
+    dataset.PerFrameFunctionalGroupsSequence = Sequence([Dataset() for _ in frames])
+    _set_pixels(dataset, stored_values(frames, 1.0, -4000.0, False), ExplicitVRLittleEndian)
     return _bytes(dataset)
 
 
@@ -166,7 +155,7 @@ class Bucket:
 
     Attributes:
         files: Content by key, `<folder>/<name>`.
-        faults: By key, what the next requests get instead: a status, "cut" or "changed".
+        faults: By key, what the next requests get instead: a status, "cut" or "changed"; "" is the listing.
         requests: (key, range) of every file asked for, "" for listings.
         ranges: Whether parts of files are served.
         page: Keys a listing's page.
@@ -186,7 +175,7 @@ class Bucket:
 
 @contextmanager
 def serving(bucket, monkeypatch):
-    """Serves a bucket on 127.0.0.1, in the place where the program looks for public servers."""
+    """Serves a bucket on 127.0.0.1, in the place where boto3 looks for it."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -196,17 +185,26 @@ def serving(bucket, monkeypatch):
 
         def do_GET(self):
             parts = urlsplit(self.path)
-            host, _, key = unquote(parts.path).lstrip("/").partition("/")
-            assert host == HOST
+            name, _, key = unquote(parts.path).lstrip("/").partition("/")
+            assert name == BUCKET
+            assert "Authorization" not in self.headers  # the bucket is public: nothing is signed
             with bucket.lock:
                 bucket.requests.append((key, self.headers.get("Range", "")))
-                fault = (bucket.faults.get(key) or [None]).pop(0)
+                faults = bucket.faults.get(key)
+                fault = faults.pop(0) if faults else None
             if isinstance(fault, int):
                 self.answer(fault, b"")
             elif key:
                 self.file(key, fault)
             else:
                 self.answer(200, listing(bucket, parse_qs(parts.query)))
+
+        def do_HEAD(self):
+            content = bucket.files.get(unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/"))
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.send_header("ETag", tag_of(content or b""))
+            self.end_headers()
 
         def file(self, key, fault):
             if key not in bucket.files:
@@ -220,7 +218,7 @@ def serving(bucket, monkeypatch):
                 part = content[: last + 1]
                 span = f"bytes 0-{len(part) - 1}/{len(content)}"
                 return self.answer(206, part, {"Content-Range": span})
-            return self.answer(200, content, cut=fault == "cut")
+            return self.answer(200, content, {"ETag": tag_of(bucket.files[key])}, cut=fault == "cut")
 
         def answer(self, status, content, headers=(), *, cut=False):
             self.send_response(status)
@@ -240,12 +238,17 @@ def serving(bucket, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    monkeypatch.setenv("LUNG_ATTENTION_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # boto3's waits before it asks again
     try:
         yield bucket
     finally:
         server.shutdown()
         server.server_close()
+
+
+def tag_of(content):
+    return f'"{hashlib.md5(content).hexdigest()}"'
 
 
 def listing(bucket, query):
@@ -256,11 +259,13 @@ def listing(bucket, query):
     start = int(query.get("continuation-token", ["0"])[0])
     entries = "".join(
         f"<Contents><Key>{escape(key)}</Key><Size>{len(bucket.files[key])}</Size>"
-        f"<ETag>&quot;{hashlib.md5(bucket.files[key]).hexdigest()}&quot;</ETag></Contents>"
+        f"<ETag>{escape(tag_of(bucket.files[key]))}</ETag></Contents>"
         for key in keys[start : start + bucket.page]
     )
     end = start + bucket.page
-    token = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < len(keys) else ""
+    more = end < len(keys)
+    token = f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+    token += f"<NextContinuationToken>{end}</NextContinuationToken>" if more else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'

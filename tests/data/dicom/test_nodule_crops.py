@@ -6,16 +6,14 @@ import zipfile
 
 import numpy as np
 import pytest
-from ct_phantom import IMPATIENT, Bucket, series, serving, slice_file
+from ct_phantom import Bucket, series, serving, settings, slice_file
 from PIL import Image
 
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
 from lung_attention.data.sources.annotations import Nodule
-from lung_attention.data.sources.nodules import Crop, central_planes, cut_nodules, cut_square
+from lung_attention.data.sources.nodules import central_planes, cut_nodules, cut_square
 from lung_attention.data.sources.rebuild import HEAD_BYTES
-
-CROP = Crop(size_mm=8.0, size_px=16, slices=3, level_hu=-600.0, width_hu=1500.0)
 
 
 def nodule(planes, *, z=None, number=0, ratings=(1, 2, 2), row=20.0, column=30.0, uid="1.2.3", patient=1):
@@ -48,7 +46,7 @@ def images(archive):
 
 def cut(tmp_path, chosen, rows):
     target = tmp_path / "a.zip"
-    record = cut_nodules(target, chosen, rows, work=tmp_path / "work", crop=CROP, patience=IMPATIENT)
+    record = cut_nodules(target, chosen, rows, work=tmp_path / "work", rebuild=settings())
     return target, record
 
 
@@ -153,7 +151,7 @@ def test_a_plane_without_a_slice_is_reported_and_left_out(tmp_path, bucket, caps
         "LIDC-IDRI-0001_nodule-0_slice-0.png",
         "LIDC-IDRI-0001_nodule-1_slice-0.png",
     ]
-    assert record["planes_without_slice"] == [
+    assert record["left_out"] == [
         "benign/LIDC-IDRI-0001_nodule-0_slice-1.png: the series has no slice at z = 6 mm"
     ]
     assert record["series"][0]["missing_slices"] == [{"after": 3, "missing": 2}]

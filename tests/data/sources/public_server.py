@@ -2,9 +2,9 @@
 
 import dataclasses
 import hashlib
+import json
 import re
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -15,36 +15,30 @@ class Served:
     Attributes:
         content: Its bytes.
         ranges: Whether parts of it can be asked for.
-        if_range: Whether If-Range is heeded; without it a part is served of whatever version there is.
-        etag: Whether it has an ETag, `"weak"` for one that is of no use to If-Range.
-        modified: Its Last-Modified, if any.
-        length: Whether its length is told; `int` for a wrong one, `"chunked"` to tell that of each chunk.
         content_type: Its Content-Type.
+        headers: Further headers.
         secret: The Authorization header without which it is refused.
         redirect: Where the request is sent instead.
         faults: What goes wrong with the next requests, one after another: `("status", 503, {headers})`,
-            `("cut", bytes)`, `("silence", seconds)`, `("change", new content, bytes)`, `("fine",)`.
+            `("cut", bytes)`, `("fine",)`.
         always: What goes wrong with every request once `faults` is empty.
     """
 
     content: bytes = b""
     ranges: bool = True
-    if_range: bool = True
-    etag: bool | str = True
-    modified: str | None = None
-    length: bool | int | str = True
     content_type: str = "application/zip"
+    headers: dict = dataclasses.field(default_factory=dict)
     secret: str | None = None
     redirect: str | None = None
     faults: list = dataclasses.field(default_factory=list)
     always: tuple = ("fine",)
 
-    def tag(self):
-        return f'"{hashlib.md5(self.content).hexdigest()}"'
-
 
 class PublicServer:
-    """The server; `files` maps paths (with their query) to what is served, `requests` is what was asked."""
+    """The server; `files` maps paths (with their query) to what is served, `requests` is what was asked.
+
+    What a POST asks for stands in its body: `ownerSlug` and `datasetSlug` are taken for the path's end.
+    """
 
     def __init__(self):
         self.files = {}
@@ -55,7 +49,14 @@ class PublicServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                served.answer(self)
+                served.answer(self, self.path)
+
+            def do_HEAD(self):
+                served.answer(self, self.path)
+
+            def do_POST(self):
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                served.answer(self, f"{self.path}/{asked['ownerSlug']}/{asked['datasetSlug']}")
 
             def log_message(self, *arguments):
                 pass
@@ -72,28 +73,21 @@ class PublicServer:
         self.thread.join()
 
     def of(self, path):
-        """The requests for a path."""
+        """The headers of each request for a path."""
         return [headers for asked, headers in self.requests if asked == path]
 
-    def answer(self, request):
-        self.requests.append((request.path, dict(request.headers)))
-        file = self.files.get(request.path)
+    def answer(self, request, path):
+        self.requests.append((path, dict(request.headers)))
+        file = self.files.get(path)
         if file is None:
             return self.refuse(request, 404, {})
         if file.secret and request.headers.get("Authorization") != file.secret:
             return self.refuse(request, 403, {})
         if file.redirect:
-            return self.refuse(request, 302, {"Location": file.redirect})
+            return self.refuse(request, 302, {"Location": file.redirect, **file.headers})
         kind, *details = file.faults.pop(0) if file.faults else file.always
         if kind == "status":
             return self.refuse(request, *details)
-        if kind == "silence":
-            time.sleep(details[0])
-            request.close_connection = True
-            return None
-        if kind == "change":
-            file.content, *details = details
-            kind = "cut" if details else "fine"
         self.send(request, file, details[0] if kind == "cut" else None)
         return None
 
@@ -106,8 +100,7 @@ class PublicServer:
     def send(self, request, file, cut):
         begin, total = 0, len(file.content)
         asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        same = request.headers.get("If-Range") in (None, file.tag(), file.modified) or not file.if_range
-        if asked and file.ranges and same:
+        if asked and file.ranges:
             begin = int(asked[1])
             if begin >= total:
                 return self.refuse(request, 416, {"Content-Range": f"bytes */{total}"})
@@ -115,26 +108,16 @@ class PublicServer:
             request.send_header("Content-Range", f"bytes {begin}-{total - 1}/{total}")
         else:
             request.send_response(200)
-        request.send_header("Content-Type", file.content_type)
-        if file.etag:
-            request.send_header("ETag", f"W/{file.tag()}" if file.etag == "weak" else file.tag())
-        if file.modified:
-            request.send_header("Last-Modified", file.modified)
-        if file.length == "chunked":
-            request.send_header("Transfer-Encoding", "chunked")
-        elif file.length is False:
-            request.send_header("Connection", "close")
-        else:
-            length = total - begin if file.length is True else file.length
-            request.send_header("Content-Length", str(length))
+        if file.ranges:
+            request.send_header("Accept-Ranges", "bytes")
+        headers = {"ETag": f'"{hashlib.md5(file.content).hexdigest()}"', "Content-Type": file.content_type}
+        for key, value in {**headers, "Content-Length": str(total - begin), **file.headers}.items():
+            request.send_header(key, value)
         request.end_headers()
+        if request.command == "HEAD":
+            return None
         part = file.content[begin:]
-        if file.length == "chunked":
-            part = b"".join(
-                b"%x\r\n%b\r\n" % (len(chunk), chunk)
-                for chunk in (part[place : place + 50_000] for place in range(0, len(part) + 50_000, 50_000))
-            )
         request.wfile.write(part if cut is None else part[:cut])
-        if cut is not None or file.length is not True:
+        if cut is not None:
             request.close_connection = True
         return None

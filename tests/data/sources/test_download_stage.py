@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention.data.sources.ledger import Record, write_record
+from lung_attention.data.sources.checksums import Record, write_record
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = (ROOT / "sample" / "iqoth.zip").read_bytes()  # the release's layout, with fewer images
@@ -77,3 +77,15 @@ def test_what_has_not_been_fetched_is_told_with_the_command(stage):
     done = stage("public")
     assert done.returncode == 2
     assert "lung-attention fetch iqoth" in done.stderr
+
+
+def test_neither_the_stage_nor_what_fetches_waits_for_a_client_before_it_is_asked():
+    program = (
+        "import runpy, sys; runpy.run_path(sys.argv[1]); import lung_attention.data.sources.fetch; "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    command = [sys.executable, "-c", program, str(ROOT / "stages" / "download.py")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    clients = {"boto3", "botocore", "huggingface_hub", "idc_index_data", "kagglehub", "keras", "pooch"}
+    assert not clients & set(done.stdout.split())

@@ -3,7 +3,7 @@
 from lung_attention.cli import build_parser
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.provenance import PROVENANCE
-from lung_attention.data.sources.ledger import Record, write_record
+from lung_attention.data.sources.checksums import Record, write_record
 from lung_attention.data.sources.listing import list_items
 from lung_attention.data.sources.services import deliverers
 from lung_attention.data.sources.table import ITEMS
@@ -13,13 +13,13 @@ from lung_attention.models.backbones import BACKBONES
 def test_everything_that_a_profile_can_name_has_a_source():
     assert set(ITEMS) == set(DATASETS) | set(BACKBONES)
     assert len({item.file for item in ITEMS.values()}) == len(ITEMS)
-    services = set(deliverers(None, patience=None, rebuild=None))
+    services = set(deliverers(None))
     for item in ITEMS.values():
         assert item.sources
         assert len({source.name for source in item.sources}) == len(item.sources)
         for source in item.sources:
-            assert source.service in services
-            assert source.address.startswith("https://")
+            assert source.kind in services
+            assert source.page.startswith("https://")
 
 
 def test_the_listing_names_source_size_licence_and_citation_of_each(monkeypatch, tmp_path):
@@ -32,7 +32,7 @@ def test_the_listing_names_source_size_licence_and_citation_of_each(monkeypatch,
         assert f"{item.id}: {item.title}" in text
         assert item.licence in text
         assert " ".join(item.citation.split()) in text
-        assert all(source.address in text for source in item.sources)
+        assert all(source.page in text for source in item.sources)
     for provenance in PROVENANCE.values():
         assert " ".join(provenance.citation.split()) in text
     assert "15000: 5000 adenocarcinoma" in text

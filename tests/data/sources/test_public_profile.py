@@ -6,17 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ct_phantom import BUCKET, HOST, Bucket, listing, slice_file
+from ct_phantom import BUCKET, Bucket, listing, slice_file
 from public_server import Served
+from releases import hugging_face_has
 
 from lung_attention.config import load_config
 from lung_attention.data.sources.collection import series_of_identifiers
 from lung_attention.data.sources.lidc import lidc_series
-from lung_attention.data.sources.nodules import Choice, choose_nodules
+from lung_attention.data.sources.nodules import choose_nodules
 from lung_attention.paths import PARAMS
 
 pytestmark = pytest.mark.pipeline
@@ -56,9 +58,10 @@ def serve_series(server, series, heights):
         values = noise.normal(-600, 300, (16, 16)).round()
         bucket.put(series.folder, {f"{number}.dcm": slice_file(values, z=z, number=number)})
     for key, content in bucket.files.items():
-        server.files[f"/{HOST}/{key}"] = Served(content)
+        server.files[f"/{BUCKET}/{key}"] = Served(content)
     page = listing(bucket, {"list-type": ["2"], "prefix": [f"{series.folder}/"]})
-    server.files[f"/{HOST}/?list-type=2&prefix={series.folder}%2F"] = Served(page)
+    query = f"list-type=2&prefix={series.folder}%2F&encoding-type=url"
+    server.files[f"/{BUCKET}?{query}"] = Served(page, content_type="application/xml")
 
 
 @pytest.fixture
@@ -79,26 +82,19 @@ def copy(tmp_path):
     return copy
 
 
-def test_one_command_fetches_everything_and_reports(server, copy, tmp_path):
+def test_one_command_fetches_everything_and_reports(server, other_server, copy, tmp_path):
     server.files["/data.mendeley.com/public-api/zip/bhmdr45bh2/download/4"] = Served(
         (ROOT / "sample" / "iqoth.zip").read_bytes(), faults=[("status", 503, {}), ("cut", 20_000)]
     )
-    kaggle = "/www.kaggle.com/api/v1/datasets/download"
-    server.files[f"{kaggle}/andrewmvd/lung-and-colon-cancer-histopathological-images"] = Served(
-        (ROOT / "sample" / "lc25000.zip").read_bytes()
-    )
+    with zipfile.ZipFile(ROOT / "sample" / "lc25000.zip") as sample:
+        tiles = {name: sample.read(name) for name in sample.namelist()}
+    hugging_face_has(server, tiles, storage=other_server)
     for series in lidc_series():
         assert series.bucket == BUCKET
         serve_series(server, series, [])
-    rebuild = load_config(ROOT / PARAMS).profiles["public"].rebuild.nodules
-    chosen = choose_nodules(
-        Choice(
-            min_readers=rebuild.min_readers,
-            benign_at_most=rebuild.benign_at_most,
-            malignant_at_least=rebuild.malignant_at_least,
-            max_patients=PATIENTS,
-        )
-    )
+    rebuild = load_config(ROOT / PARAMS).profiles["public"].rebuild
+    nodules = rebuild.nodules.model_copy(update={"max_patients": PATIENTS})
+    chosen = choose_nodules(rebuild.model_copy(update={"nodules": nodules}))
     heights = {}
     for nodule in (each for nodules in chosen.values() for each in nodules):
         heights.setdefault(nodule.series, set()).update(nodule.planes_mm)
@@ -111,6 +107,9 @@ def test_one_command_fetches_everything_and_reports(server, copy, tmp_path):
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
         "PYTHONPATH": "src",
         "LUNG_ATTENTION_MIRROR": server.address,
+        "HF_ENDPOINT": server.address,
+        "AWS_ENDPOINT_URL_S3": server.address,
+        "KAGGLE_API_ENVIRONMENT": "LOCALHOST",  # where nobody listens: the next source is asked
         "LUNG_ATTENTION_DOWNLOADS": str(tmp_path / "downloads"),
     }
     program = "from lung_attention.cli import main; main()"
@@ -130,5 +129,5 @@ def test_one_command_fetches_everything_and_reports(server, copy, tmp_path):
     assert "IQ-OTH/NCCD" in report
     records = json.loads((tmp_path / "downloads" / "sources.json").read_text())
     assert {name: record["source"] for name, record in records.items()} == {
-        "iqoth.zip": "mendeley", "lc25000.zip": "kaggle", "lidc.zip": "idc", "lidc_nodules.zip": "idc",
+        "iqoth.zip": "mendeley", "lc25000.zip": "huggingface", "lidc.zip": "idc", "lidc_nodules.zip": "idc",
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lung_attention.data.sources.ledger import LEDGER, Record, write_record
+from lung_attention.data.sources.checksums import CHECKSUMS, Record, write_record
 from lung_attention.data.sources.resolve import (
     downloads_folder,
     find_archive,
@@ -97,13 +97,13 @@ def test_a_fingerprint_changes_with_the_source(tmp_path):
     assert len(seen) == 4
 
 
-def test_a_pin_that_does_not_match_names_both_hashes(tmp_path):
+def test_a_checksum_that_does_not_match_is_named_beside_the_one_found(tmp_path):
     file = tmp_path / "a.zip"
     file.write_bytes(b"1")
-    assert verify(file, pin=None) == (sha256(file), None)
-    assert verify(file, pin=sha256(file)) == (sha256(file), None)
+    assert verify(file, expected=None) == (sha256(file), None)
+    assert verify(file, expected=sha256(file)) == (sha256(file), None)
     with pytest.raises(UserError, match="0" * 64) as caught:
-        verify(file, pin="0" * 64)
+        verify(file, expected="0" * 64)
     assert sha256(file) in caught.value.problem
     assert str(file) in caught.value.problem
     assert "params.yaml" in caught.value.problem
@@ -114,17 +114,17 @@ def test_the_record_beside_a_file_is_enforced_wherever_the_folder_is_taken(tmp_p
     file.write_bytes(b"1")
     record = Record(sha256(file), 1, "mendeley", "https://data.example", "2026-01-01", {})
     write_record(file, record)
-    assert verify(file, pin=None) == (sha256(file), record)
+    assert verify(file, expected=None) == (sha256(file), record)
     file.write_bytes(b"2")
     with pytest.raises(UserError, match=record.sha256) as caught:
-        verify(file, pin=None)
-    assert LEDGER in caught.value.problem
+        verify(file, expected=None)
+    assert CHECKSUMS in caught.value.problem
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a.zip": {"sha256": "x"}}', '{"a.zip": 1}'])
 def test_a_damaged_record_is_no_traceback(tmp_path, text):
     file = tmp_path / "a.zip"
     file.write_bytes(b"1")
-    (tmp_path / LEDGER).write_text(text)
+    (tmp_path / CHECKSUMS).write_text(text)
     with pytest.raises(UserError, match=r"sources\.json is damaged"):
-        verify(file, pin=None)
+        verify(file, expected=None)

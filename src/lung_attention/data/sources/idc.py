@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lung_attention.config import Rebuild
-from lung_attention.data.sources.client import Patience
 from lung_attention.data.sources.table import Item, Source
 
 
 def cut_settings(item: Item, rebuild: Rebuild) -> dict[str, Any]:
-    """The parameters on which an archive that is cut depends.
+    """Parameters on which an archive that is cut depends.
 
     Args:
         item: `lidc` or `lidc_nodules`.
@@ -26,25 +25,25 @@ def cut_settings(item: Item, rebuild: Rebuild) -> dict[str, Any]:
 
 
 def transfer_bytes(item: Item, rebuild: Rebuild) -> int:
-    """About how much is transferred for an archive; reads the installed index, which takes seconds."""
+    """Bytes that are transferred for an archive, about; reads the installed index, which takes seconds."""
     if item.id == "lidc":
-        from lung_attention.data.sources.lidc import lidc_transfer_bytes
+        from lung_attention.data.sources.lidc import lidc_series
 
-        return lidc_transfer_bytes()
+        return sum(series.bytes for series in lidc_series())
     from lung_attention.data.sources.nodules import choose_nodules, nodules_transfer_bytes
 
-    return nodules_transfer_bytes(choose_nodules(_choice(rebuild)), slices=rebuild.nodules.slices)
+    return nodules_transfer_bytes(choose_nodules(rebuild), slices=rebuild.nodules.slices)
 
 
-def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild, patience: Patience) -> None:
+def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild) -> None:
     """Cuts an archive from the public CT series.
 
     Args:
         item: `lidc` or `lidc_nodules`.
         source: Where the series are; the installed index knows the exact place of each.
-        target: The archive to write. What is fetched stays in a folder beside it until then.
+        target: The archive to write, whole or not at all. What is fetched stays in a folder beside it until
+            then, and an interrupted run leaves it for the next one.
         rebuild: How the archive is cut.
-        patience: How often and how long a failing server is asked again.
 
     Raises:
         TransferError: The public bucket does not deliver.
@@ -52,37 +51,11 @@ def from_idc(item: Item, source: Source, target: Path, *, rebuild: Rebuild, pati
     """
     work = target.with_name(f"{target.name}.series")
     if item.id == "lidc":
-        from lung_attention.data.sources.lidc import build_lidc_archive
+        from lung_attention.data.sources.lidc import cut_lidc, lidc_series, listed_slices
 
-        build_lidc_archive(
-            target, work=work, level_hu=rebuild.level_hu, width_hu=rebuild.width_hu, patience=patience
-        )
+        cut_lidc(target, listed_slices(), lidc_series(), work=work, rebuild=rebuild)
         return
-    from lung_attention.data.sources.nodules import Crop, build_nodules_archive
+    from lung_attention.data.sources.nodules import choose_nodules, cut_nodules, series_of_nodules
 
-    nodules = rebuild.nodules
-    build_nodules_archive(
-        target,
-        work=work,
-        choice=_choice(rebuild),
-        crop=Crop(
-            size_mm=nodules.size_mm,
-            size_px=nodules.size_px,
-            slices=nodules.slices,
-            level_hu=rebuild.level_hu,
-            width_hu=rebuild.width_hu,
-        ),
-        patience=patience,
-    )
-
-
-def _choice(rebuild: Rebuild) -> Any:
-    from lung_attention.data.sources.nodules import Choice
-
-    nodules = rebuild.nodules
-    return Choice(
-        min_readers=nodules.min_readers,
-        benign_at_most=nodules.benign_at_most,
-        malignant_at_least=nodules.malignant_at_least,
-        max_patients=nodules.max_patients,
-    )
+    chosen = choose_nodules(rebuild)
+    cut_nodules(target, chosen, series_of_nodules(chosen), work=work, rebuild=rebuild)

@@ -6,10 +6,10 @@ import textwrap
 
 from lung_attention.data.archive import UNRELEASED
 from lung_attention.data.catalog import DATASETS
-from lung_attention.data.sources.client import MIRROR_VARIABLE
-from lung_attention.data.sources.ledger import read_record
+from lung_attention.data.sources.checksums import read_record
 from lung_attention.data.sources.resolve import DOWNLOADS_VARIABLE, downloads_folder
 from lung_attention.data.sources.table import ITEMS, Item
+from lung_attention.data.sources.web import MIRROR_VARIABLE
 
 
 def list_items() -> str:
@@ -37,7 +37,7 @@ def _facts(item: Item) -> list[tuple[str, str]]:
     for number, source in enumerate(item.sources, 1):
         known = f", {source.bytes:,} bytes" if source.bytes else ""
         known += f", md5 {source.md5}" if source.md5 else ""
-        facts.append((f"source {number}", f"{source.name}: {source.address}{known}"))
+        facts.append((f"source {number}", f"{source.name}: {source.page}{known}"))
     facts += [("licence", item.licence), ("citation", item.citation)]
     file = downloads_folder() / item.file
     record = read_record(file)

@@ -1,31 +1,60 @@
-"""What both rebuilt archives share: a series on the disk, and a zip file that is complete or not there."""
+"""What both rebuilt archives share: a series on the disk, and images cut from its slices into a zip file."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
+from tqdm import tqdm
 
+from lung_attention.config import Rebuild
+from lung_attention.data.catalog import Dataset
 from lung_attention.data.sources.bucket import Bucket
 from lung_attention.data.sources.collection import CtSeries
-from lung_attention.data.sources.dicom import DicomError, Slice, Stack, hounsfield, read_slices, stack_slices
+from lung_attention.data.sources.dicom import (
+    DicomError,
+    Slice,
+    Stack,
+    hounsfield,
+    png,
+    read_slice,
+    stack_slices,
+    window,
+)
+from lung_attention.data.sources.packing import new_archive
+from lung_attention.data.sources.transfer import tell
 from lung_attention.errors import UserError
-from lung_attention.files import read_json, replacing, write_json
+from lung_attention.files import write_text
+
+Image = npt.NDArray[np.float64]
 
 # What is read of a file to learn where its slice lies. Headers of this collection have 1,700 to 2,700 bytes.
 HEAD_BYTES = 4096
 
 RECORD_NAME = "record.json"
 
-# The earliest time a zip can hold: the archive's bytes must not depend on the day it is made.
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_SLICES = TypeAdapter(list[Slice])
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """One image to be cut from a slice.
+
+    Attributes:
+        image: Its path below the archive's top folder.
+        place: The slice.
+        part: Makes of the slice, (rows, columns) in HU, what the image shows, in HU.
+    """
+
+    image: str
+    place: Slice
+    part: Callable[[Image], Image] = lambda hu: hu
 
 
 class SeriesFolder:
@@ -35,24 +64,16 @@ class SeriesFolder:
         series: The series.
         folder: Where its files are kept; what an earlier, interrupted run put there is used.
         bucket: Where they come from.
-        advance: Is told how many bytes are there.
 
     Raises:
         TransferError: The bucket does not deliver.
     """
 
-    def __init__(
-        self, series: CtSeries, folder: Path, *, bucket: Bucket, advance: Callable[[float], object]
-    ) -> None:
+    def __init__(self, series: CtSeries, folder: Path, *, bucket: Bucket) -> None:
         self.series = series
         self._folder = folder
         self._bucket = bucket
-        self._advance = advance
         self._instances = {instance.name: instance for instance in bucket.instances(series)}
-
-    def fetch(self) -> None:
-        """Fetches every file of the series."""
-        self._bucket.fetch(self.series, list(self._instances.values()), self._folder, advance=self._advance)
 
     def stack(self) -> Stack:
         """Where the slices lie. Of files that are not there only the beginning is read.
@@ -63,10 +84,10 @@ class SeriesFolder:
         """
         known = self._folder / "slices.json"
         if known.exists():
-            slices = [_slice_of(values) for values in read_json(known)]
+            slices = _SLICES.validate_json(known.read_bytes())
         else:
             slices = list(self._read_slices())
-            write_json(known, [dataclasses.asdict(each) for each in slices])
+            write_text(known, _SLICES.dump_json(slices).decode())
         try:
             return stack_slices(slices)
         except DicomError as error:
@@ -75,7 +96,7 @@ class SeriesFolder:
                 remedy=f"remove {self._folder} and fetch again",
             ) from error
 
-    def hounsfield(self, slices: list[Slice]) -> Iterator[npt.NDArray[np.float64]]:
+    def hounsfield(self, slices: Sequence[Slice]) -> Iterator[Image]:
         """Decodes slices one after the other, (rows, columns) in HU.
 
         Args:
@@ -85,90 +106,103 @@ class SeriesFolder:
             TransferError: The bucket does not deliver.
             UserError: A file is broken; it is named.
         """
-        missing = [name for name in {each.file: None for each in slices} if not self._is_here(name)]
-        self._bucket.fetch(
-            self.series, [self._instances[name] for name in missing], self._folder, advance=self._advance
-        )
+        names = dict.fromkeys(each.file for each in slices)
+        self._bucket.fetch(self.series, [self._instances[name] for name in names], self._folder)
         for each in slices:
             try:
-                yield hounsfield((self._folder / each.file).read_bytes(), each.frame)
+                yield hounsfield((self._folder / each.file).read_bytes())
             except DicomError as error:
                 raise self._broken(each.file, error) from error
 
     def _read_slices(self) -> Iterator[Slice]:
-        absent = [each for each in self._instances.values() if not self._is_here(each.name)]
-        for instance, head in self._bucket.heads(self.series, absent, size=HEAD_BYTES, advance=self._advance):
+        here = [each for each in self._instances.values() if each.is_at(self._folder / each.name)]
+        for instance in here:
+            yield self._read_here(instance.name)
+        absent = [each for each in self._instances.values() if each not in here]
+        for instance, head in self._bucket.heads(self.series, absent, size=HEAD_BYTES):
             try:
-                yield from read_slices(head, instance.name)
+                yield read_slice(head, instance.name)
             except DicomError:  # a header that is longer than usual
-                self._bucket.fetch(self.series, [instance], self._folder, advance=self._advance)
-                yield from self._read_here(instance.name)
-        heads_read = {each.name for each in absent}
-        for name in self._instances:
-            if name not in heads_read:
-                yield from self._read_here(name)
+                self._bucket.fetch(self.series, [instance], self._folder)
+                yield self._read_here(instance.name)
 
-    def _read_here(self, name: str) -> list[Slice]:
+    def _read_here(self, name: str) -> Slice:
         try:
-            return read_slices((self._folder / name).read_bytes(), name)
+            return read_slice((self._folder / name).read_bytes(), name)
         except DicomError as error:
             raise self._broken(name, error) from error
-
-    def _is_here(self, name: str) -> bool:
-        path = self._folder / name
-        return path.exists() and path.stat().st_size == self._instances[name].bytes
 
     def _broken(self, name: str, error: DicomError) -> UserError:
         path = self._folder / name
         return UserError(
-            f"{path}, a slice of series {self.series.uid} of {self.series.patient}, is broken: {error}",
+            f"{path}, a slice of series {self.series.uid} of {self.series.patient}, cannot be read: {error}",
             remedy=f"remove {path} and run the same command again",
         )
 
 
-@contextmanager
-def new_archive(to: Path, root: str) -> Iterator[Callable[[str, bytes], None]]:
-    """Writes a zip file that gets its name only when it is complete.
+def cut_archive(
+    to: Path,
+    dataset: Dataset,
+    series: Sequence[CtSeries],
+    plan: Callable[[CtSeries, Stack], tuple[list[Cut], list[str]]],
+    *,
+    work: Path,
+    rebuild: Rebuild,
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    """Cuts images from CT series into a zip file. One series is open at a time, and of it one slice decoded.
 
     Args:
-        to: The zip file.
-        root: Its top folder.
+        to: The zip file to write, whole or not at all.
+        dataset: What the archive is of.
+        series: The series, in the order in which they are cut.
+        plan: Says of a series which images are cut from it, and which ones are left out and why.
+        work: A folder for the files, which an interrupted run leaves for the next one.
+        rebuild: The grey window.
+        about: What else the record says.
 
-    Yields:
-        A function that adds a file, given its path below the top folder and its content.
+    Returns:
+        The record that also stands in the archive: what served, and what is doubtful.
+
+    Raises:
+        TransferError: The bucket does not deliver.
+        UserError: A file is broken.
     """
-    with replacing(to) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    bucket = Bucket()
+    told = []
+    left_out: list[str] = []
+    with new_archive(to) as add:
+        for each in tqdm(series, desc=f"{dataset.id}: CT series", unit="series"):
+            folder = SeriesFolder(each, work / each.uid, bucket=bucket)
+            stack = folder.stack()
+            cuts, lost = plan(each, stack)
+            left_out += lost
+            for cut, hu in zip(cuts, folder.hounsfield([cut.place for cut in cuts]), strict=True):
+                grey = window(cut.part(hu), level_hu=rebuild.level_hu, width_hu=rebuild.width_hu)
+                add(f"{dataset.root}/{cut.image}", png(grey))
+            told.append(_describe(each, stack) | {"images": len(cuts)})
+        record = {
+            "collection": "LIDC-IDRI",
+            "window": {"level_hu": rebuild.level_hu, "width_hu": rebuild.width_hu},
+            "series": told,
+            "left_out": left_out,
+            **about,
+        }
+        text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
+        add(f"{dataset.root}/{RECORD_NAME}", f"{text}\n".encode())
+    for problem in left_out:
+        tell(f"{dataset.id}: {problem}; left out")
+    return record
 
-        def add(name: str, content: bytes) -> None:
-            archive.writestr(zipfile.ZipInfo(f"{root}/{name}", _ZIP_TIME), content)
 
-        yield add
-
-
-def encode_record(record: dict[str, Any]) -> bytes:
-    """The record as it stands in an archive: indented JSON with sorted keys."""
-    return (json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def describe_series(series: CtSeries, stack: Stack) -> dict[str, Any]:
-    """What a record tells of a series: what it is, and what is odd about its slices."""
+def _describe(series: CtSeries, stack: Stack) -> dict[str, Any]:
     return {
         "patient": series.patient,
         "series": series.uid,
         "served_by": f"{series.bucket}/{series.folder}",
         "slices": len(stack.slices),
+        "numbered_from": "feet" if stack.numbered > 0 else "head",
         "step_mm": round(stack.step_mm, 4),
         "missing_slices": [dataclasses.asdict(gap) for gap in stack.gaps],
         "repeated_slices": list(stack.repeated),
     }
-
-
-def _slice_of(values: dict[str, Any]) -> Slice:
-    return Slice(
-        file=values["file"],
-        frame=values["frame"],
-        position_mm=tuple(values["position_mm"]),
-        normal=tuple(values["normal"]),
-        spacing_mm=tuple(values["spacing_mm"]),
-        number=values["number"],
-    )

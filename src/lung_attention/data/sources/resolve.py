@@ -8,7 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from lung_attention.data.sources.ledger import LEDGER, Record, read_record
+from lung_attention.data.sources.checksums import CHECKSUMS, Record, read_record
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
 from lung_attention.paths import SAMPLE
@@ -19,13 +19,13 @@ DOWNLOADS_VARIABLE = "LUNG_ATTENTION_DOWNLOADS"
 
 
 def downloads_folder() -> Path:
-    """The folder of what was fetched: `LUNG_ATTENTION_DOWNLOADS`, else one in the user's cache."""
+    """Folder of what was fetched: `LUNG_ATTENTION_DOWNLOADS`, else one in the user's cache."""
     value = os.environ.get(DOWNLOADS_VARIABLE)
     return Path(value) if value else user_cache_path("lung-attention")
 
 
 def find_archive(dataset_id: str, *, source: str) -> Path:
-    """Finds the archive of a dataset.
+    """Archive of a dataset.
 
     Args:
         dataset_id: The dataset.
@@ -53,7 +53,7 @@ def find_archive(dataset_id: str, *, source: str) -> Path:
 
 
 def find_weights(backbone: str, *, source: str) -> Path:
-    """Finds the ImageNet weights of a backbone without its top.
+    """ImageNet weights of a backbone without its top.
 
     Args:
         backbone: The backbone.
@@ -79,7 +79,7 @@ def find_weights(backbone: str, *, source: str) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash that tells whether a source has changed.
+    """Checksum that tells whether a source has changed.
 
     Args:
         path: A file, or a folder.
@@ -98,26 +98,26 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
-def verify(path: Path, *, pin: str | None) -> tuple[str, Record | None]:
-    """Compares a source with every hash recorded for it.
+def verify(path: Path, *, expected: str | None) -> tuple[str, Record | None]:
+    """Compares a source with every checksum recorded for it.
 
     Args:
         path: A file, or a folder.
-        pin: What params.yaml demands, if anything.
+        expected: What params.yaml demands, if anything.
 
     Returns:
-        The source's hash, and the record that its folder has of where it came from, if there is one.
+        The source's checksum, and the record that its folder has of where it came from, if there is one.
 
     Raises:
-        UserError: A hash differs.
+        UserError: A checksum differs.
     """
     found = fingerprint(path)
     record = read_record(path)
-    for place, expected in (("params.yaml", pin), (LEDGER, record.sha256 if record else None)):
-        if expected is not None and expected != found:
+    for place, known in (("params.yaml", expected), (CHECKSUMS, record.sha256 if record else None)):
+        if known is not None and known != found:
             raise UserError(
-                f"{path} has sha256 {found}, but {expected} is recorded for it in {place}",
-                remedy=f"restore the file, or remove the hash from {place} if the change is wanted",
+                f"{path} has sha256 {found}, but {known} is recorded for it in {place}",
+                remedy=f"restore the file, or remove the checksum from {place} if the change is wanted",
             )
     return found, record
 

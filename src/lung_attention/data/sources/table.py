@@ -7,33 +7,123 @@ Layouts, classes and counts of the datasets are in `data.catalog`, licences and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from lung_attention.data.catalog import DATASETS
 from lung_attention.data.provenance import PROVENANCE
 
-_KAGGLE = "https://www.kaggle.com/api/v1/datasets/download"
-_KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
+Kind = Literal["web", "kaggle", "huggingface", "idc"]
+
+# Pages for people; a plain address is its own.
+_PAGES: dict[Kind, str] = {
+    "web": "{}",
+    "kaggle": "https://www.kaggle.com/datasets/{}",
+    "huggingface": "https://huggingface.co/datasets/{}",
+    "idc": "https://portal.imaging.datacommons.cancer.gov/collections/{}",
+}
+
+# As it could stand in YAML. `Source` says what each field means.
+_SOURCES: dict[str, list[dict[str, Any]]] = {
+    "iqoth": [
+        {
+            "name": "mendeley",
+            "kind": "web",
+            "address": "https://data.mendeley.com/public-api/zip/bhmdr45bh2/download/4",
+        },
+        {"name": "kaggle", "kind": "kaggle", "address": "adityamahimkar/iqothnccd-lung-cancer-dataset"},
+        {"name": "kaggle-2", "kind": "kaggle", "address": "hamdallak/the-iqothnccd-lung-cancer-dataset"},
+    ],
+    "lc25000": [
+        {
+            "name": "kaggle",
+            "kind": "kaggle",
+            "address": "andrewmvd/lung-and-colon-cancer-histopathological-images",
+        },
+        {
+            "name": "huggingface",
+            "kind": "huggingface",
+            "address": "1aurent/LC25000",
+            "layout": {
+                "name": r"lung_?(aca|n|scc)\d+\.jpe?g",
+                "folder": r"lung_colon_image_set/lung_image_sets/lung_\1",
+            },
+        },
+    ],
+    "lidc": [{"name": "idc", "kind": "idc", "address": "lidc_idri"}],
+    "lidc_nodules": [{"name": "idc", "kind": "idc", "address": "lidc_idri"}],
+    # Keras publishes no checksum of MobileNetV2's file.
+    "mobilenetv2": [
+        {
+            "name": "keras",
+            "kind": "web",
+            "address": "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+            "bytes": 9_406_464,
+        }
+    ],
+    "densenet121": [
+        {
+            "name": "keras",
+            "kind": "web",
+            "address": "https://storage.googleapis.com/tensorflow/keras-applications/densenet/"
+            "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "bytes": 29_084_464,
+            "md5": "30ee3e1110167f948a6b9946edeeb738",
+        }
+    ],
+}
 
 
-@dataclass(frozen=True)
-class Source:
+class Layout(BaseModel):
+    """Where images lie in the release that a source keeps by their file names alone.
+
+    Attributes:
+        name: A regular expression of the names of the images that are wanted.
+        folder: Their folder in the release, with groups of `name`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    folder: str
+
+
+class Source(BaseModel):
     """One place that serves an item.
 
     Attributes:
         name: What records and messages call it.
-        service: How it is asked: `web` serves a file to everybody, `kaggle` and `huggingface` may want a
+        kind: How it is asked: `web` serves a file to everybody, `kaggle` and `huggingface` may want a
             token, `idc` (NCI Imaging Data Commons) has the CT series from which an archive is rebuilt.
-        address: Where: a file, a dataset's listing, or a page about the collection.
-        bytes: The exact length of what it serves, where known.
-        md5: A published checksum of what it serves, where known.
+        address: A web address, or what the service calls the dataset: `owner/name`, or a collection.
+        bytes: The exact length of the file, where known.
+        md5: A published checksum of the file, where known.
+        layout: Where its images lie in the release; for `huggingface` alone.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     name: str
-    service: Literal["web", "kaggle", "huggingface", "idc"]
+    kind: Kind
     address: str
     bytes: int | None = None
     md5: str | None = None
+    layout: Layout | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        if (self.layout is not None) != (self.kind == "huggingface"):
+            raise ValueError(f"{self.name}: a layout belongs to kind huggingface, and to no other")
+        if self.kind != "web" and (self.bytes is not None or self.md5 is not None):
+            raise ValueError(f"{self.name}: length and checksum are known of plain files alone (kind web)")
+        return self
+
+    @property
+    def page(self) -> str:
+        """Web address for people."""
+        return _PAGES[self.kind].format(self.address)
 
 
 @dataclass(frozen=True)
@@ -62,7 +152,12 @@ class Item:
     citation: str
 
 
-def _archive(dataset_id: str, about_bytes: int, *sources: Source) -> Item:
+def sources_of(item_id: str) -> tuple[Source, ...]:
+    """Sources of a dataset or backbone, in order of preference."""
+    return tuple(Source.model_validate(values) for values in _SOURCES[item_id])
+
+
+def _archive(dataset_id: str, about_bytes: int) -> Item:
     provenance = PROVENANCE[dataset_id]
     return Item(
         id=dataset_id,
@@ -70,54 +165,34 @@ def _archive(dataset_id: str, about_bytes: int, *sources: Source) -> Item:
         file=f"{dataset_id}.zip",
         kind="archive",
         about_bytes=about_bytes,
-        sources=sources,
+        sources=sources_of(dataset_id),
         licence=provenance.licence,
         citation=provenance.citation,
     )
 
 
-def _weights(backbone: str, title: str, source: Source, licence: str, citation: str) -> Item:
-    assert source.bytes is not None
+def _weights(backbone: str, title: str, about_bytes: int, licence: str, citation: str) -> Item:
     return Item(
         id=backbone,
         title=f"{title}, ImageNet weights without top",
         file=f"{backbone}_notop.weights.h5",
         kind="weights",
-        about_bytes=source.bytes,
-        sources=(source,),
+        about_bytes=about_bytes,
+        sources=sources_of(backbone),
         licence=licence,
         citation=citation,
     )
 
 
-_IDC = Source("idc", "idc", "https://portal.imaging.datacommons.cancer.gov/collections/lidc_idri")
-
 _ITEMS = (
-    _archive(
-        "iqoth",
-        200_000_000,
-        Source("mendeley", "web", "https://data.mendeley.com/public-api/zip/bhmdr45bh2/download/4"),
-        Source("kaggle", "kaggle", f"{_KAGGLE}/adityamahimkar/iqothnccd-lung-cancer-dataset"),
-        Source("kaggle-2", "kaggle", f"{_KAGGLE}/hamdallak/the-iqothnccd-lung-cancer-dataset"),
-    ),
-    _archive(
-        "lc25000",
-        1_850_000_000,
-        Source("kaggle", "kaggle", f"{_KAGGLE}/andrewmvd/lung-and-colon-cancer-histopathological-images"),
-        Source("huggingface", "huggingface", "https://huggingface.co/datasets/1aurent/LC25000"),
-    ),
-    _archive("lidc", 1_230_000_000, _IDC),
-    _archive("lidc_nodules", 2_000_000_000, _IDC),
+    _archive("iqoth", 200_000_000),
+    _archive("lc25000", 1_850_000_000),
+    _archive("lidc", 1_230_000_000),
+    _archive("lidc_nodules", 2_000_000_000),
     _weights(
         "mobilenetv2",
         "MobileNetV2",
-        # Keras publishes no checksum of this file.
-        Source(
-            "keras",
-            "web",
-            f"{_KERAS}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-            bytes=9_406_464,
-        ),
+        9_406_464,
         "Apache-2.0",
         "Sandler M. et al.: MobileNetV2: Inverted Residuals and Linear Bottlenecks. CVPR 2018. "
         "https://arxiv.org/abs/1801.04381",
@@ -125,13 +200,7 @@ _ITEMS = (
     _weights(
         "densenet121",
         "DenseNet121",
-        Source(
-            "keras",
-            "web",
-            f"{_KERAS}/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            bytes=29_084_464,
-            md5="30ee3e1110167f948a6b9946edeeb738",
-        ),
+        29_084_464,
         "BSD-3-Clause",
         "Huang G. et al.: Densely Connected Convolutional Networks. CVPR 2017. https://arxiv.org/abs/1608.06993",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lung_attention.data.sources.client import TransferError
+from lung_attention.data.sources.transfer import TransferError
 from lung_attention.files import replacing
 
 # Any size will do: the weights of these backbones do not depend on it.
@@ -12,7 +12,7 @@ _IMAGE_SIZE_PX = 224
 
 
 def convert_weights(served: Path, to: Path, *, backbone: str) -> None:
-    """Turns a weight file of Keras' older layout into one of today's.
+    """Weight file of Keras' older layout as one of today's.
 
     The published files list their arrays layer by layer (`.h5`); `.weights.h5` means another layout to Keras,
     which mirrors the model. The values are the same.

@@ -1,4 +1,4 @@
-"""The record of a folder of downloads: what each file is, who served it, and which hash it must keep."""
+"""Checksums of a folder of downloads: which one each file must keep, and who served it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, write_json
 
-LEDGER = "sources.json"
+CHECKSUMS = "sources.json"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one file.
+    """Record of one file.
 
     Attributes:
-        sha256: The hash of the file as it lies in the folder.
+        sha256: The checksum of the file as it lies in the folder.
         bytes: Its length.
         source: The source that served it.
         address: Where that was.
@@ -37,7 +37,7 @@ class Record:
 
 
 def read_record(file: Path) -> Record | None:
-    """Reads what the folder of a file has recorded of it.
+    """Record that the folder of a file has of it.
 
     Args:
         file: A file in a folder of downloads, which may be missing.
@@ -48,20 +48,20 @@ def read_record(file: Path) -> Record | None:
     Raises:
         UserError: The record is damaged.
     """
-    ledger = file.parent / LEDGER
-    if not ledger.is_file():
+    table = file.parent / CHECKSUMS
+    if not table.is_file():
         return None
     try:
-        values = read_json(ledger).get(file.name)
+        values = read_json(table).get(file.name)
         return None if values is None else Record(**values)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{ledger} is damaged ({error})", remedy=f"remove {ledger}; hashes are then recorded anew"
+            f"{table} is damaged ({error})", remedy=f"remove {table}; checksums are then recorded anew"
         ) from error
 
 
 def write_record(file: Path, record: Record) -> None:
     """Records a file; the records of the others in its folder stay."""
-    ledger = file.parent / LEDGER
-    records = read_json(ledger) if ledger.is_file() else {}
-    write_json(ledger, {**records, file.name: asdict(record)})
+    table = file.parent / CHECKSUMS
+    records = read_json(table) if table.is_file() else {}
+    write_json(table, {**records, file.name: asdict(record)})
