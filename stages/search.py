@@ -40,6 +40,11 @@ def main() -> None:
     cell = Cell(arguments.dataset, arguments.backbone, arguments.head, "grouped")
     config = load_config(PARAMS)
     profile, paths = config.active, Paths(config.profile)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(
+        storage_address(arguments.storage, paths.studies(cell)),
+        heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s,
+    )  # fmt: skip
     classes = DATASETS[cell.dataset].classes
     split_path = paths.split(cell.dataset, cell.split)
     table = read_table(split_path)
@@ -53,11 +58,6 @@ def main() -> None:
         search=profile.search,
     )
     inputs = studies_digest(cell.unsplit, searched, [split_path, info_path])
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(
-        storage_address(arguments.storage, paths.studies(cell)),
-        heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s,
-    )  # fmt: skip
     connect(Path.cwd())
     check_reachable()
 
