@@ -59,6 +59,6 @@ def open_storage(address: str, *, heartbeat_s: int, grace_s: int) -> RDBStorage:
     # Not raised from the error, which repeats the address with its password.
     raise UserError(
         f"the database of studies at {without_password(address)} cannot be opened ({problem})",
-        remedy="start it, install its driver (postgresql+psycopg2://…: pip install psycopg2-binary), or use a "
+        remedy="start it, install its driver (postgresql+psycopg2: pip install psycopg2-binary), or use a "
         f"file on this machine: make search … STORAGE={SQLITE}studies.db",
     )
