@@ -65,7 +65,7 @@ def test_the_time_budget_ends_a_study_and_counts_what_earlier_processes_spent(fi
     slow = {"objective": lambda trial: bowl(trial, 0.1), "time_budget_s": 0.35}
     study = run(file, trials=1000, **slow)
     done = len(study.trials)
-    assert 2 <= done <= 8
+    assert 1 <= done <= 8  # one on a busy machine
     assert len(run(file, trials=1000, **slow).trials) == done
 
 
