@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,11 +15,12 @@ from lung_attention.errors import run_guarded
 from lung_attention.files import read_json, read_table, sha256, write_json
 from lung_attention.models.features import load_features
 from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
+from lung_attention.search.address import storage_address
 from lung_attention.search.nested import Searched, search_cell
 from lung_attention.search.results import BUDGET, search_result, studies_digest
+from lung_attention.search.storage import open_storage
 from lung_attention.search.study import TrialReport
-from lung_attention.search.watch import watched
-from lung_attention.search.workers import STORAGE_VARIABLE, open_workers
+from lung_attention.search.track import track_study
 from lung_attention.splits.settings import REFIT
 from lung_attention.tracking import check_reachable, connect
 from lung_attention.tracking.search import StudyIdentity
@@ -33,12 +33,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for factor in ("dataset", "backbone", "head"):
         parser.add_argument(f"--{factor}", required=True)
-    parser.add_argument("--storage", help="a journal's path or a database's address, for many workers")
+    parser.add_argument("--storage", help="the address of a database, for workers on many machines")
     parser.add_argument("--trials-only", action="store_true", help="help with the trials, write nothing")
     arguments = parser.parse_args()
     cell = Cell(arguments.dataset, arguments.backbone, arguments.head, PUBLISHED, "grouped")
     config = load_config(PARAMS)
     profile, paths = config.active, Paths(config.profile)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(
+        storage_address(arguments.storage, paths.studies(cell)),
+        heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s,
+    )  # fmt: skip
     content = read_json(paths.settings(cell))
     info = content["features"]
     split_path = paths.split(cell.dataset, cell.split)
@@ -50,31 +55,26 @@ def main() -> None:
     searched = Searched(head=cell.head, default=default, search=profile.search)
     code = [code_digest("search"), head_digest(cell.head)]
     inputs = studies_digest(cell.searched, searched, [split_path, paths.settings(cell), *code])
-    storage = arguments.storage or os.environ.get(STORAGE_VARIABLE) or paths.studies(cell)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     connect(Path.cwd())
     check_reachable()
 
     def study_name(fold: int) -> str:
         return f"{config.profile}/{cell.searched}/{fold_name(fold)}/{inputs[:12]}"
 
-    def watch(fold: int) -> AbstractContextManager[TrialReport]:
+    def track(fold: int) -> AbstractContextManager[TrialReport]:
         identity = StudyIdentity(
             experiment=paths.experiment, study=study_name(fold), fold=fold_name(fold),
             dataset=cell.dataset, backbone=cell.backbone, head=cell.head,
         )  # fmt: skip
         params = {**profile.search.model_dump(exclude=set(BUDGET)), "inputs": inputs}
-        return watched(workers, identity, params, trials=profile.search.trials)
+        return track_study(storage, identity, params, trials=profile.search.trials)
 
-    with open_workers(
-        storage, heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s
-    ) as workers:
-        studies = search_cell(
-            features, table, content["classes"], searched, workers, study_name=study_name, watch=watch
-        )
-        if arguments.trials_only:
-            return
-        result = search_result(studies, searched)
+    studies = search_cell(
+        features, table, content["classes"], searched, storage, study_name=study_name, track=track
+    )
+    if arguments.trials_only:
+        return
+    result = search_result(studies, searched)
     about = {"inputs": inputs, "split": sha256(split_path), "device": device_name()}
     write_json(paths.found(cell), {**asdict(cell), **about, **result})
 

@@ -106,8 +106,7 @@ def search(arguments: argparse.Namespace) -> int:
     from lung_attention.search.launch import run_search
 
     cell = Cell(arguments.dataset, arguments.backbone, arguments.head, PUBLISHED, "grouped")
-    storage = arguments.storage or os.environ.get("LUNG_ATTENTION_STORAGE")
-    path = run_search(arguments.profile, cell, arguments.set, storage=storage or None)
+    path = run_search(arguments.profile, cell, arguments.set, storage=arguments.storage)
     print(f"{path} holds the settings found; further in {PARAMS} names the cells that are trained with them")
     return 0
 

@@ -146,8 +146,8 @@ class Paths:
         return Path("search") / "found" / self.profile / f"{cell.searched}.json"
 
     def studies(self, cell: Cell) -> Path:
-        """The journal of a cell's studies, where no database is named; no output of a stage."""
-        return self.artifacts / "studies" / f"{cell.searched}.journal"
+        """The SQLite file of a cell's studies, where no database is named; no output of a stage."""
+        return self.artifacts / "studies" / f"{cell.searched}.db"
 
     @property
     def comparisons(self) -> Path:

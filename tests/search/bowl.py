@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import optuna
 from optuna.pruners import MedianPruner
-from optuna.trial import TrialState
+from optuna.storages import RDBStorage
 
-from lung_attention.search.sampler import RETRY_OF, RankedSampler, rank
-from lung_attention.search.study import run_study
-from lung_attention.search.workers import Workers, open_workers
+from lung_attention.search.sampler import SeededSampler, original_number
+from lung_attention.search.storage import open_storage
+from lung_attention.search.study import FINISHED, run_study, was_cut_off
 
 NAME = "bowl"
 FIRST = {"x": 0.0, "branch": "a", "y": 0.5}
 STEPS = 4
+
+
+def opened(place: str | Path) -> RDBStorage:
+    """A storage with a short grace period; of a path, an SQLite file."""
+    address = place if isinstance(place, str) else f"sqlite:///{place}"
+    return open_storage(address, heartbeat_s=1, grace_s=3)
 
 
 def bowl(trial: optuna.Trial, pause_s: float = 0.0) -> float:
@@ -32,12 +39,12 @@ def bowl(trial: optuna.Trial, pause_s: float = 0.0) -> float:
     return value
 
 
-def study_of(workers: Workers, *, trials: int, objective=bowl, time_budget_s=None, on_trial=None):
+def study_of(storage: RDBStorage, *, trials: int, objective=bowl, time_budget_s=None, on_trial=None):
     return run_study(
-        workers,
+        storage,
         NAME,
         objective,
-        sampler=RankedSampler(seed=3, first=FIRST, startup_trials=5),
+        sampler=SeededSampler(seed=5, first=FIRST, startup_trials=5),
         pruner=MedianPruner(n_startup_trials=3, n_warmup_steps=1),
         trials=trials,
         time_budget_s=time_budget_s,
@@ -45,42 +52,32 @@ def study_of(workers: Workers, *, trials: int, objective=bowl, time_budget_s=Non
     )
 
 
-def planned(study: optuna.Study) -> list[tuple]:
-    """What each planned trial came to, whichever repetition of it did: rank, state, parameters, value."""
-    found = [
-        (rank(study, trial.number), trial.state.name, tuple(sorted(trial.params.items())), trial.value)
+def ended(study: optuna.Study) -> list[tuple]:
+    """What each trial came to, whichever repetition of it did: number, state, parameters, value."""
+    return sorted(
+        (original_number(trial), trial.state.name, tuple(sorted(trial.params.items())), trial.value)
         for trial in study.trials
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-    ]
-    return sorted(found)
+        if trial.state in FINISHED
+    )
 
 
 def assert_nothing_lost_or_doubled(study: optuna.Study, trials: int) -> None:
-    places = [place for place, *_ in planned(study)]
-    assert len(places) == trials
-    assert len(set(places)) == trials, "a trial was run twice"
-    unfinished = (TrialState.RUNNING, TrialState.WAITING)
-    assert not [trial.number for trial in study.trials if trial.state in unfinished]
-    finished = (TrialState.COMPLETE, TrialState.PRUNED)
-    came_to_an_end = {
-        trial.system_attrs.get(RETRY_OF, trial.number): trial.params
-        for trial in study.trials
-        if trial.state in finished
-    }
+    assert not [trial.number for trial in study.trials if not trial.state.is_finished()]
+    came_to_an_end = {number: dict(params) for number, _, params, _ in ended(study)}
+    assert len(ended(study)) == trials
+    assert len(came_to_an_end) == trials, "a trial was run twice"
     for trial in study.trials:
-        if trial.state == TrialState.FAIL and "surplus" not in trial.user_attrs:
-            original = trial.system_attrs.get(RETRY_OF, trial.number)
-            assert original in came_to_an_end, f"{trial.number} was lost"
-            assert came_to_an_end[original].items() >= trial.params.items(), "repeated with other parameters"
+        if was_cut_off(trial):
+            assert original_number(trial) in came_to_an_end, f"{trial.number} was lost"
+            again = came_to_an_end[original_number(trial)]
+            assert again.items() >= trial.params.items(), "repeated with other parameters"
 
 
 if __name__ == "__main__":
     address, wanted, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    with open_workers(address, heartbeat_s=1, grace_s=4) as own:
-        print("open", flush=True)
-        study_of(
-            own,
-            trials=wanted,
-            objective=lambda trial: bowl(trial, pause),
-            on_trial=lambda study, trial: print("trial", trial.number, flush=True),
-        )
+
+    def slow(trial: optuna.Trial) -> float:
+        print("trial", trial.number, flush=True)
+        return bowl(trial, pause)
+
+    study_of(opened(address), trials=wanted, objective=slow)

@@ -30,9 +30,9 @@ def start_worker() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a process that works on the bowl's study and ends with it."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(storage: str | Path, *, trials: int, pause_s: float = 0.0) -> subprocess.Popen[str]:
+    def start(address: str, *, trials: int, pause_s: float = 0.0) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "bowl.py"), str(storage), str(trials), str(pause_s)],
+            [sys.executable, str(HERE / "bowl.py"), address, str(trials), str(pause_s)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=os.environ | {"PYTHONPATH": str(SOURCE)},
         )  # fmt: skip

@@ -11,24 +11,21 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from bowl import NAME, study_of
-
-from lung_attention.search.workers import open_workers
+from bowl import NAME, opened, study_of
 
 PROGRAM = Path(sys.executable).with_name("optuna-dashboard")
 
 
 @pytest.mark.skipif(not PROGRAM.exists(), reason="optuna-dashboard is not installed (pip install -e .[dev])")
-def test_the_dashboard_shows_a_journals_study_and_leaves_it_as_it_is(tmp_path):
-    journal = tmp_path / "a.journal"
-    with open_workers(journal, heartbeat_s=1, grace_s=4) as workers:
-        study_of(workers, trials=5)
-    content = journal.read_bytes()
+def test_the_dashboard_shows_a_study_and_leaves_it_as_it_is(tmp_path):
+    file = tmp_path / "a.db"
+    study_of(opened(file), trials=5)
+    content = file.read_bytes()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [PROGRAM, "--host", "127.0.0.1", "--port", str(port), str(journal)],
+        [PROGRAM, "--host", "127.0.0.1", "--port", str(port), f"sqlite:///{file}"],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -39,7 +36,7 @@ def test_the_dashboard_shows_a_journals_study_and_leaves_it_as_it_is(tmp_path):
     finally:
         process.terminate()
         process.wait(timeout=60)
-    assert journal.read_bytes() == content
+    assert file.read_bytes() == content
 
 
 def answer(address, process):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bowl import planned
+from bowl import ended, opened
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
 from sklearn.metrics import log_loss
 
@@ -20,7 +20,6 @@ from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
-from lung_attention.search.workers import open_workers
 from lung_attention.splits.settings import REFIT
 from lung_attention.training.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
 from lung_attention.training.fitting import predict
@@ -34,18 +33,18 @@ def nothing(*_):
 
 
 @contextmanager
-def unwatched(_fold):
+def untracked(_fold):
     yield nothing
 
 
-def search(tmp_path, name, features, table, *, watch=unwatched):
-    with open_workers(tmp_path / f"{name}.journal", heartbeat_s=1, grace_s=4) as workers:
-        studies = search_cell(features, table, CLASSES, SEARCHED, workers, study_name=fold_name, watch=watch)
-        for study in studies.values():
-            settings = best_settings(study, SEARCHED)
-            assert settings.learning_rate == study.best_trial.params["learning_rate"]
-            assert settings.recipe.epochs == study.best_trial.params["epochs"]
-        return {fold: planned(study) for fold, study in studies.items()}, search_result(studies, SEARCHED)
+def search(tmp_path, name, features, table, *, track=untracked):
+    storage = opened(tmp_path / f"{name}.db")
+    studies = search_cell(features, table, CLASSES, SEARCHED, storage, study_name=fold_name, track=track)
+    for study in studies.values():
+        settings = best_settings(study, SEARCHED)
+        assert settings.learning_rate == study.best_trial.params["learning_rate"]
+        assert settings.recipe.epochs == study.best_trial.params["epochs"]
+    return {fold: ended(study) for fold, study in studies.items()}, search_result(studies, SEARCHED)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
         features[folds[number].test] = np.nan
         yield nothing
 
-    poisoned, result = search(tmp_path, "poisoned", features, table, watch=poison)
+    poisoned, result = search(tmp_path, "poisoned", features, table, track=poison)
     assert poisoned == searched_toy[0]
     for name, study in searched_toy[1]["studies"].items():
         assert result["studies"][name]["settings"] == study["settings"]
@@ -90,28 +89,31 @@ def test_what_a_study_does_receive_changes_it(tmp_path, searched_toy):
     part = part_of(
         features, label_numbers(table, CLASSES), table["group"].to_numpy(dtype=str), fold.train, n_classes=2
     )
-    with open_workers(tmp_path / "a.journal", heartbeat_s=1, grace_s=4) as workers:
-        study = search_part(part, first, workers, name="a", fold=0, on_trial=nothing)
-    (_, state, parameters, value), clean = planned(study)[0], searched_toy[0][0][0]
+    study = search_part(part, first, opened(tmp_path / "a.db"), name="a", fold=0, on_trial=nothing)
+    (_, state, parameters, value), clean = ended(study)[0], searched_toy[0][0][0]
     assert (state, parameters) == clean[1:3]
     assert value != pytest.approx(clean[3])
 
 
-def test_a_search_in_which_no_trial_was_completed_says_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        (None, "the loss of none of 3 trials was finite"),
+        (1e-9, r"time_budget_s, 1e-09 s, was spent after 1 of 3"),
+    ],
+)
+def test_a_search_in_which_no_trial_was_completed_says_why(tmp_path, monkeypatch, budget, said):
     monkeypatch.setattr(nested, "build_objective", lambda *_, **__: lambda trial: np.nan)
-    with (
-        open_workers(tmp_path / "a.journal", heartbeat_s=1, grace_s=4) as workers,
-        pytest.raises(UserError, match="no trial of a came to an end"),
-    ):
-        search_part(everything(), SEARCHED, workers, name="a", fold=0, on_trial=nothing)
+    searched = Searched(True, DEFAULT, SEARCH.model_copy(update={"time_budget_s": budget}))
+    with pytest.raises(UserError, match=f"^a: .*{said}"):
+        search_part(everything(), searched, opened(tmp_path / "a.db"), name="a", fold=0, on_trial=nothing)
 
 
 def test_another_seed_searches_elsewhere(tmp_path, searched_toy):
     other = Searched(True, DEFAULT, SEARCH.model_copy(update={"seed": 6, "trials": 2}))
-    with open_workers(tmp_path / "other.journal", heartbeat_s=1, grace_s=4) as workers:
-        fold = fits_of(toy()[1])[0]
-        study = search_part(everything(fold.train), other, workers, name="a", fold=0, on_trial=nothing)
-    assert planned(study)[1][2] != searched_toy[0][0][1][2]
+    part, storage = everything(fits_of(toy()[1])[0].train), opened(tmp_path / "other.db")
+    study = search_part(part, other, storage, name="a", fold=0, on_trial=nothing)
+    assert ended(study)[1][2] != searched_toy[0][0][1][2]
 
 
 def test_there_is_a_study_for_each_fold_and_one_on_all_rows(searched_toy):
@@ -275,7 +277,11 @@ def test_the_hash_of_a_study_counts_the_code_of_its_trials(tmp_path, monkeypatch
     )
     monkeypatch.chdir(tmp_path)
     first = studies_digest("cell", SEARCHED, [])
-    for module, counts in (("search/nested.py", True), ("fits.py", True), ("search/watch.py", False)):
+    for module, counts in (
+        ("search/nested.py", True),
+        ("training/fits.py", True),
+        ("search/track.py", False),
+    ):
         with (tmp_path / "src" / "lung_attention" / module).open("a") as code:
             code.write("# changed\n")
         assert (studies_digest("cell", SEARCHED, []) != first) == counts, module

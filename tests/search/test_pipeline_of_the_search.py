@@ -14,7 +14,7 @@ from lung_attention.cells import Cell
 from lung_attention.errors import UserError
 from lung_attention.paths import Paths
 from lung_attention.search import launch
-from lung_attention.search.workers import STORAGE_VARIABLE
+from lung_attention.search.address import STORAGE_VARIABLE
 from lung_attention.workflow import temporary as isolated
 
 ROOT = Path(__file__).parents[2]
@@ -117,9 +117,7 @@ def test_a_search_runs_in_a_copy_with_its_studies_outside(launched, tmp_path):
     assert "profile=sample" in settings
     assert "datasets=[iqoth]" in settings
     assert "profiles.sample.search.trials=7" in settings
-    storage = Path(environment[STORAGE_VARIABLE])
-    assert storage == tmp_path / Paths("sample").studies(CELL)
-    assert storage.parent.is_dir()
+    assert environment[STORAGE_VARIABLE] == f"sqlite:///{tmp_path / Paths('sample').studies(CELL)}"
     assert path == Paths("sample").search(CELL)
     assert path.read_text() == f"{Paths('sample').found(CELL)} of refs/exps/x\n"
 
@@ -131,17 +129,16 @@ def test_a_database_goes_by_environment_and_is_not_shown(launched, capsys):
     assert "secret" not in " ".join(command) + capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("storage", "expected"),
-    [
-        ("sqlite:///studies.db", "sqlite:///{here}/studies.db"),
-        ("mine/studies.journal", "{here}/mine/studies.journal"),
-    ],
-)
-def test_a_relative_storage_does_not_end_in_the_copy(launched, tmp_path, storage, expected):
-    launch.run_search("sample", CELL, [], storage=storage)
+def test_a_relative_file_does_not_end_in_the_copy(launched, tmp_path):
+    launch.run_search("sample", CELL, [], storage="sqlite:///studies.db")
     ((_, environment),) = launched
-    assert environment[STORAGE_VARIABLE] == expected.format(here=tmp_path)
+    assert environment[STORAGE_VARIABLE] == f"sqlite:///{tmp_path}/studies.db"
+
+
+def test_a_path_is_refused_before_anything_runs(launched):
+    with pytest.raises(UserError, match="expected the address of a database"):
+        launch.run_search("sample", CELL, [], storage="mine/studies.journal")
+    assert not launched
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from bowl import NAME, bowl, study_of
+from bowl import NAME, bowl, opened, study_of
 
 import lung_attention
 from lung_attention import tracking
-from lung_attention.search.watch import watched
-from lung_attention.search.workers import open_workers
+from lung_attention.search.track import track_study
 from lung_attention.tracking.processes import fail_abandoned
 from lung_attention.tracking.search import StudyIdentity, StudyRun, TrialRecord
 
@@ -39,11 +38,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlflow.Ml
 
 
 def search(tmp_path, *, trials=9, objective=bowl):
-    with (
-        open_workers(tmp_path / "a.journal", heartbeat_s=1, grace_s=4) as workers,
-        watched(workers, IDENTITY, PARAMS, trials=trials) as tell,
-    ):
-        return study_of(workers, trials=trials, objective=objective, on_trial=tell)
+    storage = opened(tmp_path / "a.db")
+    with track_study(storage, IDENTITY, PARAMS, trials=trials) as tell:
+        return study_of(storage, trials=trials, objective=objective, on_trial=tell)
 
 
 def runs(client, kind):

@@ -10,10 +10,8 @@ from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import PARAMS, Paths
+from lung_attention.search.address import STORAGE_VARIABLE, storage_address
 from lung_attention.workflow.temporary import absolute, kept_file, profile_of, run_in_temporary
-
-# Not taken from `search.workers`, which imports Optuna: a second, for a command that only starts another.
-_STORAGE_VARIABLE = "LUNG_ATTENTION_STORAGE"
 
 _PIPELINE = "search/dvc.yaml"
 
@@ -28,13 +26,15 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
         profile: A profile of params.yaml.
         cell: On the grouped split.
         overrides: `key=value` as `lung-attention repro --set` takes them, e.g. `search.trials=50`.
-        storage: The address of a database, or a journal's path; None for a journal in the work tree.
+        storage: The address of a database; None for that of the environment, or else an SQLite file in the
+            work tree.
 
     Returns:
         The file with the settings found, in the work tree.
 
     Raises:
-        UserError: Profile, dataset or backbone is unknown, a source is missing, or a stage failed.
+        UserError: Profile, dataset or backbone is unknown, `storage` is no address, a source is missing, or a
+            stage failed.
     """
     config = load_config(PARAMS)
     known: dict[str, Sequence[str]] = {
@@ -50,15 +50,11 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
             )
     paths = Paths(profile)
     narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]", "further.datasets=[]"]
-    journal = paths.studies(cell)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    address = storage or str(journal)
-    address = absolute(address) if "://" in address else str(Path(address).absolute())
     reference = run_in_temporary(
         profile,
         [*narrowed, *overrides],
         targets=[f"{_PIPELINE}:search@{cell.searched}"],
-        environment={_STORAGE_VARIABLE: address},
+        environment={STORAGE_VARIABLE: absolute(storage_address(storage, paths.studies(cell)))},
     )
     path = paths.search(cell)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from optuna import Study
+from optuna.storages import RDBStorage
 from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
 from lung_attention.search.objective import Part, build_objective, part_of
 from lung_attention.search.pruner import OverfitPruner
-from lung_attention.search.sampler import RankedSampler
+from lung_attention.search.sampler import SeededSampler
 from lung_attention.search.space import parameters_of, suggest
-from lung_attention.search.study import TrialReport, run_study
-from lung_attention.search.workers import Workers
+from lung_attention.search.study import FINISHED, TrialReport, run_study
 from lung_attention.training.fits import fits_of, label_numbers
 from lung_attention.training.fitting import Features
 from lung_attention.training.recipe import Recipe
@@ -40,14 +40,14 @@ class Searched:
 
 
 def search_part(
-    part: Part, searched: Searched, workers: Workers, *, name: str, fold: int, on_trial: TrialReport
+    part: Part, searched: Searched, storage: RDBStorage, *, name: str, fold: int, on_trial: TrialReport
 ) -> Study:
     """Runs one study. It is handed the rows that it may see, and nothing of any other.
 
     Args:
         part: The rows.
         searched: What is searched.
-        workers: The storage, and this process' place among its workers.
+        storage: Holds the studies.
         name: The study's name.
         fold: The outer fold that is not among the rows; sets the study's seed.
         on_trial: Receives the study and each trial that this worker has ended.
@@ -63,10 +63,10 @@ def search_part(
     seed = int(np.random.SeedSequence([search.seed, fold + 1]).generate_state(1)[0] >> 1)
     objective = build_objective(part, search, searched.default, head=searched.head, seed=seed)
     study = run_study(
-        workers,
+        storage,
         name,
         objective,
-        sampler=RankedSampler(
+        sampler=SeededSampler(
             seed=seed,
             first=parameters_of(searched.default, search.space, attention=searched.head == "attention"),
             startup_trials=search.startup_trials,
@@ -77,8 +77,15 @@ def search_part(
         on_trial=on_trial,
     )
     if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        ended = len(study.get_trials(deepcopy=False, states=FINISHED))
+        if ended < search.trials:
+            raise UserError(
+                f"{name}: search.time_budget_s, {search.time_budget_s} s, was spent after {ended} of "
+                f"{search.trials} trials, none of which had a finite loss",
+                remedy='raise it: make search … SET="search.time_budget_s=3600"',
+            )
         raise UserError(
-            f"no trial of {name} came to an end: their losses were not finite",
+            f"{name}: the loss of none of {ended} trials was finite",
             remedy="lower search.space.learning_rate in params.yaml, or look at the features",
         )
     return study
@@ -89,10 +96,10 @@ def search_cell(
     table: pd.DataFrame,
     classes: Sequence[str],
     searched: Searched,
-    workers: Workers,
+    storage: RDBStorage,
     *,
     study_name: Callable[[int], str],
-    watch: Callable[[int], AbstractContextManager[TrialReport]],
+    track: Callable[[int], AbstractContextManager[TrialReport]],
 ) -> dict[int, Study]:
     """Runs all studies of a cell, one after the other.
 
@@ -101,10 +108,10 @@ def search_cell(
         table: A grouped split table, with groups.
         classes: Class names in label order.
         searched: What is searched.
-        workers: The storage, and this process' place among its workers.
+        storage: Holds the studies.
         study_name: The name of a fold's study.
-        watch: Of a fold: is entered while its study is worked on, and gives what receives each trial that
-            this worker has ended.
+        track: Makes, for the number of a fold, a context that is open while the fold's study is worked on. It
+            yields a function that takes the study and each trial that this worker has ended.
 
     Returns:
         The studies by fold, `REFIT` for the one on all rows.
@@ -113,11 +120,11 @@ def search_cell(
     groups = table["group"].to_numpy(dtype=str)
     studies = {}
     for fold in fits_of(table):
-        with watch(fold.number) as on_trial:
+        with track(fold.number) as on_trial:
             studies[fold.number] = search_part(
                 part_of(features, labels, groups, fold.train, n_classes=len(classes)),
                 searched,
-                workers,
+                storage,
                 name=study_name(fold.number),
                 fold=fold.number,
                 on_trial=on_trial,

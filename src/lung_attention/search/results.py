@@ -16,9 +16,8 @@ from optuna.trial import TrialState
 
 from lung_attention.files import inputs_digest
 from lung_attention.search.nested import Searched, best_settings
-from lung_attention.search.repetitions import ERROR, was_cut_off
-from lung_attention.search.sampler import rank
-from lung_attention.search.study import FINISHED, seconds_spent
+from lung_attention.search.sampler import original_number
+from lung_attention.search.study import ERROR, FINISHED, seconds_spent, was_cut_off
 from lung_attention.training.recipe import fold_name
 
 Json = dict[str, Any]
@@ -39,16 +38,15 @@ def study_result(study: Study, searched: Searched) -> Json:
         - `best_value`, `default_value`: the inner validation loss of the best and of the first trial, which
           has the settings that `train` uses (null if it was not completed); `best_trial`: its number.
         - `trials`: how many were `complete`, `pruned`, ended by an `error`, and cut off and `repeated`.
-        - `seconds`: that all trials took.
+        - `seconds`: that complete and pruned trials took.
         - `importances`: of the parameters, summing to 1; empty with few trials.
         - `history`: `[number, state, value]` of each complete or pruned trial, in the order they were
-          planned; of a pruned one the value is the last loss it reported.
+          first begun; of a pruned one the value is the last loss it reported.
     """
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state for trial in trials)
-    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
     finished = sorted(
-        (rank(study, trial.number), trial.state.name.lower(), trial.value)
+        (original_number(trial), trial.state.name.lower(), trial.value)
         for trial in trials
         if trial.state in FINISHED
     )
@@ -56,13 +54,13 @@ def study_result(study: Study, searched: Searched) -> Json:
     return {
         "settings": best_settings(study, searched).as_json(),
         "best_value": study.best_value,
-        "best_trial": rank(study, study.best_trial.number),
+        "best_trial": original_number(study.best_trial),
         "default_value": first[0] if first else None,
         "trials": {
             "complete": states[TrialState.COMPLETE],
             "pruned": states[TrialState.PRUNED],
-            "error": sum(ERROR in trial.user_attrs for trial in failed),
-            "repeated": sum(was_cut_off(trial) for trial in failed),
+            "error": sum(ERROR in trial.user_attrs for trial in trials),
+            "repeated": sum(was_cut_off(trial) for trial in trials),
         },
         "seconds": round(seconds_spent(trials), 1),
         "importances": importances(study),

@@ -1,14 +1,12 @@
-"""TPE whose draws depend on a trial's place in the study, not on what a process drew before.
+"""TPE with a seed for each trial, made of the study's seed and the trial's number.
 
 A seeded sampler of Optuna starts its random numbers anew in each process: after a restart it would draw the
-first trials' settings again, and many workers with one seed would all draw the same ones. Here each trial has
-its own seed. So a study that was killed and resumed ends where it would have ended without the kill.
+first trials' settings again, and workers with one seed would all draw the same ones.
 """
 
 from __future__ import annotations
 
 import warnings
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,26 +15,19 @@ from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-# Optuna's `RetryHeartbeatStaleTrialCallback` writes here which trial a repetition repeats.
+# Where Optuna's `RetryHeartbeatStaleTrialCallback` writes which trial a repetition repeats.
 RETRY_OF = "failed_trial"
 
 
-def rank(study: Study, number: int) -> int:
-    """The place of a trial among those that are no repetition of another; a repetition has its original's.
-
-    Args:
-        study: The study.
-        number: The trial's number in the study.
-    """
-    trials = study.get_trials(deepcopy=False)
-    last = int(trials[number].system_attrs.get(RETRY_OF, number))
-    return last - sum(RETRY_OF in trial.system_attrs for trial in trials[:last])
+def original_number(trial: FrozenTrial) -> int:
+    """The number under which a trial was first begun: its own, unless it repeats one that was cut off."""
+    return int(trial.system_attrs.get(RETRY_OF, trial.number))
 
 
-class RankedSampler(BaseSampler):
-    """Gives the first trial fixed parameters and asks a freshly seeded TPE sampler for every other one.
+class SeededSampler(BaseSampler):
+    """Gives the first trial fixed parameters and lets TPE, seeded anew for each trial, draw all others.
 
     Parameters are drawn together, those of a branch of a conditional space by themselves. Trials under way
     count as bad ones, so that workers keep off each other's ground.
@@ -51,43 +42,34 @@ class RankedSampler(BaseSampler):
         self._seed = seed
         self._first = dict(first)
         self._startup_trials = startup_trials
-        # Of one trial: Optuna asks for the space and then for values, and grouping a space is stateful.
-        self._of_trial: tuple[int, TPESampler] | None = None
+        self._of_trial = self._seeded(0)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Seeds the sampler of a trial that begins."""
+        self._of_trial = self._seeded(original_number(trial))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that are drawn together."""
-        place = rank(study, trial.number)
-        if place == 0:
+        if original_number(trial) == 0:
             return {}
-        sampler = self._sampler(place)
-        self._of_trial = (trial.number, sampler)
-        return sampler.infer_relative_search_space(study, trial)
+        return self._of_trial.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draws the values of `infer_relative_search_space`."""
-        if not search_space or self._of_trial is None or self._of_trial[0] != trial.number:
-            return {}
-        return self._of_trial[1].sample_relative(study, trial, search_space)
+        return self._of_trial.sample_relative(study, trial, search_space) if search_space else {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Draws the value of a parameter that was not drawn with the others."""
-        place = rank(study, trial.number)
-        if place == 0:
+        if original_number(trial) == 0:
             return self._first[param_name]
-        # The name is in the seed, so that a draw does not depend on which were made before it.
-        sampler = self._sampler(place, zlib.crc32(param_name.encode()))
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
+        return self._of_trial.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        """Forgets the trial's sampler."""
-        self._of_trial = None
-
-    def _sampler(self, *key: int) -> TPESampler:
-        seed = int(np.random.SeedSequence([self._seed, *key]).generate_state(1)[0])
+    def _seeded(self, number: int) -> TPESampler:
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # that of `group`
             return TPESampler(

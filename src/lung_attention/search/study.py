@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable, Sequence
 
 import optuna
 from optuna import Study, Trial, TrialPruned
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
-
-from lung_attention.search.repetitions import ERROR, SURPLUS, WORKER, is_doubled, was_cut_off
-from lung_attention.search.sampler import RETRY_OF
-
-if TYPE_CHECKING:
-    from lung_attention.search.workers import Workers
 
 Objective = Callable[[Trial], float]
 TrialReport = Callable[[Study, FrozenTrial], None]
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+# Attributes of failed trials: what it raised, that there were enough without it.
+ERROR = "error"
+SURPLUS = "surplus"
 
 # How long a worker that has nothing left to start waits before it looks at the others again.
 _POLL_SECONDS = 1.0
@@ -33,12 +32,8 @@ class _SurplusTrial(Exception):  # noqa: N818 - no error: another worker began t
     """There are enough trials without this one."""
 
 
-class _Interrupted(BaseException):
-    """Ctrl-C, in a form that Optuna does not take for a failure of the trial."""
-
-
 def run_study(
-    workers: Workers,
+    storage: RDBStorage,
     name: str,
     objective: Objective,
     *,
@@ -54,44 +49,41 @@ def run_study(
     trial whose objective raises stays failed, and the error is raised here, too.
 
     Args:
-        workers: The storage, and this process' place among its workers.
+        storage: From `open_storage`.
         name: The study's name, which says all that its values depend on.
         objective: What is minimised; may report intermediate values and raise `TrialPruned`. A value that is
             not finite counts as pruned.
         sampler: Draws parameters.
         pruner: Gives trials up.
-        trials: How many trials are finished or pruned at the end, repetitions and errors not counted.
+        trials: How many trials are completed or pruned at the end, failed ones not counted.
         time_budget_s: Seconds that all trials of all workers may take together; the one that is under way
             when they are spent is finished. None: no limit.
         on_trial: Receives the study and each trial that this worker has ended.
 
     Returns:
-        The study. It has at least one complete trial, unless other workers still run the first ones.
+        The study. It has a complete trial unless all were pruned.
     """
     study = optuna.create_study(
         study_name=name,
-        storage=workers.storage,
+        storage=storage,
         sampler=sampler,
         pruner=pruner,
         direction="minimize",
         load_if_exists=True,
     )
-
-    own = -1  # the trial that this worker runs
+    own: int | None = None  # the trial that this worker runs
+    seen: set[int] = set()
 
     def guarded(trial: Trial) -> float:
         nonlocal own
         own = trial.number
-        trial.set_user_attr(WORKER, workers.name)
-        if _enough_without(study, trial, trials):
+        if _planned_before(study, own) >= trials:
             trial.set_user_attr(SURPLUS, True)
             raise _SurplusTrial
         try:
             value = objective(trial)
         except (TrialPruned, UpdateFinishedTrialError):
             raise
-        except KeyboardInterrupt:
-            raise _Interrupted from None
         except Exception as error:
             trial.set_user_attr(ERROR, repr(error))
             raise
@@ -100,49 +92,66 @@ def run_study(
         return value
 
     while True:
-        workers.requeue_lost(study)
         found = study.get_trials(deepcopy=False)
         finished = sum(trial.state in FINISHED for trial in found)
         if finished >= trials or (time_budget_s is not None and seconds_spent(found) >= time_budget_s):
             return study
-        running = sum(trial.state == TrialState.RUNNING for trial in found)
+        running = [trial for trial in found if trial.state == TrialState.RUNNING]
         waiting = any(trial.state == TrialState.WAITING for trial in found)
-        if finished + running >= trials and not waiting:
-            time.sleep(_POLL_SECONDS)  # others run the last ones; should they die, we do
+        if finished + len(running) >= trials and not waiting:
+            _take_over_lost(study, storage, running, seen)
+            time.sleep(_POLL_SECONDS)
             continue
-        own = -1
+        own = None
         try:
             study.optimize(guarded, n_trials=1, catch=(_SurplusTrial,), callbacks=[on_trial])
-        except _Interrupted:
-            raise KeyboardInterrupt from None
+        except KeyboardInterrupt:
+            # Optuna fails the trial at once, so that no other worker would find it silent and queue it again.
+            retry = storage.get_heartbeat_stale_trial_callback()
+            if own is not None and retry is not None and was_cut_off(study.trials[own]):
+                retry(study, study.trials[own])
+            raise
         except Exception:
-            # We were silent for so long that another worker failed our trial and runs it again: Optuna then
-            # cannot write how it ended.
-            if own == -1 or not _was_taken_over(study, own):
+            # This process was silent for so long, say asleep, that another worker runs its trial again; then
+            # Optuna cannot write how it ended.
+            if own is None or not was_cut_off(study.trials[own]):
                 raise
 
 
-def seconds_spent(trials: list[FrozenTrial]) -> float:
-    """Seconds that the ended trials of a study took, together; of one that was cut off nobody knows."""
-    ended = [trial for trial in trials if trial.state != TrialState.FAIL or not was_cut_off(trial)]
-    return sum(trial.duration.total_seconds() for trial in ended if trial.duration is not None)
+def was_cut_off(trial: FrozenTrial) -> bool:
+    """Whether a trial failed only because its worker died or was interrupted; such a trial is run again."""
+    return trial.state == TrialState.FAIL and not {ERROR, SURPLUS} & set(trial.user_attrs)
 
 
-def _was_taken_over(study: Study, number: int) -> bool:
-    trial = study.get_trials(deepcopy=False)[number]
-    return trial.state == TrialState.FAIL and was_cut_off(trial)
+def seconds_spent(trials: Sequence[FrozenTrial]) -> float:
+    """Seconds that the completed and pruned ones of these trials took together."""
+    ended = [trial.duration for trial in trials if trial.state in FINISHED]
+    return sum(duration.total_seconds() for duration in ended if duration is not None)
 
 
-def _enough_without(study: Study, trial: Trial, trials: int) -> bool:
-    """Whether two workers began the last trial, or the same repetition, and this is the later one."""
-    found = study.get_trials(deepcopy=False)
-    if RETRY_OF in found[trial.number].system_attrs:
-        return is_doubled(found, found[trial.number])
-    before = [
-        other
-        for other in found
-        if other.state != TrialState.FAIL
-        and other.number != trial.number
-        and (other.number < trial.number or RETRY_OF in other.system_attrs)
-    ]
-    return len(before) >= trials
+def _planned_before(study: Study, number: int) -> int:
+    """How many trials before this one count; two workers may both begin the last one that is missing."""
+    before = study.get_trials(deepcopy=False)[:number]
+    return sum(trial.state != TrialState.FAIL for trial in before)
+
+
+def _take_over_lost(
+    study: Study, storage: RDBStorage, running: Sequence[FrozenTrial], seen: set[int]
+) -> None:
+    """Queues again what dead workers left running, as Optuna does by itself before it begins a trial.
+
+    Args:
+        study: The study.
+        storage: Of the study.
+        running: Its trials under way.
+        seen: The numbers of the trials that earlier calls were given; is added to.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        fail_stale_trials(study)
+    # Optuna overlooks a trial whose worker died before its first sign of life, and we would wait for ever. So
+    # each gets one from us; that of a living worker loses nothing by it.
+    for trial in running:
+        if trial.number not in seen:
+            seen.add(trial.number)
+            storage.record_heartbeat(trial._trial_id)

@@ -1,4 +1,4 @@
-"""What is told of a study while it runs: lines for people, runs for MLflow."""
+"""Progress of a study: a line for each trial that has ended, and its run in MLflow."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from optuna import Study
+from optuna.storages import BaseStorage
 from optuna.study import load_study
 from optuna.trial import FrozenTrial, TrialState
 
-from lung_attention.search.repetitions import ERROR, SURPLUS, WORKER
 from lung_attention.search.sampler import RETRY_OF
-from lung_attention.search.study import FINISHED, TrialReport, seconds_spent
-from lung_attention.search.workers import Workers
+from lung_attention.search.study import ERROR, FINISHED, SURPLUS, TrialReport, seconds_spent
 from lung_attention.tracking.search import StudyIdentity, TrialRecord, study_run
 
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 @contextmanager
-def watched(
-    workers: Workers, identity: StudyIdentity, params: Mapping[str, object], *, trials: int
+def track_study(
+    storage: BaseStorage, identity: StudyIdentity, params: Mapping[str, object], *, trials: int
 ) -> Iterator[TrialReport]:
-    """Tells of a study while it is worked on.
+    """Prints and tracks a study while it is worked on.
 
     Args:
-        workers: Where the study is.
+        storage: Where the study is.
         identity: What its run in MLflow is.
         params: Of the search, flat.
         trials: How many trials are wanted.
 
     Yields:
-        What receives the study and each trial that this worker has ended.
+        A function that takes the study and each trial that this worker has ended.
     """
     with study_run(identity, params) as run:
 
@@ -43,9 +42,9 @@ def watched(
                 print(f"{identity.name}  {_line(study, trial, trials)}", flush=True)
 
         yield tell
-        study = load_study(study_name=identity.study, storage=workers.storage)
+        study = load_study(study_name=identity.study, storage=storage)
         records = [trial_record(trial) for trial in study.get_trials(deepcopy=False)]
-        run.complete([record for record in records if record is not None], study_figures(study))
+        run.complete([record for record in records if record is not None], study_metrics(study))
 
 
 def trial_record(trial: FrozenTrial) -> TrialRecord | None:
@@ -57,7 +56,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord | None:
     started, ended = trial.datetime_start, trial.datetime_complete
     if trial.state not in _STATES or SURPLUS in trial.user_attrs or started is None or ended is None:
         return None
-    tags = {name: str(trial.user_attrs[name]) for name in (WORKER, ERROR) if name in trial.user_attrs}
+    tags = {ERROR: str(trial.user_attrs[ERROR])} if ERROR in trial.user_attrs else {}
     if RETRY_OF in trial.system_attrs:
         tags["repeats"] = str(trial.system_attrs[RETRY_OF])
     return TrialRecord(
@@ -73,22 +72,22 @@ def trial_record(trial: FrozenTrial) -> TrialRecord | None:
     )
 
 
-def study_figures(study: Study) -> dict[str, float]:
-    """A study in numbers: its best value, its trials by state, the seconds they took."""
+def study_metrics(study: Study) -> dict[str, float]:
+    """Metrics of a study: its best value, its trials by state, the seconds they took."""
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state for trial in trials if SURPLUS not in trial.user_attrs)
-    figures = {f"trials_{name}": float(states[state]) for state, name in _STATES.items()}
-    figures["seconds"] = seconds_spent(trials)
+    metrics = {f"trials_{name}": float(states[state]) for state, name in _STATES.items()}
+    metrics["seconds"] = seconds_spent(trials)
     if states[TrialState.COMPLETE]:
-        figures["best_objective"] = study.best_value
-    return figures
+        metrics["best_objective"] = study.best_value
+    return metrics
 
 
 def _line(study: Study, trial: FrozenTrial, wanted: int) -> str:
     trials = study.get_trials(deepcopy=False)
     done = sum(other.state in FINISHED for other in trials)
-    complete = [other.value for other in trials if other.state == TrialState.COMPLETE and other.value]
-    best = f", best {min(complete):.4f}" if complete else ""
+    complete = any(other.state == TrialState.COMPLETE for other in trials)
+    best = f", best {study.best_value:.4f}" if complete else ""
     value = f" {trial.value:.4f}" if trial.value is not None else ""
     took = f"{trial.duration.total_seconds():.0f} s" if trial.duration else ""
     return f"trial {trial.number} {_STATES[trial.state]}{value} in {took} ({done} of {wanted}{best})"
