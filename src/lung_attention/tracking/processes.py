@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import subprocess
 import time
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lung_attention.workflow.git import try_git
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,25 +45,17 @@ def version_tags() -> dict[str, str]:
 
 def code_tags() -> dict[str, str]:
     """The commit of the code, from the folder at work, which may be DVC's isolated copy."""
-    commit = _git("rev-parse", "HEAD")
+    commit = (try_git("rev-parse", "HEAD") or "").strip()
     if not commit:
         return {"git_commit": "unknown"}
     # Results and locks change while a pipeline runs; the code and the parameters are what made the run.
-    changed = _git("status", "--porcelain", "--", "src", "stages", "params.yaml", "dvc.yaml")
+    changed = try_git("status", "--porcelain", "--", "src", "stages", "params.yaml", "dvc.yaml")
     return {
         "git_commit": commit,
         "git_dirty": str(bool(changed)).lower(),
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": os.environ.get("DVC_STAGE", "lung-attention"),
     }
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
 
 
 def is_alive(client: MlflowClient, run: Run) -> bool:
