@@ -37,44 +37,32 @@ def model_hash(model_path: Path, classes: Sequence[str]) -> str:
 
 
 def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequence[str]) -> str:
-    """Logs a `.keras` file as a pyfunc model from code, so that no pickle is written.
+    """Logs a `.keras` file as a pyfunc model from code, so that no pickle is written; returns its id.
 
-    Args:
-        client: The server.
-        run_id: The run it belongs to.
-        model_path: A `.keras` file: uint8 `(1, height, width, 3)` in, probabilities `(1, classes)` out.
-        classes: Class names in the order of the outputs.
-
-    Returns:
-        The logged model's id.
+    The file's model takes uint8 `(1, height, width, 3)` and gives probabilities `(1, classes)`.
     """
-    import mlflow
-
-    # Model.log takes the run's id, but asks the global setting for the experiment.
-    mlflow.set_experiment(experiment_id=client.get_run(run_id).info.experiment_id)
-    with warnings.catch_warnings():
-        # An input example would be one of the patients' images.
-        warnings.filterwarnings("ignore", message=".*input example.*")
-        return _log(run_id, model_path, classes)
-
-
-def _log(run_id: str, model_path: Path, classes: Sequence[str]) -> str:
     import mlflow
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    logged = Model.log(
-        artifact_path=None,
-        name="model",
-        flavor=mlflow.pyfunc,
-        run_id=run_id,
-        python_model=str(_CODE),
-        artifacts={"keras": str(model_path)},
-        model_config={"classes": list(classes)},
-        signature=ModelSignature(
-            inputs=Schema([ColSpec("binary", "image")]),
-            outputs=Schema([ColSpec("double", name) for name in classes]),
-        ),
-        pip_requirements=requirements(),
+    # Model.log takes the run's id, but asks the global setting for the experiment.
+    mlflow.set_experiment(experiment_id=client.get_run(run_id).info.experiment_id)
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("binary", "image")]),
+        outputs=Schema([ColSpec("double", name) for name in classes]),
     )
+    with warnings.catch_warnings():
+        # An input example would be one of the patients' images.
+        warnings.filterwarnings("ignore", message=".*input example.*")
+        logged = Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run_id,
+            python_model=str(_CODE),
+            artifacts={"keras": str(model_path)},
+            model_config={"classes": list(classes)},
+            signature=signature,
+            pip_requirements=requirements(),
+        )
     return str(logged.model_id)
