@@ -113,13 +113,19 @@ class RunLogger:
             self._next_flush = time.monotonic() + (_FLUSH_SECONDS if sent else _RETRY_SECONDS)
 
     def close(self, status: str) -> None:
-        """Sends what waits and ends the run. One whose curves have gaps is FAILED, whatever is asked for.
+        """Sends what waits and ends the run. Where that fails it stays open, for the next to mark it FAILED.
 
         Args:
             status: FINISHED, FAILED or KILLED.
         """
-        sent = self._attempt(self._curves.send)
-        self._attempt(lambda: self._curves.end(status if sent or status != "FINISHED" else "FAILED"))
+
+        def finish() -> None:
+            self._curves.send()
+            self._curves.end(status)
+
+        # A busy server may drop one request, which is no reason to give the run up.
+        if not self._attempt(finish):
+            self._attempt(finish)
 
 
 @contextmanager

@@ -6,28 +6,18 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_attention import files
+from lung_attention.tracking.processes import versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _CODE = Path(__file__).with_name("pyfunc_model.py")
+# What loading the model needs, in the exact versions at work here.
 _REQUIREMENTS = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "pillow", "mlflow")
-
-
-def requirements() -> list[str]:
-    """What loading the model needs, with the exact versions at work here."""
-    pins = []
-    for package in _REQUIREMENTS:
-        try:
-            pins.append(f"{package}=={metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue  # the package itself, when run from its sources
-    return pins
 
 
 def model_hash(model_path: Path, classes: Sequence[str]) -> str:
@@ -63,6 +53,6 @@ def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequ
             artifacts={"keras": str(model_path)},
             model_config={"classes": list(classes)},
             signature=signature,
-            pip_requirements=requirements(),
+            pip_requirements=[f"{name}=={version}" for name, version in versions(_REQUIREMENTS).items()],
         )
     return str(logged.model_id)

@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 # System metrics come every few seconds.
 _SILENCE_SECONDS = 900
 _SIGN_OF_LIFE = "system/cpu_utilization_percentage"
-# A process's start is given in seconds since 1970, by a clock that is sometimes set.
-_START_TOLERANCE_SECONDS = 2
+# A process's start is given in seconds since 1970, by a clock that is sometimes set; the number of a process
+# is not given again so soon.
+_START_TOLERANCE_SECONDS = 60
 
 _PACKAGES = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "scikit-learn", "mlflow", "dvc")
 
@@ -36,13 +38,14 @@ def process_tags() -> dict[str, str]:
 
 def version_tags() -> dict[str, str]:
     """The versions this process works with."""
-    tags = {"version.python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            tags[f"version.{package}"] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return tags
+    found = {"python": platform.python_version()} | versions(_PACKAGES)
+    return {f"version.{name}": version for name, version in found.items()}
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of installed packages; this one is none when run from its sources."""
+    installed = {package: list(metadata.distributions(name=package)) for package in packages}
+    return {package: found[0].version for package, found in installed.items() if found}
 
 
 def code_tags() -> dict[str, str]:
