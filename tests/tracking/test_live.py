@@ -127,18 +127,6 @@ def test_processes_that_are_ended_from_outside(client, identity, start_training)
     ]  # fmt: skip
 
 
-def test_a_run_of_another_machine_is_dead_when_silent_for_long(client, identity, monkeypatch):
-    with live_run(identity, PARAMS, device="cpu") as other:
-        client.set_tag(other.run_id, "process", "another-machine 1 1.00")
-        with live_run(identity, PARAMS, device="cpu"):
-            assert client.get_run(other.run_id).info.status == "RUNNING"
-        later = time.time() + 2 * 3600
-        with monkeypatch.context() as patch:
-            patch.setattr("lung_attention.tracking.processes.time.time", lambda: later)
-            with live_run(identity, PARAMS, device="cpu"):
-                assert client.get_run(other.run_id).info.status == "FAILED"
-
-
 def test_an_exported_run_id_does_not_swallow_the_fits(client, identity, monkeypatch):
     with live_run(identity, PARAMS, device="cpu") as outer:
         pass

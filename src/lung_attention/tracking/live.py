@@ -41,7 +41,7 @@ def live_run(
     """Opens the run of a training and closes it whatever happens.
 
     Runs that dead processes left open in the experiment are marked FAILED first. The run is for people who
-    watch: `publish` completes it from the training's files, or makes another where something is missing. Here
+    watch: `publish_cell` completes it from the training's files, or makes another where something is missing. Here
     already it does so where the results show these predictions. A server that goes away later stops nothing.
 
     Args:
