@@ -21,8 +21,9 @@ from lung_attention.files import read_json, read_table, write_table
 from lung_attention.paths import Paths
 from lung_attention.tracking import cells as profile_cells
 from lung_attention.tracking import live_run
-from lung_attention.tracking.cells import cells_with_results, identity_of, promote, publish_cell
+from lung_attention.tracking.cells import cells_with_results, identity_of, promote
 from lung_attention.tracking.dvc_lock import lock_entry
+from lung_attention.tracking.publish import publish_cell
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(tracking.__file__).parents[2]

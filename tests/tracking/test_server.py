@@ -125,3 +125,4 @@ def test_a_server_that_is_stopped_in_mid_training(
     assert "results/predictions.csv" in [f.path for f in client.list_artifacts(run_id, "results")]
     assert list((server.root / "served").rglob("predictions.csv"))
     assert publish(identity, history) == run_id
+    client.delete_run(logger.run_id)  # other tests look at all runs of this server

@@ -41,8 +41,9 @@ def live_run(
     """Opens the run of a training and closes it whatever happens.
 
     Runs that dead processes left open in the experiment are marked FAILED first. The run is for people who
-    watch: `publish_cell` completes it from the training's files, or makes another where something is missing. Here
-    already it does so where the results show these predictions. A server that goes away later stops nothing.
+    watch: `publish_cell` completes it from the training's files, or makes another where something is missing.
+    It does so here already where the results show these predictions. A server that goes away later stops
+    nothing.
 
     Args:
         identity: What the run is.
