@@ -26,6 +26,11 @@ class Cell:
         return f"{self.dataset}-{self.backbone}-{self.head}-{self.recipe}-{self.split}"
 
     @property
+    def stage(self) -> str:
+        """What trains it, whichever part of the design it stands in."""
+        return f"train@{self.name}"
+
+    @property
     def searched(self) -> str:
         """The name of what a search is about: the cell without recipe and split."""
         return f"{self.dataset}-{self.backbone}-{self.head}"

@@ -113,7 +113,8 @@ def search(arguments: argparse.Namespace) -> int:
 
 def track(arguments: argparse.Namespace) -> int:
     """Brings the MLflow server in line with the results."""
-    from lung_attention.tracking.cells import cells_with_results, publish_cell
+    from lung_attention.tracking.cells import cells_with_results
+    from lung_attention.tracking.publish import publish_cell
 
     paths = Paths(arguments.profile)
     cells = cells_with_results(paths)

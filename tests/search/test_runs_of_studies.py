@@ -181,17 +181,41 @@ def test_a_worker_that_ends_early_leaves_the_study_to_the_others(store, status):
     assert [found.info.status for found in runs(store, "study")] == ["FINISHED"]
 
 
-def test_of_two_runs_of_a_trial_one_stays(store):
+def test_what_is_missing_of_a_study_is_made_at_its_end(store):
     run = StudyRun(IDENTITY, PARAMS)
     run.open()
     run.trial(ended_trial(0))
     (first,) = runs(store, "trial")
-    # As by a worker that had looked before the first one made its run.
-    store.create_run(first.info.experiment_id, tags=first.data.tags, start_time=first.info.start_time + 1)
-    assert len(runs(store, "trial")) == 2
+    store.update_run(first.info.run_id, status="RUNNING")  # as if the server had gone away in between
     run.complete([ended_trial(0), ended_trial(1)], {"seconds": 2.0})
     found = {int(trial.data.tags["trial"]): trial for trial in runs(store, "trial")}
     assert len(runs(store, "trial")) == len(found) == 2
     assert found[0].info.run_id == first.info.run_id
     assert {trial.info.status for trial in found.values()} == {"FINISHED"}
+    before = runs(store, "trial")
+    run.complete([ended_trial(0), ended_trial(1)], {"seconds": 2.0})
+    assert [trial.to_dictionary() for trial in runs(store, "trial")] == [
+        trial.to_dictionary() for trial in before
+    ]
     run.close("FINISHED")
+
+
+def test_two_workers_that_begin_a_study_at_once_share_its_run(store, monkeypatch):
+    one, other = StudyRun(IDENTITY, PARAMS), StudyRun(IDENTITY, PARAMS)
+    look = StudyRun._first
+    seen = []
+
+    def first(self, wanted):
+        seen.append(wanted)
+        if len(seen) == 1:
+            assert look(self, wanted) is None
+            other.open()  # between the first one's look and its run
+            return None
+        return look(self, wanted)
+
+    monkeypatch.setattr(StudyRun, "_first", first)
+    one.open()
+    assert len(runs(store, "study")) == 1
+    for run in (one, other):
+        run.close("FINISHED")
+    assert [run.info.status for run in runs(store, "study")] == ["FINISHED"]

@@ -1,4 +1,4 @@
-"""A tracking store for each test, real servers, and an example cell."""
+"""A tracking store for each test, real servers, and example cells."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from pathlib import Path
 
 import matplotlib
 import mlflow
-import numpy as np
-import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from postgres import reason_for_absence
 
 from lung_attention import tracking
+from lung_attention.cells import Cell
 from lung_attention.tracking import RunIdentity
 
 matplotlib.use("Agg")
 SOURCE = Path(tracking.__file__).parents[2]
-CLASSES = ("normal", "malignant", "benign")
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +42,9 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project root whose `mlflow.db` is connected."""
+    """A project root whose `mlflow.db` is connected, the current folder."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     tracking.connect(tmp_path)
     yield tmp_path
@@ -58,75 +58,31 @@ def client(store: Path) -> mlflow.MlflowClient:
 
 @pytest.fixture
 def identity() -> RunIdentity:
-    return RunIdentity(
-        experiment="lung-attention/sample",
-        name="iqoth-densenet121-plain-published",
-        stage="train@iqoth-densenet121-plain-published",
-        inputs="0f" * 32,
-        dataset="iqoth",
-        backbone="densenet121",
-        head="plain",
-        split="published",
-    )
+    cell = Cell("iqoth", "densenet121", "plain", "published")
+    return RunIdentity("lung-attention/sample", cell, "0f" * 32)
 
 
 @pytest.fixture
 def cells(identity: RunIdentity) -> list[RunIdentity]:
     """Six cells: three datasets by two backbones."""
-    made = []
-    for dataset in ("iqoth", "lc25000", "lidc"):
-        for backbone in ("mobilenetv2", "densenet121"):
-            name = f"{dataset}-{backbone}-attention-published"
-            made.append(
-                replace(identity, name=name, stage=f"train@{name}", dataset=dataset, backbone=backbone,
-                        head="attention")
-            )  # fmt: skip
-    return made
-
-
-def curve(epochs: int, *, fold: int = 0, seed: int = 0) -> pd.DataFrame:
-    """One fit's rows; the refit has no validation rows."""
-    epoch = np.arange(1, epochs + 1)
-    loss = 1 / (epoch + fold + 2 + seed)
-    table = pd.DataFrame({"seed": seed, "fold": fold, "epoch": epoch, "loss": loss, "accuracy": 1 - loss})
-    table["val_loss"] = np.nan if fold == -1 else loss * 1.1
-    table["val_accuracy"] = np.nan if fold == -1 else 1 - loss * 1.1
-    return table
+    return [
+        replace(identity, cell=Cell(dataset, backbone, "attention", "published"))
+        for dataset in ("iqoth", "lc25000", "lidc_nodules")
+        for backbone in ("mobilenetv2", "densenet121")
+    ]
 
 
 @pytest.fixture
-def make_curve() -> Callable[..., pd.DataFrame]:
-    return curve
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The calls that drew a cell, each as one small plot: the real ones take seconds."""
+    calls: list[str] = []
 
+    def draw(*_: object) -> dict[str, Figure]:
+        calls.append("drawn")
+        return {"roc": Figure()}
 
-@pytest.fixture
-def metrics() -> dict[str, object]:
-    return {
-        "dataset": "iqoth", "backbone": "densenet121", "head": "plain", "split": "published",
-        "n_test": 10, "n_groups": 4, "unit": "patient", "seeds": [0],
-        "accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "accuracy_seed_sd": 0.0,
-        "auroc_ovr": None, "auroc_ovr_low": None, "auroc_ovr_high": None, "auroc_ovr_seed_sd": None,
-        "per_class": {
-            name: {"sensitivity": 0.5, "specificity": 0.6, "ppv": 0.7, "f1": 0.8, "support": 3}
-            for name in CLASSES
-        },
-        "confusion_matrix": {"classes": list(CLASSES), "counts": [[3, 0, 0], [1, 2, 0], [0, 1, 3]]},
-    }  # fmt: skip
-
-
-@pytest.fixture
-def results(metrics: dict[str, object], tmp_path: Path) -> dict[str, object]:
-    """A cell's content beside its history, without a model."""
-    predictions = tmp_path / "predictions.csv"
-    predictions.write_text("image,label\na.png,normal\n")
-    return {
-        "params": {"epochs": 3, "learning_rate": 0.0001},
-        "metrics": metrics,
-        "draw": dict,
-        "files": [predictions],
-        "model_path": None,
-        "classes": CLASSES,
-    }
+    monkeypatch.setattr("lung_attention.plots.figures.cell_figures", draw)
+    return calls
 
 
 @pytest.fixture(scope="session")
@@ -242,12 +198,12 @@ def start_training(tmp_path: Path) -> Iterator[Callable[[RunIdentity], subproces
     def start(identity: RunIdentity) -> subprocess.Popen[str]:
         script = (
             "import time\nfrom pathlib import Path\nfrom lung_attention import tracking\n"
-            "from lung_attention.tracking import RunIdentity\n"
+            "from lung_attention.cells import Cell\nfrom lung_attention.tracking import RunIdentity\n"
             f"tracking.connect(Path({str(tmp_path)!r}))\n"
             f"with tracking.live_run({identity!r}, {{'epochs': 3}}, device='cpu') as logger:\n"
             "    logger.epoch(0, 0, 1, {'loss': 0.5})\n"
             "    logger.epoch(0, 1, 1, {'loss': 0.5})\n"
-            "    logger._flush()\n"
+            "    logger._curves.send()\n"
             "    print('open', flush=True)\n    time.sleep(120)\n"
         )
         process = subprocess.Popen(

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -39,16 +39,14 @@ def test_a_finished_training_has_its_parameters_tags_and_curves(client, identity
             logger.epoch(0, 0, epoch, {"loss": 1 / epoch, "val_loss": float("nan"), "accuracy": None})
     run = client.get_run(logger.run_id)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == identity.name
+    assert run.info.run_name == identity.cell.name
     assert run.data.params == {"epochs": "3", "learning_rate": "0.0001"}
     assert steps(client, logger.run_id, "loss") == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}
     assert not {"val_loss", "accuracy"} & run.data.metrics.keys()
     assert "system/cpu_utilization_percentage" in run.data.metrics
     tags = run.data.tags
-    assert (tags["dataset"], tags["backbone"], tags["head"], tags["split"]) == (
-        identity.dataset, identity.backbone, identity.head, identity.split,
-    )  # fmt: skip
-    assert (tags["stage"], tags["inputs"], tags["device"]) == (identity.stage, identity.inputs, "cpu")
+    assert asdict(identity.cell).items() <= tags.items()
+    assert (tags["stage"], tags["inputs"], tags["device"]) == (identity.cell.stage, identity.inputs, "cpu")
     assert tags["complete"] == "false"
     assert {"git_commit", "version.mlflow", "version.python"} <= tags.keys()
     assert not fits(client, logger.run_id)
@@ -129,52 +127,6 @@ def test_processes_that_are_ended_from_outside(client, identity, start_training)
     ]  # fmt: skip
 
 
-def test_a_run_of_another_machine_is_dead_when_silent_for_long(client, identity, monkeypatch):
-    with live_run(identity, PARAMS, device="cpu") as other:
-        client.set_tag(other.run_id, "process", "another-machine 1 1.00")
-        with live_run(identity, PARAMS, device="cpu"):
-            assert client.get_run(other.run_id).info.status == "RUNNING"
-        later = time.time() + 2 * 3600
-        with monkeypatch.context() as patch:
-            patch.setattr("lung_attention.tracking.processes.time.time", lambda: later)
-            with live_run(identity, PARAMS, device="cpu"):
-                assert client.get_run(other.run_id).info.status == "FAILED"
-
-
-def superseded(client, run_id):
-    return client.get_run(run_id).data.tags["superseded"] == "true"
-
-
-def test_a_repeated_training_takes_the_place_of_one_that_was_never_completed(client, identity):
-    with live_run(identity, PARAMS, device="cpu") as first:
-        pass
-    with pytest.raises(ZeroDivisionError), live_run(identity, PARAMS, device="cpu"):
-        _ = 1 / 0
-    assert not superseded(client, first.run_id)
-    with live_run(identity, PARAMS, device="cpu") as second:
-        assert not superseded(client, first.run_id)
-    assert superseded(client, first.run_id)
-    assert client.get_run(first.run_id).info.status == "FINISHED"
-    assert not superseded(client, second.run_id)
-
-
-def test_a_complete_run_counts_until_the_repeated_one_is_complete(client, identity):
-    with live_run(identity, PARAMS, device="cpu") as first:
-        pass
-    client.set_tag(first.run_id, "complete", "true")
-    with live_run(identity, PARAMS, device="cpu"):
-        pass
-    assert not superseded(client, first.run_id)
-
-
-def test_other_inputs_are_another_run(client, identity):
-    with live_run(identity, PARAMS, device="cpu") as first:
-        pass
-    with live_run(replace(identity, inputs="ab" * 32), PARAMS, device="cpu"):
-        pass
-    assert not superseded(client, first.run_id)
-
-
 def test_an_exported_run_id_does_not_swallow_the_fits(client, identity, monkeypatch):
     with live_run(identity, PARAMS, device="cpu") as outer:
         pass
@@ -224,7 +176,9 @@ def test_a_failing_server_is_told_once_and_training_goes_on(client, identity, mo
     with live_run(identity, PARAMS, device="cpu") as logger:
         logger.epoch(0, 0, 1, {"loss": 1.0})
         with monkeypatch.context() as patch:
-            patch.setattr(logger._client, "log_batch", lambda *a, **k: (_ for _ in ()).throw(OSError("gone")))
+            patch.setattr(
+                logger._curves._client, "log_batch", lambda *a, **k: (_ for _ in ()).throw(OSError("gone"))
+            )
             for epoch in (2, 3):
                 logger._next_flush = 0.0
                 logger.epoch(0, 0, epoch, {"loss": 1.0})
@@ -234,9 +188,21 @@ def test_a_failing_server_is_told_once_and_training_goes_on(client, identity, mo
     assert set(steps(client, logger.run_id, "loss")) == {1, 2, 3}
 
 
+def test_a_training_whose_curves_have_gaps_has_not_finished(client, identity, monkeypatch):
+    """Nobody is to take it for the record of the training: its files are."""
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        monkeypatch.setattr(logger._curves, "send", lambda: (_ for _ in ()).throw(OSError("gone")))
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+    assert client.get_run(logger.run_id).info.status == "RUNNING"
+    with live_run(identity, PARAMS, device="cpu"):
+        assert client.get_run(logger.run_id).info.status == "FAILED"
+
+
 def test_no_two_cells_have_the_same_colour(identity):
     colours = {
-        replace(identity, dataset=dataset, backbone=backbone, head=head, split=split).colour
+        replace(
+            identity, cell=replace(identity.cell, dataset=dataset, backbone=backbone, head=head, split=split)
+        ).colour
         for dataset in DATASETS
         for backbone in ("mobilenetv2", "densenet121", "another")
         for head in ("plain", "attention")

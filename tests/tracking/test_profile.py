@@ -21,8 +21,9 @@ from lung_attention.files import read_json, read_table, write_table
 from lung_attention.paths import Paths
 from lung_attention.tracking import cells as profile_cells
 from lung_attention.tracking import live_run
-from lung_attention.tracking.cells import cells_with_results, identity_of, promote, publish_cell
+from lung_attention.tracking.cells import cells_with_results, identity_of, promote
 from lung_attention.tracking.dvc_lock import lock_entry
+from lung_attention.tracking.publish import publish_cell
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(tracking.__file__).parents[2]
@@ -31,9 +32,8 @@ OTHER = Cell("iqoth", "mobilenetv2", "plain", "published", "grouped")
 
 
 @pytest.fixture
-def project(store, monkeypatch):
+def project(store):
     """Two cells of the committed sample, in the folder of the connected store, under two profiles."""
-    monkeypatch.chdir(store)
     shutil.copy(ROOT / "params.yaml", store)
     shutil.copy(ROOT / "dvc.lock", store)
     for profile in ("sample", "local"):
@@ -183,7 +183,7 @@ def test_cells_are_chosen_by_patterns(project):
     assert cells_with_results(Paths("sample"), ["*-grouped"]) == [OTHER]
     with pytest.raises(UserError, match="no cell matches nothing"):
         cells_with_results(Paths("sample"), ["nothing"])
-    with pytest.raises(UserError, match="no figures"):
+    with pytest.raises(UserError, match="no metrics"):
         cells_with_results(Paths("public"))
 
 
@@ -197,4 +197,4 @@ def test_a_server_that_is_away_costs_nobody_their_results(project, monkeypatch):
 def test_training_and_evaluation_mean_the_same_run(project):
     inputs = json.loads(Paths("sample").metrics(CELL).read_text())["inputs"]
     identity = identity_of(CELL, Paths("sample"), inputs)
-    assert (identity.stage, identity.inputs) == (f"train@{CELL.name}", inputs)
+    assert (identity.cell.stage, identity.inputs) == (f"train@{CELL.name}", inputs)

@@ -6,10 +6,9 @@ import json
 import shutil
 from urllib.parse import quote
 
-import matplotlib.pyplot as plt
 import mlflow
 import pytest
-from publishing import publish
+from cell_files import curve, publish
 
 from lung_attention import tracking
 
@@ -43,16 +42,12 @@ def page():
         browser.close()
 
 
-def test_six_cells_compare(server, cells, results, make_curve, page, tmp_path):
+def test_six_cells_compare(server, cells, drawn, page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     tracking.connect(tmp_path)
     run_ids = []
     for number, cell in enumerate(cells):
-        figure, axes = plt.subplots()
-        axes.plot([1, 2])
-        scores = results["metrics"] | {"accuracy": 0.7 + number / 50}
-        content = results | {"metrics": scores, "draw": lambda figure=figure: {"roc": figure}}
-        run_ids.append(publish(cell, history=make_curve(12, seed=number), **content))
-        plt.close(figure)
+        run_ids.append(publish(cell, curve(12, seed=number), accuracy=0.7 + number / 50))
     experiment = mlflow.MlflowClient().get_experiment_by_name(cells[0].experiment).experiment_id
 
     problems = []
@@ -69,13 +64,13 @@ def test_six_cells_compare(server, cells, results, make_curve, page, tmp_path):
     page.goto(f"{server.address}/#/compare-runs?runs={runs}&experiments={experiments}")
     page.get_by_text("Comparing 6 Runs from 1 Experiment").wait_for(timeout=30000)
     for cell in cells:
-        page.get_by_text(cell.name, exact=True).first.wait_for(timeout=10000)
+        page.get_by_text(cell.cell.name, exact=True).first.wait_for(timeout=10000)
     page.screenshot(path=tmp_path / "compare.png")
 
     page.goto(f"{server.address}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
     page.get_by_text("test_accuracy", exact=True).first.wait_for(timeout=30000)
     for cell in cells:
         # Once in the list of runs, and in the legends of the charts.
-        page.get_by_text(cell.name, exact=True).nth(1).wait_for(timeout=10000)
+        page.get_by_text(cell.cell.name, exact=True).nth(1).wait_for(timeout=10000)
     page.screenshot(path=tmp_path / "charts.png")
     assert not problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from lung_attention.errors import UserError
 from lung_attention.paths import PARAMS, Paths
+from lung_attention.workflow.git import git, try_git
 
 
 @dataclass(frozen=True)
@@ -80,49 +80,40 @@ def _copy(commit: str, paths: Paths, into: Path) -> None:
     """Writes what the gate reads of a commit below a folder."""
     wanted = [f"{paths.results.as_posix()}/", PARAMS.as_posix()]
     # Names are relative to the current folder, and quoted unless they end in a null byte.
-    listed = _git("ls-tree", "-r", "-z", "--name-only", commit, "--", *wanted)
-    names = [name for name in listed.stdout.decode().split("\0") if name]
+    listed = git("ls-tree", "-r", "-z", "--name-only", commit, "--", *wanted)
+    names = [name for name in listed.split("\0") if name]
     for name in names:
         if Path(name).name not in ("predictions.csv", paths.comparisons.name, PARAMS.name):
             continue
-        shown = _git("cat-file", "blob", f"{commit}:./{name}")
-        if shown.returncode:
+        try:
+            shown = git("cat-file", "blob", f"{commit}:./{name}")
+        except UserError as error:
             raise UserError(
-                f"git cannot read {name} of {commit[:12]}: {_said(shown)}",
+                f"git cannot read {name} of {commit[:12]}: {error.problem}",
                 remedy="fetch the complete commit: git fetch --refetch --no-filter",
-            )
+            ) from error
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(shown.stdout)
+        target.write_bytes(shown.encode())
 
 
 def _commit(name: str) -> str | None:
     """The commit a revision names, None if it names none."""
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    return None if found.returncode else found.stdout.decode().strip()
+    found = try_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return None if found is None else found.strip()
 
 
 def _unknown(name: str) -> UserError:
     problem = f"--reference {name}: no folder, and no revision that git knows here"
-    shallow = _git("rev-parse", "--is-shallow-repository")
-    if shallow.returncode:
+    try:
+        shallow = git("rev-parse", "--is-shallow-repository")
+    except UserError as error:
         return UserError(
-            f"{problem} ({_said(shallow)})", remedy="run inside the repository, or name an existing folder"
+            f"{problem} ({error.problem})", remedy="run inside the repository, or name an existing folder"
         )
-    if shallow.stdout.strip() == b"true":
+    if shallow.strip() == "true":
         return UserError(
             f"{problem}; this clone is shallow, so older commits and other branches are absent",
             remedy="git fetch --unshallow origin (a CI job: check out the full history)",
         )
     return UserError(problem, remedy="see `git branch --all` and `git log`; perhaps: git fetch origin")
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise UserError("git is not installed", remedy="install git, or name a folder") from error
-
-
-def _said(done: subprocess.CompletedProcess[bytes]) -> str:
-    return done.stderr.decode(errors="replace").strip()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Sequence
 
 import pandas as pd
@@ -17,6 +16,7 @@ from lung_attention.cells import Cell
 from lung_attention.errors import UserError
 from lung_attention.files import read_json
 from lung_attention.paths import Paths
+from lung_attention.workflow.git import git
 
 SCORES = ("accuracy", "balanced_accuracy", "auroc_ovr")
 
@@ -41,14 +41,13 @@ def compare_with_commit(cells: Sequence[Cell], paths: Paths, *, revision: str) -
         path = paths.metrics(cell)
         if not path.exists():
             raise UserError(f"{path} is missing", remedy="dvc repro")
-        shown = subprocess.run(
-            ["git", "show", f"{revision}:{path.as_posix()}"], capture_output=True, text=True, check=False
-        )
-        if shown.returncode:
+        try:
+            shown = git("show", f"{revision}:{path.as_posix()}")
+        except UserError as error:
             raise UserError(
-                f"{revision} holds no {path}: {shown.stderr.strip()}", remedy="name another --revision"
-            )
-        committed, here = json.loads(shown.stdout), read_json(path)
+                f"{revision} holds no {path}: {error.problem}", remedy="name another --revision"
+            ) from error
+        committed, here = json.loads(shown), read_json(path)
         rows += [(cell.name, score, committed[score], here[score]) for score in SCORES]
     table = pd.DataFrame(rows, columns=["cell", "score", "committed", "here"])
     numbers = table[["committed", "here"]].astype(float)

@@ -3,19 +3,15 @@
 MLflow takes seconds to import, so every module here imports it inside the functions that need it.
 """
 
-from lung_attention.tracking.content import Content
 from lung_attention.tracking.identity import RunIdentity
 from lung_attention.tracking.live import RunLogger, live_run
-from lung_attention.tracking.publish import publish
 from lung_attention.tracking.server import TrackingUnavailableError, check_reachable, connect
 
 __all__ = [
-    "Content",
     "RunIdentity",
     "RunLogger",
     "TrackingUnavailableError",
     "check_reachable",
     "connect",
     "live_run",
-    "publish",
 ]

@@ -1,4 +1,4 @@
-"""What a run is: by this, and by no stored id, it is found again."""
+"""The identity of a run: by this, and by no stored id, it is found again."""
 
 from __future__ import annotations
 
@@ -6,42 +6,29 @@ import colorsys
 import hashlib
 from dataclasses import asdict, dataclass
 
-from lung_attention.cells import FACTORS
+from lung_attention.cells import Cell
 
 Fit = tuple[int, int]  # seed and fold; fold -1 is the refit on all images
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What a run is. Two runs with equal `stage` and `inputs` are the same training.
+    """The identity of a cell's run. Two runs of one stage with equal `inputs` are the same training.
 
     Attributes:
         experiment: `lung-attention/<profile>`.
-        name: The cell's name.
-        stage: The DVC stage that trains it.
+        cell: The cell that is trained.
         inputs: SHA-256 (64 hexadecimal digits) over everything the training reads.
-        dataset: Dataset id.
-        backbone: Backbone name.
-        head: Head name.
-        recipe: Recipe name.
-        split: `published` or `grouped`.
     """
 
     experiment: str
-    name: str
-    stage: str
+    cell: Cell
     inputs: str
-    dataset: str
-    backbone: str
-    head: str
-    recipe: str
-    split: str
 
     @property
     def tags(self) -> dict[str, str]:
         """The tags by which people filter and by which the run is found again."""
-        fields = asdict(self)
-        return {"kind": "cell"} | {key: fields[key] for key in ("stage", "inputs", *FACTORS)}
+        return {"kind": "cell", "stage": self.cell.stage, "inputs": self.inputs} | asdict(self.cell)
 
     @property
     def colour(self) -> str:
@@ -50,9 +37,10 @@ class RunIdentity:
         MLflow picks one of a few by the run's id, so that two of six often look alike. Here the hue tells
         dataset and head, the lightness the backbone, the saturation the split.
         """
-        hue = _fraction(f"{self.dataset}-{self.head}-{self.recipe}")
-        lightness = 0.3 + 0.35 * _fraction(self.backbone)
-        saturation = 0.4 if self.split == "grouped" else 0.85
+        cell = self.cell
+        hue = _fraction(f"{cell.dataset}-{cell.head}-{cell.recipe}")
+        lightness = 0.3 + 0.35 * _fraction(cell.backbone)
+        saturation = 0.4 if cell.split == "grouped" else 0.85
         rgb = colorsys.hls_to_rgb(hue, lightness, saturation)
         return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
 
@@ -60,9 +48,3 @@ class RunIdentity:
 def _fraction(name: str) -> float:
     """A number of [0, 1) that any name has, on every machine the same."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
-
-
-def fit_name(fit: Fit) -> str:
-    """The name of a fit's run."""
-    seed, fold = fit
-    return f"seed-{seed} refit" if fold == -1 else f"seed-{seed} fold-{fold}"

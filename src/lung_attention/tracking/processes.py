@@ -1,15 +1,17 @@
-"""Which process holds a run open, whether it still does, and with which code and packages it works."""
+"""Processes that hold runs open: whether they still live, and with which code and packages they work."""
 
 from __future__ import annotations
 
 import os
 import platform
 import socket
-import subprocess
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lung_attention.workflow.git import try_git
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 # A process that cannot be looked up, on another machine, is dead when its run got nothing for so long.
 # System metrics come every few seconds.
 _SILENCE_SECONDS = 900
-_SIGNS_OF_LIFE = ("system/cpu_utilization_percentage", "loss")
+_SIGN_OF_LIFE = "system/cpu_utilization_percentage"
+# A process's start is given in seconds since 1970, by a clock that is sometimes set; the number of a process
+# is not given again so soon.
+_START_TOLERANCE_SECONDS = 60
 
 _PACKAGES = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "scikit-learn", "mlflow", "dvc")
 
@@ -33,22 +38,23 @@ def process_tags() -> dict[str, str]:
 
 def version_tags() -> dict[str, str]:
     """The versions this process works with."""
-    tags = {"version.python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            tags[f"version.{package}"] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return tags
+    found = {"python": platform.python_version()} | versions(_PACKAGES)
+    return {f"version.{name}": version for name, version in found.items()}
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of installed packages; this one is none when run from its sources."""
+    installed = {package: list(metadata.distributions(name=package)) for package in packages}
+    return {package: found[0].version for package, found in installed.items() if found}
 
 
 def code_tags() -> dict[str, str]:
     """The commit of the code, from the folder at work, which may be DVC's isolated copy."""
-    commit = _git("rev-parse", "HEAD")
+    commit = (try_git("rev-parse", "HEAD") or "").strip()
     if not commit:
         return {"git_commit": "unknown"}
     # Results and locks change while a pipeline runs; the code and the parameters are what made the run.
-    changed = _git("status", "--porcelain", "--", "src", "stages", "params.yaml", "dvc.yaml")
+    changed = try_git("status", "--porcelain", "--", "src", "stages", "params.yaml", "dvc.yaml")
     return {
         "git_commit": commit,
         "git_dirty": str(bool(changed)).lower(),
@@ -57,42 +63,26 @@ def code_tags() -> dict[str, str]:
     }
 
 
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
-
-
 def is_alive(client: MlflowClient, run: Run) -> bool:
     """Whether the process that opened a run is still at work on it.
 
-    Args:
-        client: The server.
-        run: A run with the tags of `process_tags`.
-
-    Returns:
-        For a process of this machine, what the system says. Any other, such as one in another container or
-        before a restart of this machine, counts as alive while its run gets metrics.
+    A process of this machine is looked up. Any other, such as one in another container or before a restart of
+    this machine, counts as alive while its run gets metrics.
     """
     if run.info.status != "RUNNING":
         return False
     where, _, process = run.data.tags.get("process", "").partition(" ")
-    if where == _here():
-        pid, _, started = process.partition(" ")
-        if pid == str(os.getpid()):
-            return run.info.run_id in held_here
-        return pid.isdigit() and _started(int(pid)) == started
-    return bool(time.time() - _last_sign(client, run) / 1000 < _SILENCE_SECONDS)
+    if where != _here():
+        return bool(time.time() - _last_sign(client, run) / 1000 < _SILENCE_SECONDS)
+    pid, _, began = process.partition(" ")
+    if pid == str(os.getpid()):
+        return run.info.run_id in held_here
+    found = _started(int(pid))
+    return found is not None and abs(found - float(began)) < _START_TOLERANCE_SECONDS
 
 
 def _last_sign(client: MlflowClient, run: Run) -> int:
-    """When the run, an open fit or an ended trial of it got something last, in milliseconds since 1970."""
-    open_fits = client.search_runs(
-        [run.info.experiment_id],
-        f"tags.mlflow.parentRunId = '{run.info.run_id}' and attributes.status = 'RUNNING'",
-    )
+    """When a run, or an ended trial of it, got something last, in milliseconds since 1970."""
     ended_trials = client.search_runs(
         [run.info.experiment_id],
         f"tags.mlflow.parentRunId = '{run.info.run_id}' and tags.kind = 'trial'",
@@ -100,47 +90,33 @@ def _last_sign(client: MlflowClient, run: Run) -> int:
         max_results=1,
     )
     signs = [int(run.info.start_time), *(int(trial.info.end_time or 0) for trial in ended_trials)]
-    for each in (run, *open_fits):
-        for name in _SIGNS_OF_LIFE:
-            if name in each.data.metrics:
-                signs += [point.timestamp for point in client.get_metric_history(each.info.run_id, name)]
+    if _SIGN_OF_LIFE in run.data.metrics:
+        signs += [point.timestamp for point in client.get_metric_history(run.info.run_id, _SIGN_OF_LIFE)]
     return max(signs)
 
 
 def fail_abandoned(client: MlflowClient, experiment_id: str) -> list[str]:
     """Marks cells, fits and studies FAILED that a dead process left open, whatever their inputs.
 
-    A cell's run may be of a training that ended well while the server was away. Its tag `abandoned` tells it
-    from one that raised, so that it can still be completed. A study's is open again once somebody goes on.
-
-    Args:
-        client: The server.
-        experiment_id: Where to look. Runs of other kinds and of living processes are not touched.
+    Runs of other kinds and of living processes are not touched. A study's is open again once somebody goes on
+    with it.
 
     Returns:
         The ids of the runs that were marked.
     """
     still_open = client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
-    cells = [run for run in still_open if run.data.tags.get("kind") == "cell"]
-    living = {run.info.run_id for run in cells if is_alive(client, run)}
+    by_kind = {
+        kind: [run for run in still_open if run.data.tags.get("kind") == kind]
+        for kind in ("fit", "cell", "study")
+    }
+    holders = by_kind["cell"] + by_kind["study"]
+    living = {run.info.run_id for run in holders if is_alive(client, run)}
     # A fit lives with its cell. Fits come first, so that a kill in between leaves the cell to be found.
-    marked = [
-        str(run.info.run_id)
-        for run in still_open
-        if run.data.tags.get("kind") == "fit" and run.data.tags.get("mlflow.parentRunId") not in living
-    ]
-    marked += [
-        str(run.info.run_id)
-        for run in still_open
-        if run.data.tags.get("kind") == "study" and not is_alive(client, run)
-    ]
-    for run_id in marked:
-        client.set_terminated(run_id, "FAILED")
-    for run_id in (str(run.info.run_id) for run in cells if run.info.run_id not in living):
-        client.set_tag(run_id, "abandoned", "true")
-        client.set_terminated(run_id, "FAILED")
-        marked.append(run_id)
-    return marked
+    dead = [run for run in by_kind["fit"] if run.data.tags.get("mlflow.parentRunId") not in living]
+    dead += [run for run in holders if run.info.run_id not in living]
+    for run in dead:
+        client.set_terminated(run.info.run_id, "FAILED")
+    return [str(run.info.run_id) for run in dead]
 
 
 def _here() -> str:
@@ -157,19 +133,12 @@ def _here() -> str:
     return f"{socket.gethostname()}/{boot}/{space}"
 
 
-def _started(pid: int) -> str | None:
-    """When a process began, in whatever unit the system counts, or `None` if it has ended."""
-    if Path("/proc/self/stat").exists():
-        try:
-            # After the name, which is in parentheses and may hold blanks: the state comes first.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        # Clock ticks since boot: unlike a time of day they do not change when the clock is set.
-        return None if fields[0] in "ZX" else fields[19]
+def _started(pid: int) -> float | None:
+    """When a process began, in seconds since 1970, or `None` if it has ended."""
     import psutil  # type: ignore[import-untyped]
 
     try:
-        return f"{psutil.Process(pid).create_time():.0f}"
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.NoSuchProcess:
         return None

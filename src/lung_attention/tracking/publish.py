@@ -1,48 +1,48 @@
-"""Bringing the tracking server in line with the files of a cell. Doing it twice changes nothing."""
+"""Publication of a cell's files: its run shows what they say. Doing it twice changes nothing."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
+from lung_attention.cells import Cell
+from lung_attention.paths import Paths
 from lung_attention.tracking import runs
-from lung_attention.tracking.content import Content
-from lung_attention.tracking.identity import Fit, RunIdentity
+from lung_attention.tracking.curves import Curves
+from lung_attention.tracking.identity import RunIdentity
 from lung_attention.tracking.model import log_model
-from lung_attention.tracking.processes import fail_abandoned, held_here
+from lung_attention.tracking.processes import fail_abandoned
 from lung_attention.tracking.registry import register
-from lung_attention.tracking.server import address, check_reachable, client, experiment_id
+from lung_attention.tracking.results import CellResults
+from lung_attention.tracking.server import address, check_reachable, client, connect, experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-# History files keep nine digits, live curves all of them.
-_RELATIVE_TOLERANCE = 1e-6
-
-# What a run's curves lack, by fit; `None` stands for the run itself.
-Missing = dict[Fit | None, list["Metric"]]
+_COMPLETE = {"complete": "true", "superseded": "false"}
+_SUPERSEDED = {"complete": "false", "superseded": "true"}
 
 
-def publish(identity: RunIdentity, content: Content) -> str:
-    """Makes the run of a cell complete: curves, scores, plots, files, datasets and model, status FINISHED.
+def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
+    """Makes the run of a cell complete: scores, plots, files, datasets and, where it is at hand, model.
 
-    The newest run whose parameters and curves agree with the files is taken, which is the one that trained,
-    and gets what it lacks (the server may have been away). Where there is none, as when results came from a
-    cache, a run is made from the files. Other finished runs of the identity are tagged `superseded`. Runs
-    that dead processes left open in the experiment are marked FAILED.
+    The files win over what was logged live. The newest run of a training that ended well gets what it lacks;
+    where there is none, as when the server was away or results came from a cache, a run is made from the
+    files. Other ended runs of the same inputs are tagged `superseded`. Runs that dead processes left open in
+    the experiment are marked FAILED.
 
     Args:
-        identity: What the run is.
-        content: What it has to show.
+        cell: A cell with results.
+        paths: The profile's files, relative to the current folder.
+        root: The project's root, where the default tracking database lies.
 
     Returns:
         The run's id.
@@ -50,167 +50,96 @@ def publish(identity: RunIdentity, content: Content) -> str:
     Raises:
         TrackingUnavailableError: The server does not answer.
     """
+    connect(root)
     check_reachable()
+    results = CellResults(cell, paths)
     try:
-        with _alone(identity):
-            return _publish(client(), identity, content)
+        with _alone(results.identity):
+            return _publish(client(), results)
     except Exception:
         # A server that went away meanwhile raises many kinds of errors; this gives them one name.
         check_reachable()
         raise
 
 
-def _publish(mlflow_client: MlflowClient, identity: RunIdentity, content: Content) -> str:
+def _alone(identity: RunIdentity) -> FileLock:
+    """Lets the processes of this machine publish a cell one after another: the second has no work then."""
+    key = f"{address()} {identity.cell.stage} {identity.inputs}"
+    name = f"lung-attention-{os.getuid()}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
+    return FileLock(Path(tempfile.gettempdir()) / name)
+
+
+def _publish(mlflow_client: MlflowClient, results: CellResults) -> str:
+    identity = results.identity
     fail_abandoned(mlflow_client, experiment_id(mlflow_client, identity.experiment))
     found = runs.find_cells(mlflow_client, identity)
-    for run in sorted(found, key=lambda run: bool(run.info.status != "FINISHED")):
-        if _shows_all(run, content):
-            runs.settle(mlflow_client, found, run.info.run_id)
-            break
-        missing = _missing(mlflow_client, run, content)
-        if missing is not None:
-            _fill(mlflow_client, identity, run, content, missing)
-            break
-    else:
-        tags = {"logged_from": "files"} | ({"device": content.device} if content.device else {})
-        run_id = runs.create(mlflow_client, identity, content.params, tags).info.run_id
-        held_here.add(run_id)
-        run = mlflow_client.get_run(run_id)
-        try:
-            _fill(mlflow_client, identity, run, content, _all_curves(run, content))
-        finally:
-            held_here.discard(run_id)
-    if content.registered_name and content.model_path:
-        register(mlflow_client, mlflow_client.get_run(run.info.run_id), content.registered_name)
-    return str(run.info.run_id)
-
-
-@contextmanager
-def _alone(identity: RunIdentity) -> Iterator[None]:
-    """Lets the processes of this machine publish a cell one after another, so that the second has no work.
-
-    Processes on several machines may do it at once; `declare_complete` leaves one of their runs.
-    """
-    name = hashlib.sha256(f"{address()} {identity.stage} {identity.inputs}".encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"lung-attention-{os.getuid()}-{name}.lock"
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def _shows_all(run: Run, content: Content) -> bool:
-    tags = run.data.tags
-    return runs.is_complete(run) and all(tags.get(name) == value for name, value in content.facets.items())
-
-
-def _missing(mlflow_client: MlflowClient, run: Run, content: Content) -> Missing | None:
-    """What a run's curves lack, or `None` if it cannot be of the training that wrote the files.
-
-    MLflow's parameters and metrics cannot be taken back, so a run that shows something else is left alone.
-    """
-    tags, logged = run.data.tags, run.data.params
-    if run.info.status != "FINISHED" and "abandoned" not in tags:
-        return None  # at work, or known to have failed
-    if content.device is not None and tags.get("device", content.device) != content.device:
-        return None
-    if any(logged.get(key, text) != text for key, text in content.texts.items()):
-        return None
-    if any(name.startswith("test_") and name not in content.scores for name in run.data.metrics):
-        return None
-    fits = runs.find_fits(mlflow_client, run)
-    if not fits.keys() <= content.curves.keys():
-        return None
-    missing = _all_curves(run, content)
-    for fit in missing:
-        shown = run if fit is None else fits.get(fit)
-        if shown is not None:
-            lacking = _lacking(mlflow_client, shown, missing[fit])
-            if lacking is None:
-                return None
-            missing[fit] = lacking
-    return missing
-
-
-def _all_curves(run: Run, content: Content) -> Missing:
-    """All epochs of all fits; the run itself shows those of its first fit.
-
-    Their times depend on the run alone, so that the same epoch sent twice is one epoch to MLflow.
-    """
-    from mlflow.entities import Metric
-
-    def points(curves: Mapping[str, Mapping[int, float]]) -> list[Metric]:
-        start = int(run.info.start_time)
-        return [
-            Metric(name, value, start + epoch, epoch)
-            for name, values in curves.items()
-            for epoch, value in values.items()
-        ]
-
-    by_fit: Missing = {fit: points(curves) for fit, curves in content.curves.items()}
-    if not by_fit:
-        return {}
-    own: Missing = {None: points(next(iter(content.curves.values())))}
-    return own if len(by_fit) == 1 else own | by_fit
-
-
-def _lacking(mlflow_client: MlflowClient, run: Run, expected: list[Metric]) -> list[Metric] | None:
-    """Those points of curves that a run lacks, or `None` if it shows others."""
-    values = {(point.key, point.step): point.value for point in expected}
-    lacking = dict.fromkeys(values)
-    for name in {point.key for point in expected} & run.data.metrics.keys():
-        for point in mlflow_client.get_metric_history(run.info.run_id, name):
-            wanted = values.get((name, point.step), math.nan)
-            if not math.isclose(point.value, wanted, rel_tol=_RELATIVE_TOLERANCE):
-                return None
-            lacking.pop((name, point.step), None)
-    return [point for point in expected if (point.key, point.step) in lacking]
-
-
-def _fill(
-    mlflow_client: MlflowClient, identity: RunIdentity, run: Run, content: Content, missing: Missing
-) -> None:
-    """Logs what a run lacks and declares it complete."""
+    run = next((run for run in found if _is_of(run, results)), None) or _from_files(mlflow_client, results)
     run_id = str(run.info.run_id)
-    # The training is over: a run that is ended now is not left open if this process dies in mid-work. The
-    # tag `complete` says when all is there.
+    if not runs.is_complete(run) or results.facets.items() - run.data.tags.items():
+        _fill(mlflow_client, run, results)
+    for other in found:
+        ended = other.info.status != "RUNNING"
+        if ended and other.info.run_id != run_id and not runs.is_superseded(other):
+            runs.set_tags(mlflow_client, other.info.run_id, _SUPERSEDED)
+    if results.model and results.registered_name:
+        register(mlflow_client, mlflow_client.get_run(run_id), results.registered_name)
+    return run_id
+
+
+def _is_of(run: Run, results: CellResults) -> bool:
+    """Whether a run is of the training that wrote the files.
+
+    That of a training that ended well and whose files were not published yet is: equal inputs give equal
+    results on the same device. A score cannot be taken back in MLflow, so none may be too many.
+    """
+    tags = run.data.tags
     if run.info.status != "FINISHED":
-        mlflow_client.set_terminated(run_id, "FINISHED")
-    if "abandoned" in run.data.tags:
-        mlflow_client.delete_tag(run_id, "abandoned")
-    if runs.is_complete(run):
-        mlflow_client.set_tag(run_id, "complete", "false")
-    logged = run.data.params
-    runs.log_params(mlflow_client, run_id, {k: v for k, v in content.params.items() if k not in logged})
-    _fill_fits(mlflow_client, run, missing, content)
-    scores = _new_scores(run.data.metrics, content.scores)
-    runs.log_metrics(mlflow_client, run_id, missing.get(None, []) + scores)
-    if content.split is not None and run.data.tags.get("datasets") != content.facets["datasets"]:
-        runs.log_split(mlflow_client, run_id, identity, content.split)
-    if run.data.tags.get("content") != content.facets["content"]:
+        return False
+    if any(name.startswith("test_") and name not in results.scores for name in run.data.metrics):
+        return False
+    if "history" in tags:
+        return bool(tags["history"] == results.facets["history"])
+    return not runs.is_superseded(run) and bool(tags.get("device") == results.metrics["device"])
+
+
+def _from_files(mlflow_client: MlflowClient, results: CellResults) -> Run:
+    """Makes a run with the curves of the files."""
+    tags = {"logged_from": "files", "device": results.metrics["device"]}
+    run = runs.create(mlflow_client, results.identity, results.metrics["params"], tags)
+    curves = Curves(mlflow_client, run)
+    for row in results.history.to_dict("records"):
+        seed, fold, epoch = (int(row.pop(name)) for name in ("seed", "fold", "epoch"))
+        curves.add(seed, fold, epoch, {str(name): value for name, value in row.items()})
+    curves.send()
+    mlflow_client.set_tag(run.info.run_id, "history", results.facets["history"])
+    curves.end("FINISHED")
+    return mlflow_client.get_run(run.info.run_id)
+
+
+def _fill(mlflow_client: MlflowClient, run: Run, results: CellResults) -> None:
+    """Logs what a run lacks and declares it complete."""
+    run_id, tags, facets = str(run.info.run_id), run.data.tags, results.facets
+    runs.log_metrics(mlflow_client, run_id, _new(run, results.scores))
+    for fit, nested in runs.find_fits(mlflow_client, run).items():
+        scores = _new(nested, results.fit_scores.get(fit, {}))
+        runs.log_metrics(mlflow_client, nested.info.run_id, scores)
+    if results.split is not None and tags.get("datasets") != facets["datasets"]:
+        runs.log_split(mlflow_client, run_id, results.cell, results.split)
+    if tags.get("content") != facets["content"]:
         with tempfile.TemporaryDirectory() as folder:
-            content.write(Path(folder))
+            results.write(Path(folder))
             mlflow_client.log_artifacts(run_id, folder)
-        mlflow_client.set_tag(run_id, "content", content.facets["content"])
-    if content.model_path and run.data.tags.get("model") != content.facets["model"]:
-        model_id = log_model(mlflow_client, run_id, content.model_path, content.classes)
-        runs.set_tags(mlflow_client, run_id, {"model": content.facets["model"], "model_id": model_id})
-    runs.declare_complete(mlflow_client, identity, run_id, content.facets, now_ms=int(time.time() * 1000))
+        mlflow_client.set_tag(run_id, "content", facets["content"])
+    if results.model and tags.get("model") != facets["model"]:
+        model_id = log_model(mlflow_client, run_id, results.model, results.classes)
+        runs.set_tags(mlflow_client, run_id, {"model": facets["model"], "model_id": model_id})
+    runs.set_tags(mlflow_client, run_id, facets | _COMPLETE)
 
 
-def _fill_fits(mlflow_client: MlflowClient, run: Run, missing: Missing, content: Content) -> None:
-    nested_fits = [fit for fit in missing if fit is not None]
-    fits = runs.find_fits(mlflow_client, run) if nested_fits else {}
-    for fit in nested_fits:
-        nested = fits[fit].info.run_id if fit in fits else runs.create_fit(mlflow_client, run, fit)
-        scores = {f"test_{name}": value for name, value in content.fit_scores.get(fit, {}).items()}
-        logged = fits[fit].data.metrics if fit in fits else {}
-        runs.log_metrics(mlflow_client, nested, missing[fit] + _new_scores(logged, scores))
-        if fit not in fits or fits[fit].info.status != "FINISHED":
-            mlflow_client.set_terminated(nested, "FINISHED")
-
-
-def _new_scores(logged: Mapping[str, float], scores: Mapping[str, float]) -> list[Metric]:
+def _new(run: Run, scores: Mapping[str, float]) -> list[Metric]:
+    """The scores that a run does not show yet."""
     from mlflow.entities import Metric
 
     now_ms = int(time.time() * 1000)
-    return [Metric(name, value, now_ms, 0) for name, value in scores.items() if logged.get(name) != value]
+    shown = run.data.metrics
+    return [Metric(name, value, now_ms, 0) for name, value in scores.items() if shown.get(name) != value]

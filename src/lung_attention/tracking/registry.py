@@ -19,16 +19,7 @@ def model_name(profile: str, cell: str) -> str:
 
 
 def register(client: MlflowClient, run: Run, name: str) -> ModelVersion:
-    """Registers the model of a run as a new version, unless it is there. No alias is set.
-
-    Args:
-        client: The server.
-        run: A run with the tags `model` (the model's hash) and `model_id`.
-        name: The registered name; made where it is new.
-
-    Returns:
-        The version.
-    """
+    """Registers the model of a run as a new version of a name, unless it is there. No alias is set."""
     found = find_version(client, run, name)
     if found is not None:
         return found
@@ -61,20 +52,9 @@ def find_version(client: MlflowClient, run: Run, name: str) -> ModelVersion | No
     return max(same, key=lambda version: int(version.version), default=None)
 
 
-def move_champions(client: MlflowClient, versions: Mapping[str, str]) -> list[str]:
-    """Points the alias `champion` of registered models to versions.
-
-    Args:
-        client: The server.
-        versions: The version to be used of each name.
-
-    Returns:
-        The names whose alias was moved; the others had it there.
-    """
-    moved = []
+def move_champions(client: MlflowClient, versions: Mapping[str, str]) -> None:
+    """Points the alias `champion` of each name to a version, where it is not there yet."""
     for name, version in versions.items():
         aliases = client.get_registered_model(name).aliases
-        if str(aliases.get(CHAMPION)) != str(version):
+        if str(aliases.get(CHAMPION)) != version:
             client.set_registered_model_alias(name, CHAMPION, version)
-            moved.append(name)
-    return moved

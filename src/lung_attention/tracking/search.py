@@ -1,4 +1,4 @@
-"""Searches in MLflow: each study a run, each of its trials a run nested in it.
+"""Runs of searches: one for each study, and one nested in it for each of its trials.
 
 A trial's run is made when the trial has ended, from what the study's storage says of it; so nothing is left
 open by a worker that dies, and what is missing is made later, by whoever works on the study next.
@@ -6,27 +6,22 @@ open by a worker that dies, and what is missing is made later, by whoever works 
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lung_attention.tracking import runs
-from lung_attention.tracking.live import Terminated
-from lung_attention.tracking.live import sigterm_raises as sigterm_raises
-from lung_attention.tracking.processes import fail_abandoned, held_here
-from lung_attention.tracking.server import address, client, experiment_id, impatient
+from lung_attention.tracking.live import closing
+from lung_attention.tracking.processes import code_tags, fail_abandoned, held_here, process_tags
+from lung_attention.tracking.server import REQUEST_SECONDS, Attempts, client, experiment_id, impatient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-_logger = logging.getLogger(__name__)
-
-_REQUEST_SECONDS = 10
 
 # How a trial's end is shown by MLflow, whose runs know no pruning.
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -34,7 +29,7 @@ _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """What the run of a study is.
+    """The identity of a study's run.
 
     Attributes:
         experiment: `lung-attention/<profile>`.
@@ -91,18 +86,12 @@ class TrialRecord:
     tags: Mapping[str, str]
 
 
-def _precedence(run: Run) -> tuple[int, str]:
-    """Which of two runs of the same study or trial stays: the first one."""
-    return run.info.start_time, run.info.run_id
-
-
 @contextmanager
 def study_run(identity: StudyIdentity, params: Mapping[str, object]) -> Iterator[StudyRun]:
     """Opens the run of a study, and closes it whatever happens but SIGKILL.
 
-    It ends FINISHED, FAILED after an exception, KILLED after Ctrl-C or SIGTERM. Gone on with, it is
-    open again. That of a process killed by SIGKILL is marked FAILED by whoever opens or tracks runs of the
-    profile next.
+    Gone on with, it is open again. That of a process killed by SIGKILL is marked FAILED by whoever opens or
+    tracks runs of the profile next.
 
     Args:
         identity: What the run is.
@@ -112,17 +101,9 @@ def study_run(identity: StudyIdentity, params: Mapping[str, object]) -> Iterator
         The run; give it the trials that have ended.
     """
     run = StudyRun(identity, params)
-    status = "FAILED"
-    with sigterm_raises():
+    with impatient(REQUEST_SECONDS), closing(run.close):
         run.open()
-        try:
-            yield run
-            status = "FINISHED"
-        except (KeyboardInterrupt, Terminated):
-            status = "KILLED"
-            raise
-        finally:
-            run.close(status)
+        yield run
 
 
 class StudyRun:
@@ -139,20 +120,21 @@ class StudyRun:
         self._identity = identity
         self._params = params
         self._client: MlflowClient = client()
-        self._run_id: str | None = None
-        self._warned = False
+        self._attempt = Attempts(
+            "The search goes on; the same command completes the runs of its studies later."
+        )
 
     def open(self) -> None:
         """Opens the run, or the one that an earlier process left, under way again."""
 
         def work() -> None:
-            fail_abandoned(self._client, experiment_id(self._client, self._identity.experiment))
+            fail_abandoned(self._client, self._experiment)
             self._sign()
 
         self._attempt(work)
 
     def trial(self, record: TrialRecord) -> None:
-        """Makes the run of a trial that has ended, unless there is one."""
+        """Makes the run of a trial that has ended."""
 
         def work() -> None:
             self._log(record)
@@ -161,25 +143,24 @@ class StudyRun:
         self._attempt(work)
 
     def complete(self, records: Sequence[TrialRecord], values: Mapping[str, float]) -> None:
-        """Makes the runs that are still missing and logs the study's figures.
+        """Makes the runs that are still missing and logs what is said of the study.
 
         Args:
             records: All trials of the study that have ended.
-            values: The study's figures, such as its best value.
+            values: The study's numbers, such as its best value.
         """
 
         def work() -> None:
-            known = self._trial_runs()
+            tracked = self._client.search_runs(
+                [self._experiment], f"{self._trials} and attributes.status != 'RUNNING'", max_results=10_000
+            )
+            logged = {run.data.tags["trial"] for run in tracked}
             for record in records:
-                # Two workers that log the same trial at once may have made two runs.
-                found = sorted(known.get(record.number, []), key=_precedence)
-                for double in found[1:]:
-                    self._client.delete_run(double.info.run_id)
-                if not found or found[0].info.status == "RUNNING":
+                if str(record.number) not in logged:
                     self._log(record)
             for name, value in values.items():
                 if math.isfinite(value):
-                    self._client.log_metric(self._id(), name, value)
+                    self._client.log_metric(self._id, name, value)
 
         self._attempt(work)
 
@@ -191,9 +172,9 @@ class StudyRun:
         """
 
         def work() -> None:
-            run = self._client.get_run(self._id())
+            run = self._client.get_run(self._id)
             held_here.discard(run.info.run_id)
-            is_last = run.data.tags.get("process") == runs.process_tags()["process"]
+            is_last = run.data.tags.get("process") == process_tags()["process"]
             if status == "FINISHED" or (is_last and run.info.status == "RUNNING"):
                 self._client.set_terminated(run.info.run_id, status)
 
@@ -201,61 +182,54 @@ class StudyRun:
 
     def _sign(self) -> None:
         """Says that the run is under way, whatever others made of it, and that this process is at work."""
-        held_here.add(self._id())
-        self._client.update_run(self._id(), status="RUNNING")
-        for key, value in runs.process_tags().items():
-            self._client.set_tag(self._id(), key, value)
+        held_here.add(self._id)
+        self._client.update_run(self._id, status="RUNNING")
+        runs.set_tags(self._client, self._id, process_tags())
 
+    @cached_property
+    def _experiment(self) -> str:
+        return experiment_id(self._client, self._identity.experiment)
+
+    @cached_property
     def _id(self) -> str:
-        if self._run_id is None:
-            self._run_id = self._only(self._identity.tags, self._identity.name)
-            logged = self._client.get_run(self._run_id).data.params
-            missing = {key: value for key, value in self._params.items() if key not in logged}
-            runs.log_params(self._client, self._run_id, missing)
-        return self._run_id
-
-    def _only(self, tags: dict[str, str], name: str, **fields: Any) -> str:
-        """Finds the run with these tags or makes it. Of two workers that do so at once, one takes it back."""
-        experiment = experiment_id(self._client, self._identity.experiment)
-        keys = [key for key in ("kind", "study", "trial", "mlflow.parentRunId") if key in tags]
-        clause = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in keys)
-
-        def first() -> Run | None:
-            found = self._client.search_runs([experiment], clause)
-            return min(found, key=_precedence, default=None)
-
-        run = first()
+        wanted = f"tags.kind = 'study' and tags.study = '{self._identity.study}'"
+        run = self._first(wanted)
         if run is None:
-            made = self._client.create_run(experiment, run_name=name, tags=tags | runs.code_tags(), **fields)
-            run = first() or made
+            made = self._create(self._identity.name, self._identity.tags)
+            # Two workers may do so at once: the older run stays.
+            run = self._first(wanted) or made
             if run.info.run_id != made.info.run_id:
                 self._client.delete_run(made.info.run_id)
+        logged = run.data.params
+        missing = {key: value for key, value in self._params.items() if key not in logged}
+        runs.log_params(self._client, run.info.run_id, missing)
         return str(run.info.run_id)
 
-    def _trial_runs(self) -> dict[int, list[Run]]:
-        experiment = experiment_id(self._client, self._identity.experiment)
-        found = self._client.search_runs(
-            [experiment],
-            f"tags.kind = 'trial' and tags.`mlflow.parentRunId` = '{self._id()}'",
-            max_results=10_000,
-        )
-        by_number: dict[int, list[Run]] = {}
-        for run in found:
-            by_number.setdefault(int(run.data.tags["trial"]), []).append(run)
-        return by_number
+    @property
+    def _trials(self) -> str:
+        """The filter that lists the study's trials."""
+        return f"tags.kind = 'trial' and tags.mlflow.parentRunId = '{self._id}'"
+
+    def _first(self, wanted: str) -> Run | None:
+        """The oldest run that a filter lists."""
+        found: list[Run] = self._client.search_runs([self._experiment], wanted)
+        return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+
+    def _create(self, name: str, tags: Mapping[str, str], **fields: Any) -> Run:
+        tags = {**tags, **code_tags()}
+        return self._client.create_run(self._experiment, run_name=name, tags=tags, **fields)
 
     def _log(self, record: TrialRecord) -> None:
         from mlflow.entities import Metric
 
-        tags = {
-            "kind": "trial",
-            "trial": str(record.number),
-            "trial_state": record.state,
-            "mlflow.parentRunId": self._id(),
-            **record.tags,
-        }
-        ended_ms = int(record.ended.timestamp() * 1000)
-        run_id = self._only(tags, f"trial-{record.number}", start_time=int(record.started.timestamp() * 1000))
+        number = str(record.number)
+        about = {"trial": number, "trial_state": record.state, "mlflow.parentRunId": self._id, **record.tags}
+        started_ms, ended_ms = (int(time.timestamp() * 1000) for time in (record.started, record.ended))
+        # There is one already where the server went away while it was filled.
+        run = self._first(f"{self._trials} and tags.trial = '{number}'") or self._create(
+            f"trial-{number}", {"kind": "trial", **about}, start_time=started_ms
+        )
+        run_id = run.info.run_id
         runs.log_params(self._client, run_id, record.params)
         metrics = [
             Metric("val_loss", value, ended_ms, step)
@@ -266,17 +240,3 @@ class StudyRun:
             metrics.append(Metric("objective", record.value, ended_ms, 0))
         runs.log_metrics(self._client, run_id, metrics)
         self._client.set_terminated(run_id, _STATUS[record.state], end_time=ended_ms)
-
-    def _attempt(self, call: Callable[[], None]) -> None:
-        try:
-            with impatient(_REQUEST_SECONDS):
-                call()
-        except Exception as error:
-            if not self._warned:
-                self._warned = True
-                _logger.warning(
-                    "The tracking server at %s does not answer (%s). The search goes on; the same command "
-                    "completes the runs of its studies later.",
-                    address(),
-                    type(error).__name__,
-                )

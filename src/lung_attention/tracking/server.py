@@ -1,14 +1,13 @@
-"""Which tracking server, whether it answers, and the experiments on it."""
+"""The tracking server: its address, whether it answers, and its experiments."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lung_attention.errors import UserError
@@ -16,10 +15,12 @@ from lung_attention.errors import UserError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Result = TypeVar("Result")
+_logger = logging.getLogger(__name__)
 
 # Long enough for a slow server, short enough that a user is told before leaving the terminal.
 PROBE_SECONDS = 4
+# How long a request may hold up a training or a search.
+REQUEST_SECONDS = 10
 
 # How MLflow reports that a log-in is missing or not enough.
 _REFUSALS = ("error code 401", "error code 403", "UNAUTHENTICATED", "PERMISSION_DENIED")
@@ -35,7 +36,7 @@ def connect(root: Path) -> None:
     No connection is made yet; see `check_reachable`.
 
     Args:
-        root: The project's root. The default server is `mlflow.db` in it, its artifacts `mlartifacts`.
+        root: The project's root, where the file `mlflow.db` and the folder `mlartifacts` lie by default.
     """
     # MLflow reads both when it is imported. Nothing about a user's runs leaves the machine unasked.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -78,74 +79,59 @@ def check_reachable() -> None:
     Raises:
         TrackingUnavailableError: It did not answer within about five seconds, or refused.
     """
-    import mlflow
-
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith("http"):
-        # Its import takes seconds, which must not count as waiting for a server.
-        import mlflow.store.tracking.sqlalchemy_store
     from mlflow.exceptions import MlflowException
 
-    def ask() -> None:
-        client().search_experiments(max_results=1)
-
+    problem = f"No tracking server answers at {address()}"
     remedy = (
         "Start the server or correct MLFLOW_TRACKING_URI; without that variable runs are kept in mlflow.db. "
         "Results on disk are logged later by: lung-attention track"
     )
     try:
         with impatient(PROBE_SECONDS):
-            if uri.startswith("sqlite"):
-                ask()
-            else:
-                _within(PROBE_SECONDS + 1, ask)
+            client().search_experiments(max_results=1)
     # The causes are left out of the message and of the chain: they repeat the address with its credentials.
     except MlflowException as error:
         if any(word in str(error) for word in _REFUSALS):
-            raise TrackingUnavailableError(
-                f"The tracking server at {address()} refused this user.",
-                remedy="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
-            ) from None
-        if "out-of-date database schema" in str(error):
-            raise TrackingUnavailableError(
-                f"The tracking database {address()} was made by another version of MLflow.",
-                remedy=f"Back it up, then: mlflow db upgrade {address()}",
-            ) from None
-        raise TrackingUnavailableError(f"No tracking server answers at {address()}.", remedy=remedy) from None
+            problem = f"The tracking server at {address()} refused this user"
+            remedy = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+        elif "out-of-date database schema" in str(error):
+            problem = f"The tracking database {address()} was made by another version of MLflow"
+            remedy = f"Back it up, then: mlflow db upgrade {address()}"
+        raise TrackingUnavailableError(problem, remedy=remedy) from None
     except Exception as error:
-        raise TrackingUnavailableError(
-            f"No tracking server answers at {address()} ({type(error).__name__}).", remedy=remedy
-        ) from None
+        raise TrackingUnavailableError(f"{problem} ({type(error).__name__})", remedy=remedy) from None
 
 
-def _within(seconds: float, call: Callable[[], Result]) -> Result:
-    """Runs a call in a thread that may be left behind: name look-ups and databases know no timeout."""
-    outcome: list[Result] = []
-    failure: list[BaseException] = []
+class Attempts:
+    """Requests that may fail: the first failure is told, none is raised.
 
-    def work() -> None:
+    Args:
+        advice: What happens without the server, and how it is made good.
+    """
+
+    def __init__(self, advice: str) -> None:
+        self._advice = advice
+        self._told = False
+
+    def __call__(self, call: Callable[[], object]) -> bool:
+        """Makes requests and says whether they succeeded."""
         try:
-            outcome.append(call())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, daemon=True, name="tracking-probe")
-    thread.start()
-    thread.join(seconds)
-    if failure:
-        raise failure[0]
-    if not outcome:
-        raise TimeoutError(f"no answer in {seconds} s")
-    return outcome[0]
+            call()
+        except Exception as error:
+            if not self._told:
+                self._told = True
+                # Not the error's text, which repeats the address with its credentials.
+                name = type(error).__name__
+                _logger.warning(
+                    "The tracking server at %s does not answer (%s). %s", address(), name, self._advice
+                )
+            return False
+        return True
 
 
 @contextmanager
 def impatient(timeout_seconds: int) -> Iterator[None]:
-    """Takes MLflow's own retries away, which keep a caller waiting for minutes.
-
-    Args:
-        timeout_seconds: How long one request may take.
-    """
+    """Gives one request so long, and takes away MLflow's own retries, which last minutes."""
     values = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds)}
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
@@ -160,14 +146,7 @@ def impatient(timeout_seconds: int) -> Iterator[None]:
 
 
 def experiment_id(mlflow_client: MlflowClient, name: str) -> str:
-    """Finds or makes an experiment.
-
-    Args:
-        mlflow_client: The server.
-        name: The experiment's name.
-
-    Returns:
-        Its id.
+    """Finds or makes an experiment and returns its id.
 
     Raises:
         UserError: The experiment was deleted in MLflow, which keeps its name taken.

@@ -30,7 +30,7 @@ _UNCHANGED = "didn't change"
 
 def training_stages(cell: Cell) -> tuple[str, str]:
     """The names that the stage which trains a cell may have: in the matrix, or of a further recipe."""
-    return f"train@{cell.name}", f"train_further@{cell.name}"
+    return cell.stage, f"train_further@{cell.name}"
 
 
 def check_lock(root: Path) -> int:

@@ -36,6 +36,7 @@ from lung_attention.data.sources.resolve import (
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import DATASETS, PARAMS, Paths
+from lung_attention.workflow.git import git
 from lung_attention.workflow.status import LOCK, profile_lock
 
 _DATABASE = "sqlite:///mlflow.db"
@@ -116,7 +117,7 @@ def profile_of(config: Config, name: str) -> Profile:
 
 def kept_file(reference: str, path: Path) -> str:
     """The text of a file as a run in a temporary workspace left it."""
-    return _git("show", f"{reference}:{path.as_posix()}")
+    return git("show", f"{reference}:{path.as_posix()}")
 
 
 def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Config:
@@ -239,18 +240,9 @@ def absolute(address: str) -> str:
     return f"{scheme}{Path(address.removeprefix(scheme)).absolute()}"
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(
-            f"git {' '.join(arguments)}: {done.stderr.strip()}", remedy="run inside the repository"
-        )
-    return done.stdout
-
-
 def _reference(name: str) -> str:
     """The git reference under which DVC keeps the experiment of this name."""
-    for line in _git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
+    for line in git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
         if line.rsplit("/", 1)[-1] == name:
             return line
     raise UserError(f"DVC kept no experiment {name}", remedy="look at: dvc exp show")
@@ -259,7 +251,7 @@ def _reference(name: str) -> str:
 def _bring_back(profile: str, reference: str) -> None:
     """Takes results, parameters and lock of an experiment into the work tree, nothing else."""
     results = Paths(profile).results
-    _git("restore", "--source", reference, "--worktree", "--", results.as_posix())
+    git("restore", "--source", reference, "--worktree", "--", results.as_posix())
     write_text(results / PARAMS, kept_file(reference, PARAMS))
     write_text(results / LOCK, profile_lock(kept_file(reference, LOCK), profile))
     print(f"profile {profile}: results are in {results}/ (git add {results} to keep them)")

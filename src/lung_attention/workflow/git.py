@@ -1,0 +1,37 @@
+"""Git commands: what they print, or a mistake that names them."""
+
+from __future__ import annotations
+
+import subprocess
+
+from lung_attention.errors import UserError
+
+
+def git(*arguments: str) -> str:
+    """Runs a git command in the current folder.
+
+    Args:
+        arguments: The command and its arguments.
+
+    Returns:
+        What it printed. Line ends are kept, so that the text of a file is that file's.
+
+    Raises:
+        UserError: The command failed, or git is not installed.
+    """
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except OSError as error:
+        raise UserError("git cannot be run", remedy="install git") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise UserError(f"git {' '.join(arguments)}: {said}", remedy="run inside the repository")
+    return done.stdout.decode()
+
+
+def try_git(*arguments: str) -> str | None:
+    """Like `git`, but None where the command fails."""
+    try:
+        return git(*arguments)
+    except UserError:
+        return None
