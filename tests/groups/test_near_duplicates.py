@@ -35,8 +35,7 @@ def find(
         np.array([f"digest {k}" for k in range(n)] if sha256 is None else sha256, dtype=object),
         np.array([-1] * n if numbers is None else numbers),
         np.array(["normal"] * n if labels is None else labels, dtype=object),
-        settings=NearDuplicateGroups(strictness=strictness, cosine=cosine, neighbour_cosine=loose),
-        near_duplicate_cosine=twin,
+        settings=NearDuplicateGroups("near_duplicates", "alike", strictness, cosine, loose, twin),
     ).tolist()
 
 
