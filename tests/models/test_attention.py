@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from small_recipe import small_recipe
 
-from lung_attention.models import SoftAttention
+from lung_attention.models.attention import SoftAttention
 from lung_attention.models.heads import build_head
 
 ROWS, COLS, CHANNELS, MAPS = 4, 5, 6, 3
