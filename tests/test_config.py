@@ -1,4 +1,4 @@
-"""params.yaml and datasets/: every key known, every value checked, every message naming file, key and value."""
+"""params.yaml and datasets/: every key known, every value checked, every message naming file and key."""
 
 import json
 import re
@@ -33,6 +33,7 @@ def sections(values, path=()):
 
 
 UNKNOWN = r"(Extra inputs are not permitted|Unexpected keyword argument) \(received 7\)"
+
 
 def at(tree, path):
     for key in path:
@@ -86,9 +87,7 @@ def load(folder, changes, of_datasets=None):
     for path, value in (of_datasets or {}).items():
         one = folder / "datasets" / f"{path[0]}.yaml"
         values = yaml.safe_load(one.read_text(encoding="utf-8"))
-        one.write_text(
-            yaml.safe_dump(changed(values, {path[1:]: value}), sort_keys=False), encoding="utf-8"
-        )
+        one.write_text(yaml.safe_dump(changed(values, {path[1:]: value}), sort_keys=False), encoding="utf-8")
     return load_config(file)
 
 
@@ -132,7 +131,9 @@ def test_an_unknown_key_is_refused_at_every_level_where_it_stands(tmp_path, path
 )
 def test_an_unknown_key_in_a_section_that_a_profile_does_not_have(tmp_path, path):
     problem = refusal(tmp_path, {("profiles", "sample", *path, "foo"): 7})
-    assert re.fullmatch(rf"params\.yaml: profiles\.sample\.{re.escape('.'.join(path))}\.foo: {UNKNOWN}", problem)
+    assert re.fullmatch(
+        rf"params\.yaml: profiles\.sample\.{re.escape('.'.join(path))}\.foo: {UNKNOWN}", problem
+    )
 
 
 @pytest.mark.parametrize("path", OF_DATASETS, ids=".".join)
@@ -199,7 +200,7 @@ def test_a_learning_rate_of_a_backbone_that_is_none_is_refused(tmp_path):
 def test_a_dataset_is_asked_for_by_name():
     config = load_config(PARAMS)
     assert config.dataset("lidc") is config.catalog["lidc"]
-    with pytest.raises(UserError, match="expected one of iqoth, lc25000.*received 'luna16'") as caught:
+    with pytest.raises(UserError, match=r"expected one of iqoth, lc25000.*received 'luna16'") as caught:
         config.dataset("luna16")
     assert "lung-attention dataset new luna16" in caught.value.remedy
 

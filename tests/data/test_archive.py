@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from known import DATASETS
 from PIL import Image
 
 from lung_attention.data import archive as archive_module
@@ -18,7 +19,6 @@ from lung_attention.data.archive import (
     open_archive,
     require_counts,
 )
-from known import DATASETS
 from lung_attention.errors import UserError
 
 IQOTH = DATASETS["iqoth"]

@@ -6,9 +6,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from known import DATASETS
 from PIL import Image
 
-from known import DATASETS
 from lung_attention.config.datasets import ImageTable, PatientRule
 from lung_attention.data.manifest import COLUMNS, import_archive, patient_of
 from lung_attention.errors import UserError

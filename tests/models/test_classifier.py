@@ -82,11 +82,13 @@ def test_features_and_head_say_what_the_model_says_of_the_raw_image(trained, loa
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_it_opens_where_only_the_models_are_imported_and_says_the_same(trained, loaded, tmp_path):
+def test_it_opens_where_only_the_layers_are_registered_and_says_the_same(trained, loaded, tmp_path):
     images, _, model_path = trained
     np.save(tmp_path / "image.npy", images[0])
     code = (
-        "import sys, json, numpy, keras, lung_attention.models\n"
+        "import sys, json, numpy, keras, lung_attention.models.classifier\n"
+        "from lung_attention.models.heads import register_layers\n"
+        "register_layers()\n"
         "model = keras.saving.load_model(sys.argv[1])\n"
         "print(json.dumps(numpy.asarray(model(numpy.load(sys.argv[2])[None])).tolist()))"
     )

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from known import DATASETS
+
 from lung_attention.data.published import load_published
 from lung_attention.errors import UserError
 from lung_attention.splits.published import published_split
@@ -58,7 +58,9 @@ def test_published_supports(dataset_id):
 @pytest.mark.parametrize("dataset_id", ["iqoth", "lc25000"])
 def test_published_splits_depend_on_no_seed_of_ours(dataset_id):
     manifest = full_size(dataset_id)
-    pd.testing.assert_frame_equal(*(published_split(manifest, DRAWN[dataset_id], seed=seed) for seed in (1, 2)))
+    pd.testing.assert_frame_equal(
+        *(published_split(manifest, DRAWN[dataset_id], seed=seed) for seed in (1, 2))
+    )
 
 
 def test_nodules_are_stratified_and_follow_the_seed():
@@ -142,12 +144,16 @@ def in_folders(*folders):
 
 
 def test_folders_without_a_validation_part():
-    table = published_split(in_folders("learn", "check"), FolderSplit("folders", "learn", None, "check"), seed=0)
+    table = published_split(
+        in_folders("learn", "check"), FolderSplit("folders", "learn", None, "check"), seed=0
+    )
     assert table["subset"].tolist() == ["train", "train", "test", "test"]
 
 
 def test_images_in_a_folder_of_no_part_are_refused():
-    with pytest.raises(UserError, match=r"images in \['extra'\], which is none of the folders learn, valid, check"):
+    with pytest.raises(
+        UserError, match=r"images in \['extra'\], which is none of the folders learn, valid, check"
+    ):
         published_split(
             in_folders("learn", "extra", "check"), FolderSplit("folders", "learn", "valid", "check"), seed=0
         )
