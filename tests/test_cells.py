@@ -30,7 +30,13 @@ def test_no_two_files_share_a_path_and_no_profile_reaches_into_another():
     seen = {}
     for profile in ("sample", "local"):
         paths = Paths(profile)
-        args = {"dataset": CELL.dataset, "split": CELL.split, "backbone": CELL.backbone, "view": "whole", "cell": CELL}
+        args = {
+            "dataset": CELL.dataset,
+            "split": CELL.split,
+            "backbone": CELL.backbone,
+            "view": "whole",
+            "cell": CELL,
+        }
         for name, method in vars(Paths).items():
             if callable(method) and not name.startswith("_"):
                 wanted = method.__code__.co_varnames[1 : method.__code__.co_argcount]

@@ -314,7 +314,7 @@ def test_a_missing_class_folder_names_the_datasets_file():
 
 def test_counts_are_compared_class_by_class_where_there_is_a_release():
     found = find_members(FILES, IQOTH, path="archive.zip")
-    with pytest.raises(UserError, match="'normal': 7.*'normal': 416") as caught:
+    with pytest.raises(UserError, match=r"'normal': 7.*'normal': 416") as caught:
         require_counts(found, IQOTH, path="archive.zip")
     assert "archive.zip" in caught.value.problem
     for counts in ({"normal": 7, "malignant": 7, "benign": 7}, None):
