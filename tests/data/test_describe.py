@@ -172,7 +172,7 @@ def test_a_zip_file_with_what_macos_adds():
 # ----- Patients -----
 
 
-@pytest.mark.parametrize("pattern", [r"(P\d+)_", r"/(P\d+)", r"^.*/(P\d+)_\d+\.png$", r"(?P<who>P\d)", "(P0|P1)"])
+@pytest.mark.parametrize("pattern", [r"(P\d+)_", r"/(P\d+)", r"^.*/(P\d+)_\d+\.png$", r"(?P<who>P\d)", "(P0|P1)", r"(?i)(p\d)_"])
 def test_patients_by_an_expression(pattern):
     dataset, images = describe(put(FLAT), patients=pattern)
     assert [patient_of(dataset, image) for image in images] == ["P0", "P0", "P1", "P1"] * 2
@@ -185,6 +185,8 @@ def test_patients_by_an_expression(pattern):
     [
         (r"(Q\d+)_", "finds no patient in 8 of 8 paths, such as 'Benign cases/P0_0.png'"),
         (r"(P0)_", "finds no patient in 4 of 8 paths, such as 'Benign cases/P1_2.png'"),
+        (r"(P0)_|P1_", "finds no patient in 4 of 8 paths, such as 'Benign cases/P1_2.png'"),
+        (r"(x?)P\d_", "finds no patient in 8 of 8 paths"),
         (r"P\d+_", "expected a group in parentheses"),
         (r"(P\d+_", "no regular expression"),
     ],
@@ -258,6 +260,32 @@ def test_fewer_than_two_classes(names):
 
 def test_images_beside_their_class_folders():
     assert "beside its class folders" in refusal(put([*FLAT, "stray.png"]))
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["a b/1.png", "a-b/1.png", "c/1.png"], "name 'a_b', which is taken"),
+        (["train/a b/1.png", "train/a-b/1.png", "test/a-b/1.png"], "name 'a_b', which is taken"),
+        (["+/1.png", "-/1.png"], "name '', which is none"),
+    ],
+)
+def test_class_folders_without_names_of_their_own(names, says):
+    assert says in refusal(put(names))
+
+
+def test_a_class_may_be_spelled_otherwise_in_another_part():
+    dataset, _ = describe(put(["train/A/1.png", "train/b/1.png", "test/a/2.png", "test/b/2.png"]))
+    assert dataset.classes == {"a": ["test/a", "train/A"], "b": ["test/b", "train/b"]}
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_class_folders_that_lie_in_each_other(groups):
+    """An image must not get into two classes."""
+    names = ["a/1.png", "b/1.png", "b/a/2.png"]
+    Path("who.csv").write_text("\n".join(["image,patient", *(f"{name},P" for name in names)]))
+    problem = refusal(put(names), groups=Path("who.csv") if groups else None)
+    assert "'b/a/2.png' would be in none or in two" in problem
 
 
 def test_a_file_that_exists_is_left_alone():
