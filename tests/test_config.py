@@ -293,6 +293,17 @@ def test_a_bad_value_of_a_dataset_is_named_with_its_file(tmp_path, path, value):
     assert problem.startswith(f"datasets/iqoth.yaml: {path[0]}")
 
 
+@pytest.mark.parametrize("patient", ["{1}", "{who}", "{0:04d}", "{", "{0.number}"])
+def test_a_patient_is_told_by_groups_that_are_there(tmp_path, patient):
+    rule = {"match": r"a/(\d+)_(?P<what>.*)", "patient": "{0:0>4}{1}{what}"}
+    load(tmp_path, {}, {("iqoth", "patients"): [rule]})
+    if patient == "{1}":
+        rule["match"] = r"a/(\d+).*"
+    problem = refusal(tmp_path, {}, {("iqoth", "patients"): [rule | {"patient": patient}]})
+    assert problem.startswith("datasets/iqoth.yaml: patients.0: ")
+    assert repr(patient) in problem
+
+
 def test_counts_are_those_of_the_classes(tmp_path):
     problem = refusal(tmp_path, {}, {("iqoth", "archive", "counts"): {"normal": 1, "ill": 2}})
     assert "datasets/iqoth.yaml: " in problem

@@ -172,7 +172,9 @@ def test_a_zip_file_with_what_macos_adds():
 # ----- Patients -----
 
 
-@pytest.mark.parametrize("pattern", [r"(P\d+)_", r"/(P\d+)", r"^.*/(P\d+)_\d+\.png$", r"(?P<who>P\d)", "(P0|P1)", r"(?i)(p\d)_"])
+@pytest.mark.parametrize(
+    "pattern", [r"(P\d+)_", r"/(P\d+)", r"^.*/(P\d+)_\d+\.png$", r"(?P<who>P\d)", "(P0|P1)", r"(?i)(p\d)_"]
+)
 def test_patients_by_an_expression(pattern):
     dataset, images = describe(put(FLAT), patients=pattern)
     assert [patient_of(dataset, image) for image in images] == ["P0", "P0", "P1", "P1"] * 2
@@ -220,7 +222,10 @@ def test_groups_from_a_table(columns):
     ("text", "says"),
     [
         ("image,who\na,b\n", "expected the columns image and patient; found image, who"),
-        ("image,patient\nmalignant/P0_0.png,P0\n", "no row for 7 of 8 images, such as 'Benign cases/P0_0.png'"),
+        (
+            "image,patient\nmalignant/P0_0.png,P0\n",
+            "no row for 7 of 8 images, such as 'Benign cases/P0_0.png'",
+        ),
         ("", "no CSV file"),
         (None, "no CSV file"),
     ],

@@ -94,7 +94,9 @@ def test_a_table_in_the_archive_lies_below_the_top_folder(root):
     for prefix in ("", "deeper/"):
         found = read(of=dataset(root=root), place=f"{prefix}{place}")
         pd.testing.assert_frame_equal(found, expected)
-    with pytest.raises(UserError, match=rf"datasets/lidc_slices\.yaml: table\.file: the archive has no {place}"):
+    with pytest.raises(
+        UserError, match=rf"datasets/lidc_slices\.yaml: table\.file: the archive has no {place}"
+    ):
         read(of=dataset(root=root), place="other.csv")
 
 
@@ -134,7 +136,7 @@ def test_a_column_named_as_one_of_the_manifests(name):
     assert f"the column name {name!r} is taken" in refusal(TEXT.replace(",x\n", f",{name}\n", 1))
 
 
-@pytest.mark.parametrize("text", ["", "image,patient\n\"a", "image,patient\na,b,c\nd,e,f,g,h\n"])
+@pytest.mark.parametrize("text", ["", 'image,patient\n"a', "image,patient\na,b,c\nd,e,f,g,h\n"])
 def test_what_is_no_table(text):
     with pytest.raises(UserError, match=r"boxes\.csv"):
         read(text)

@@ -53,6 +53,15 @@ class PatientRule(Section):
     match: Pattern
     patient: Text
 
+    @model_validator(mode="after")
+    def _names_groups_that_are_there(self) -> PatientRule:
+        groups = re.compile(self.match)
+        try:
+            self.patient.format(*[""] * groups.groups, **dict.fromkeys(groups.groupindex, ""))
+        except (LookupError, ValueError, AttributeError) as error:
+            raise ValueError(f"patient: {self.patient!r} is no format of the groups of match") from error
+        return self
+
     def patient_of(self, image: str) -> str | None:
         """The patient of an image, None where the rule does not match its path."""
         found = re.fullmatch(self.match, image)
