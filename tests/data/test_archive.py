@@ -296,6 +296,17 @@ def test_colon_images_are_left_out():
     assert images(colon + lung, LC25000) == [name.split("/", 2)[2] for name in lung]
 
 
+def test_folders_that_are_ignored_may_have_the_same_layout():
+    masks = [f"release/masks/{ROOT}/{name}" for name in FILES]
+    mine = [f"release/{ROOT}/{name}" for name in FILES]
+    with pytest.raises(UserError, match="stands in two folders"):
+        images(mine + masks)
+    archive = IQOTH.archive.model_copy(update={"ignored": ["release/masks"]})
+    dataset = IQOTH.model_copy(update={"archive": archive})
+    found = find_members(mine + masks, dataset, path="archive.zip")
+    assert [member.source for member in found] == mine
+
+
 ROOTLESS = IQOTH.model_copy(update={"archive": IQOTH.archive.model_copy(update={"root": ""})})
 
 

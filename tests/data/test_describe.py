@@ -117,6 +117,21 @@ def test_a_split_without_a_validation_part():
     assert (split.train, split.validation, split.test) == ("Training", None, "test")
 
 
+def test_without_a_test_part_the_validation_part_is_the_test_part():
+    dataset, _ = describe(put([name for name in PARTS if not name.startswith("test")]))
+    split = dataset.published_split
+    assert (split.train, split.validation, split.test) == ("train", None, "valid")
+    assert list(dataset.classes) == ["a", "b"]
+
+
+@pytest.mark.parametrize("kept", [("test", "valid"), ("test", "train", "more")])
+def test_folders_of_which_not_all_are_parts_with_a_training_part_are_no_split(kept):
+    names = [name for part in kept for name in (f"{part}/a/1.png", f"{part}/b/1.png")]
+    dataset, _ = describe(put(names))
+    assert dataset.published_split.method == "random"
+    assert sorted(dataset.classes) == sorted(f"{part}_{label}" for part in kept for label in "ab")
+
+
 def test_the_parts_are_those_of_the_published_split():
     source = put(PARTS)
     dataset, _ = describe(source)

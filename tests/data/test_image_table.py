@@ -100,9 +100,13 @@ def test_a_table_in_the_archive_lies_below_the_top_folder(root):
         read(of=dataset(root=root), place="other.csv")
 
 
-def test_a_file_whose_name_only_ends_alike_is_not_the_table():
+@pytest.mark.parametrize(
+    ("root", "place"),
+    [(ROOT, f"{ROOT}/old-boxes.csv"), (ROOT, f"old-{ROOT}/boxes.csv"), ("", "old-boxes.csv")],
+)
+def test_a_file_whose_name_only_ends_alike_is_not_the_table(root, place):
     with pytest.raises(UserError, match="the archive has no"):
-        read(place=f"{ROOT}/old-boxes.csv")
+        read(of=dataset(root=root), place=place)
 
 
 # ----- What is refused -----

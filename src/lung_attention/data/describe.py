@@ -142,6 +142,8 @@ def _parts(folders: Sequence[str]) -> dict[str, str | None] | None:
         part: next((top for top in tops if top.lower() in known), None) for part, known in _PARTS.items()
     }
     named = {top for top in found.values() if top is not None}
+    if found["test"] is None:  # what was held out is what is tested on
+        found["test"], found["validation"] = found["validation"], None
     return found if named == tops and found["train"] and found["test"] else None
 
 
