@@ -36,6 +36,14 @@ def test_all_heads_of_a_seed_start_from_the_same_dense_weights(head, pooling):
 
 
 @pytest.mark.parametrize("head", HEADS)
+def test_layers_of_one_shape_start_from_different_weights(head):
+    built = build_head(head, SHAPE, 6, small_recipe(hidden_units=(6, 6), pooling="average"), seed=5)
+    kernels = [np.asarray(built.get_layer(name).kernel) for name in ("dense_1", "dense_2", "probabilities")]
+    assert {kernel.shape for kernel in kernels} == {(6, 6)}
+    assert len({kernel.tobytes() for kernel in kernels}) == 3
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_the_recipe_says_how_wide_and_how_deep(head):
     recipe = small_recipe(hidden_units=(7, 5, 3), dropout=0.4, l2=0.01)
     built = build_head(head, SHAPE, 2, recipe, seed=0)

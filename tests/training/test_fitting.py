@@ -146,10 +146,11 @@ def test_each_fold_is_fitted_with_its_own_settings(features, labels):
     assert history.groupby("fold")["epoch"].max().to_dict() == {-1: 5, 0: 1, 1: 2, 2: 3}
 
 
-def test_a_fold_does_not_depend_on_the_settings_of_others(features, labels):
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"optimizer": "sgd"}, {"l2": 0.1}])
+def test_a_fold_does_not_depend_on_the_settings_of_others(features, labels, change):
     """A compiled head is used again where settings are equal; that must not show."""
     table = grouped_table(labels)
-    same, other = small_recipe(), small_recipe(learning_rate=1e-3)
+    same, other = small_recipe(), small_recipe(**change)
 
     def of_last_fold(settings):
         predictions = run_cell(features, table, [0], settings=Settings(settings, None)).predictions
