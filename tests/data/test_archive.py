@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from known import DATASETS
 from PIL import Image
 
 from lung_attention.data import archive as archive_module
@@ -16,8 +17,8 @@ from lung_attention.data.archive import (
     MAX_TOTAL_BYTES,
     find_members,
     open_archive,
+    require_counts,
 )
-from known import DATASETS
 from lung_attention.errors import UserError
 
 IQOTH = DATASETS["iqoth"]
@@ -223,10 +224,11 @@ def test_a_folder_reads_like_a_zip(tmp_path):
             read("y/a.jpg")
 
 
-ROOT = IQOTH.root
+ROOT = IQOTH.archive.root
+FOLDERS = [folder for folders in IQOTH.classes.values() for folder in folders]
 FILES = [
     f"{folder}/{folder.removesuffix('s')} ({number}).jpg"
-    for (folder,) in IQOTH.folders
+    for folder in FOLDERS
     for number in (1, 2, 3, 9, 10, 11, 100)
 ]
 
@@ -260,7 +262,7 @@ def test_what_macos_adds_is_no_image():
     assert images([f"{ROOT}/{name}" for name in FILES] + junk + beside) == FILES
 
 
-@pytest.mark.parametrize("gone", [folder for (folder,) in IQOTH.folders])
+@pytest.mark.parametrize("gone", FOLDERS)
 def test_a_missing_or_empty_class_folder_is_named(gone):
     left = [name for name in FILES if not name.startswith(gone)] + [f"{gone}/notes.txt"]
     with pytest.raises(UserError, match=f"class folder '{gone}'") as caught:
@@ -283,7 +285,7 @@ def test_folders_of_the_same_name_deep_in_something_else_are_not_taken():
 def test_colon_images_are_left_out():
     lung = [
         f"lung_colon_image_set/lung_image_sets/{folder}/x{n}.jpeg"
-        for (folder,) in LC25000.folders
+        for (folder,) in LC25000.classes.values()
         for n in (1, 2)
     ]
     colon = [
@@ -292,3 +294,40 @@ def test_colon_images_are_left_out():
         for n in (3,)
     ]
     assert images(colon + lung, LC25000) == [name.split("/", 2)[2] for name in lung]
+
+
+def test_folders_that_are_ignored_may_have_the_same_layout():
+    masks = [f"release/masks/{ROOT}/{name}" for name in FILES]
+    mine = [f"release/{ROOT}/{name}" for name in FILES]
+    with pytest.raises(UserError, match="stands in two folders"):
+        images(mine + masks)
+    archive = IQOTH.archive.model_copy(update={"ignored": ["release/masks"]})
+    dataset = IQOTH.model_copy(update={"archive": archive})
+    found = find_members(mine + masks, dataset, path="archive.zip")
+    assert [member.source for member in found] == mine
+
+
+ROOTLESS = IQOTH.model_copy(update={"archive": IQOTH.archive.model_copy(update={"root": ""})})
+
+
+@pytest.mark.parametrize("prefix", ["", "mine/"])
+def test_an_archive_without_a_top_folder_may_lie_in_one_folder(prefix):
+    assert images([f"{prefix}{name}" for name in FILES], ROOTLESS) == FILES
+    with pytest.raises(UserError, match="class folder 'Normal cases'"):
+        images([f"deep/{prefix or 'er/'}{name}" for name in FILES], ROOTLESS)
+
+
+def test_a_missing_class_folder_names_the_datasets_file():
+    with pytest.raises(UserError) as caught:
+        images(FILES[1:-7])
+    assert "datasets/iqoth.yaml" in caught.value.remedy
+
+
+def test_counts_are_compared_class_by_class_where_there_is_a_release():
+    found = find_members(FILES, IQOTH, path="archive.zip")
+    with pytest.raises(UserError, match=r"'normal': 7.*'normal': 416") as caught:
+        require_counts(found, IQOTH, path="archive.zip")
+    assert "archive.zip" in caught.value.problem
+    for counts in ({"normal": 7, "malignant": 7, "benign": 7}, None):
+        archive = IQOTH.archive.model_copy(update={"counts": counts})
+        require_counts(found, IQOTH.model_copy(update={"archive": archive}), path="archive.zip")

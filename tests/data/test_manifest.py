@@ -1,22 +1,23 @@
 """The import of a dataset: the same from zip and folder, or a clear error and nothing written."""
 
-import dataclasses
 import hashlib
 import io
 import zipfile
 
 import numpy as np
 import pytest
+from known import DATASETS
 from PIL import Image
 
-from known import DATASETS
+from lung_attention.config.datasets import ImageTable, PatientRule
 from lung_attention.data.manifest import COLUMNS, import_archive, patient_of
-from lung_attention.data.provenance import PROVENANCE
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
 
 IQOTH = DATASETS["iqoth"]
-SMALL = dataclasses.replace(IQOTH, counts=(12, 12, 12))
+SMALL = IQOTH.model_copy(
+    update={"archive": IQOTH.archive.model_copy(update={"counts": dict.fromkeys(IQOTH.labels, 12)})}
+)
 
 
 def encoded(seed, kind="JPEG", size=(9, 7)):
@@ -28,7 +29,7 @@ def encoded(seed, kind="JPEG", size=(9, 7)):
 
 FILES = {
     f"{folder}/{folder} ({number}).jpg": encoded(100 * place + number)
-    for place, (folder,) in enumerate(SMALL.folders)
+    for place, (folder,) in enumerate(SMALL.classes.values())
     for number in range(1, 13)
 }
 FIRST = next(iter(FILES))
@@ -40,7 +41,7 @@ def attempt(tmp_path):
     out = tmp_path / "out"
     targets = {"archive": out / "a.zip", "manifest": out / "m.csv"}
 
-    def run(files, *, folder=False, prefix=f"{SMALL.root}/", dataset=SMALL, check_counts=True):
+    def run(files, *, folder=False, prefix=f"{SMALL.archive.root}/", dataset=SMALL, check_counts=True):
         source = tmp_path / ("folder" if folder else "source.zip")
         if folder:
             for name, content in files.items():
@@ -67,7 +68,7 @@ def attempt(tmp_path):
 
 
 def test_zip_and_folder_give_the_same_manifest_and_the_same_bytes(attempt):
-    first = attempt(FILES, prefix=f"{SMALL.root}/{SMALL.root}/")
+    first = attempt(FILES, prefix=f"{SMALL.archive.root}/{SMALL.archive.root}/")
     written = attempt.targets["archive"].read_bytes()
     second = attempt(FILES, folder=True)
     assert first.to_dict() == second.to_dict()
@@ -173,20 +174,25 @@ def test_unsafe_sources_write_nothing(attempt, folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "image", "label", "patient"),
+    ("dataset", "image", "patient"),
     [
-        ("lidc", "train/malignant/174-001 (12).dcm.png", "malignant", "LIDC-IDRI-0174"),
-        ("lidc", "valid/benign/100-001 (231).dcm.png", "benign", "LIDC-IDRI-0100"),
-        ("lidc", "train/malignant/1-236.dcm.png", "malignant", "LIDC-IDRI-0001"),
-        ("lidc", "train/benign/1-236.dcm.png", "benign", "LIDC-IDRI-0100"),
-        ("lidc", "test/benign/28-001 (3).dcm.PNG", "benign", "LIDC-IDRI-0028"),
-        ("lidc_nodules", "benign/LIDC-IDRI-0004_nodule-0_slice-2.png", "benign", "LIDC-IDRI-0004"),
-        ("iqoth", "Bengin cases/Bengin case (1).jpg", "benign", ""),
-        ("lc25000", "lung_aca/lungaca1.jpeg", "adenocarcinoma", ""),
+        ("lidc", "train/malignant/174-001 (12).dcm.png", "LIDC-IDRI-0174"),
+        ("lidc", "valid/benign/100-001 (231).dcm.png", "LIDC-IDRI-0100"),
+        ("lidc", "train/malignant/1-236.dcm.png", "LIDC-IDRI-0001"),
+        ("lidc", "train/benign/1-236.dcm.png", "LIDC-IDRI-0100"),
+        ("lidc", "test/malignant/174-001 (12).dcm.png", "LIDC-IDRI-0174"),
+        ("lidc", "train/malignant/1-7.dcm.png", "LIDC-IDRI-0001"),
+        ("lidc", "valid/benign/1-7.dcm.png", "LIDC-IDRI-0100"),
+        ("lidc", "train/benign/1012-003 (7).dcm.png", "LIDC-IDRI-1012"),
+        ("lidc", "test/benign/28-001 (3).dcm.PNG", "LIDC-IDRI-0028"),
+        ("lidc_nodules", "benign/LIDC-IDRI-0004_nodule-0_slice-2.png", "LIDC-IDRI-0004"),
+        ("lidc_nodules", "malignant/LIDC-IDRI-1010_nodule-12_slice-0.png", "LIDC-IDRI-1010"),
+        ("iqoth", "Bengin cases/Bengin case (1).jpg", ""),
+        ("lc25000", "lung_aca/lungaca1.jpeg", ""),
     ],
 )
-def test_patients_are_read_from_names(dataset, image, label, patient):
-    assert patient_of(dataset, image, label) == patient
+def test_patients_are_read_from_names(dataset, image, patient):
+    assert patient_of(DATASETS[dataset], image) == patient
 
 
 @pytest.mark.parametrize(
@@ -195,23 +201,68 @@ def test_patients_are_read_from_names(dataset, image, label, patient):
         ("lidc", "train/benign/slice 5.png"),
         ("lidc_nodules", "benign/0004_nodule-0.png"),
         ("lidc", "a/2-17.dcm.png"),
+        ("lidc", "train/malignant/174-001 (12).dcm.png.bak"),
+        ("lidc", "train/malignant/1-7.dcm"),
+        ("lidc_nodules", "LIDC-IDRI-0004_nodule-0_slice-2.png"),
+        ("lidc_nodules", "benign/LIDC-IDRI-004_nodule-0_slice-2.png"),
     ],
 )
 def test_a_name_without_its_patient_is_refused(dataset, image):
     with pytest.raises(UserError, match="does not tell its patient") as caught:
-        patient_of(dataset, image, "benign")
-    assert image in caught.value.problem
+        patient_of(DATASETS[dataset], image)
+    assert repr(image) in caught.value.problem
+    assert f"datasets/{dataset}.yaml" in caught.value.remedy
 
 
-def test_every_dataset_has_its_provenance():
-    assert set(PROVENANCE) == set(DATASETS)
-    assert all(entry.licence and "http" in entry.citation for entry in PROVENANCE.values())
+def test_the_first_rule_that_matches_decides_and_groups_may_be_named():
+    rules = [
+        PatientRule(match=r"a/(?P<who>\d+)_(?P<what>\w*).png", patient="{who}-{what}"),
+        PatientRule(match=r".*/(\d+)_(x)?.*", patient="P{0}{1}"),
+    ]
+    dataset = IQOTH.model_copy(update={"patients": rules})
+    assert patient_of(dataset, "a/7_x.png") == "7-x"
+    assert patient_of(dataset, "b/7_x.png") == "P7x"
+    assert patient_of(dataset, "b/7_y.png") == "P7"  # a group that takes no part is empty
+
+
+def test_an_image_that_no_rule_matches_stops_the_import(attempt):
+    dataset = SMALL.model_copy(update={"patients": DATASETS["lidc"].patients})
+    assert repr(FIRST) in attempt.refused(FILES, dataset=dataset)
+
+
+def test_rules_fill_the_group(attempt):
+    rules = [PatientRule(match=r".*\((\d+)\)\.jpg", patient="P{0:0>3}")]
+    table = attempt(FILES, dataset=SMALL.model_copy(update={"patients": rules}))
+    assert table["group"].tolist() == [f"P{number:03}" for number in range(1, 13)] * 3
+
+
+def with_table(patients):
+    values = {"file": "boxes.csv", "image": "image", "patient": "patient", "sha256": None}
+    return SMALL.model_copy(update={"patients": patients, "table": ImageTable(**values)})
+
+
+def test_a_table_in_the_archive_fills_the_group_and_more_columns(attempt):
+    lines = [f"{name},P{place // 2},{place}" for place, name in enumerate(FILES)]
+    files = {**FILES, "boxes.csv": "\n".join(["image,patient,x", *lines]).encode()}
+    table = attempt(files, dataset=with_table([]))
+    assert list(table.columns) == [*COLUMNS, "x"]
+    assert table["group"].tolist() == [f"P{place // 2}" for place in range(36)]
+    assert table["x"].tolist() == list(range(36))
+    with zipfile.ZipFile(attempt.targets["archive"]) as archive:
+        assert archive.namelist() == list(FILES)  # of just the images
+
+
+def test_a_table_that_lacks_an_image_writes_nothing(attempt):
+    lines = [f"{name},P1,0" for name in list(FILES)[1:]]
+    files = {**FILES, "boxes.csv": "\n".join(["image,patient,x", *lines]).encode()}
+    assert repr(FIRST) in attempt.refused(files, dataset=with_table([]))
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.id)
 def test_the_catalog_is_consistent(dataset):
     assert DATASETS[dataset.id] is dataset
-    assert len(dataset.classes) == len(dataset.folders) == len(dataset.counts) == len(set(dataset.classes))
-    folders = [folder for group in dataset.folders for folder in group]
+    folders = [folder for group in dataset.classes.values() for folder in group]
     assert len(set(folders)) == len(folders)
-    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in dataset.suffixes)
+    assert "http" in dataset.citation
+    told = bool(dataset.patients) or dataset.table is not None
+    assert (dataset.unit == "patient") == told

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from known import DATASETS
 from PIL import Image
 
 from lung_attention.data.archive import find_members
-from known import DATASETS
 from lung_attention.data.manifest import import_archive, patient_of
 from lung_attention.data.sample.archives import PLANTED, make_sample, true_groups
 from lung_attention.data.sample.calibration import calibration_images
@@ -40,7 +40,7 @@ BOTH = pytest.mark.parametrize("dataset_id", sorted(PLANTED))
 
 @cache
 def truth_of(dataset_id):
-    return true_groups(dataset_id, SEED)
+    return true_groups(DATASETS[dataset_id], SEED)
 
 
 def members(archive):
@@ -65,7 +65,7 @@ def content_hash(archive):
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
     started = time.process_time()
-    digests = make_sample(folder, seed=SEED)
+    digests = make_sample(folder, DATASETS, seed=SEED)
     return folder, digests, time.process_time() - started
 
 
@@ -77,7 +77,7 @@ def embedded(request):
     contents = members(path)
     found = find_members(list(contents), dataset, path=path)
     assert {member.source for member in found} == set(contents)
-    assert all(member.source == f"{dataset.root}/{member.image}" for member in found)
+    assert all(member.source == f"{dataset.archive.root}/{member.image}" for member in found)
     images = {member.image: contents[member.source] for member in found}
     labels = {member.image: member.label for member in found}
     return dataset, images, labels, PLANTED[dataset.id]
@@ -94,7 +94,7 @@ def test_regenerated_pixels_are_the_embedded_ones(drawn, dataset_id):
 
 def test_archives_alone_are_embedded_and_they_are_small():
     files = list(EMBEDDED.iterdir())
-    assert {file.name for file in files} == {f"{name}.zip" for name in DATASETS}
+    assert {file.name for file in files} == {f"{name}.zip" for name in PLANTED}
     assert sum(file.stat().st_size for file in files) <= 8_000_000
 
 
@@ -104,7 +104,7 @@ def test_drawing_is_quick(drawn):
 
 def test_another_seed_draws_other_images(tmp_path, drawn):
     folder, digests, _ = drawn
-    others = make_sample(tmp_path, seed=SEED + 1)
+    others = make_sample(tmp_path, DATASETS, seed=SEED + 1)
     assert set(others) == set(digests)
     for name in digests:
         ours = {hashlib.sha256(content).digest() for content in members(folder / name).values()}
@@ -153,7 +153,7 @@ def test_the_published_split_puts_some_duplicates_on_both_sides(tmp_path, datase
         manifest=tmp_path / "manifest.csv",
         check_counts=False,
     )
-    subsets = published_split(manifest, dataset_id, seed=0)["subset"]
+    subsets = published_split(manifest, DATASETS[dataset_id].published_split, seed=0)["subset"]
     assert (subsets.groupby(manifest["sha256"]).nunique() > 1).sum() >= 3
 
 
@@ -173,7 +173,7 @@ def test_groups_are_as_planted_and_can_be_split(embedded):
     labels_of = defaultdict(set)
     for image, group in truth.items():
         labels_of[group].add(labels[image])
-        assert patient_of(dataset.id, image, labels[image]) in ("", group)
+        assert patient_of(dataset, image) in ("", group)
     assert len(labels_of) == planted.groups
     assert sum(len(found) > 1 for found in labels_of.values()) == planted.groups_with_two_labels
     for label in dataset.classes:
@@ -207,7 +207,7 @@ def test_lidc_patients_stand_in_all_folders_and_two_contradict_themselves():
     folders, slices, contents = defaultdict(set), defaultdict(set), members(EMBEDDED / "lidc.zip")
     for image in images:
         subset, label, name = image.split("/")
-        patient = patient_of("lidc", image, label)
+        patient = patient_of(DATASETS["lidc"], image)
         folders[patient].add(subset)
         number = re.search(r"(\d+)\)?\.dcm", name).group(1)
         slices[patient, number].add((label, contents[f"LIDC_IDRI_PNG_CONV/{image}"]))

@@ -1,12 +1,13 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
-from known import DATASETS
+from known import DATASETS, LABELS
 from prediction_tables import softened, table_of
 
-from lung_attention.cells import Cell
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.data.published import load_published
 from lung_attention.errors import UserError
 from lung_attention.evaluation.comparisons import compare
@@ -40,7 +41,7 @@ NO_EXPERIMENTS = pd.DataFrame(columns=["dataset", "backbone", "head", "split"])
 
 
 def compared(cells, **options):
-    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "tuned": {}, "stand_in": False} | options
+    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "labels": LABELS, "stand_in": False} | options
     result = compare(cells, PUBLISHED, **options, **SETTINGS)
     return json.loads(json.dumps(result, allow_nan=False))
 
@@ -134,65 +135,83 @@ def test_reproduction(outcome):
     assert missing["verdict"] == "open" and missing["ours"] is None and missing["difference"] is None
 
 
-def test_a_tuned_cell_is_set_beside_the_same_cell_with_default_settings(outcome):
+def test_a_cell_of_another_recipe_is_set_beside_that_of_the_published_one(outcome):
     cells, without = outcome
-    cell = Cell("iqoth", "densenet121", "plain", "published", "grouped")
-    result = compared(cells, tuned={cell.tuned: planted("iqoth", "grouped", 0.9, seed=1)})
-    (entry,) = result["tuned"]
-    assert (entry["dataset"], entry["backbone"], entry["head"]) == ("iqoth", "densenet121", "plain")
+    cell = Cell("iqoth", "densenet121", "plain", "searched", "grouped")
+    result = compared({**cells, cell: planted("iqoth", "grouped", 0.9, seed=1)})
+    (entry,) = result["recipe_vs_published"]
+    assert {factor: entry[factor] for factor in FACTORS} == asdict(cell)
     accuracy = entry["differences"]["accuracy"]
-    assert accuracy["default"] == pytest.approx(0.7, abs=0.01)
-    assert accuracy["tuned"] == pytest.approx(0.9, abs=0.01)
+    assert accuracy["published"] == pytest.approx(0.7, abs=0.01)
+    assert accuracy["changed"] == pytest.approx(0.9, abs=0.01)
+    assert accuracy["difference"] == pytest.approx(0.2, abs=0.01)
     assert accuracy["low"] < accuracy["difference"] < accuracy["high"]
-    assert entry["test"] == "sign_flip"
+    assert (entry["test"], entry["verdict"]) == ("sign_flip", "helps")
     assert (entry["p_holm"], entry["family_size"]) == (entry["p_value"], 1)
-    # It is no cell of the design: nothing else knows of it but a fourth answer.
-    assert {**result, "tuned": [], "headline": result["headline"][:3]} == compared(cells)
-    assert [one["question"] for one in result["headline"][3:]] == ["Do settings found by a search help?"]
-    assert without["tuned"] == without["attention_vs_plain_tuned"] == []
+    # Neither the published recipe's cells nor its families know of it.
+    assert without["recipe_vs_published"] == []
+    alone = compared(cells)
+    for key in ("attention_vs_plain", "leakage", "reproduction"):
+        assert result[key] == alone[key], key
 
 
-def test_tuned_heads_are_set_beside_each_other(outcome):
-    cells, _ = outcome
-    plain, attention = (
-        Cell("iqoth", "densenet121", head, "published", "grouped") for head in ("plain", "attention")
-    )
-    tuned = {
-        plain.tuned: planted("iqoth", "grouped", 0.7, seed=1),
-        attention.tuned: planted("iqoth", "grouped", 0.95, seed=1),
+def test_families_are_of_one_recipe_and_split(outcome):
+    cells, without = outcome
+    searched = {
+        Cell("iqoth", "densenet121", head, "searched", split): planted("iqoth", split, accuracy, seed=1)
+        for head, accuracy in (("plain", 0.7), ("attention", 0.95))
+        for split in ("published", "grouped")
     }
-    result = compared(cells, tuned=tuned)
-    (entry,) = result["attention_vs_plain_tuned"]
-    assert (entry["split"], entry["test"], entry["family_size"]) == ("grouped", "sign_flip", 1)
-    assert entry["differences"]["accuracy"]["difference"] == pytest.approx(0.25, abs=0.01)
-    assert [gain["family_size"] for gain in result["tuned"]] == [2, 2]
-    assert all(gain["p_holm"] >= gain["p_value"] for gain in result["tuned"])
-    assert "both with found settings" in result["headline"][3]["answer"]
+    result = compared({**cells, **searched})
+    gains = {(entry["head"], entry["split"]): entry for entry in result["recipe_vs_published"]}
+    assert len(gains) == 4
+    assert {entry["family_size"] for entry in gains.values()} == {2}
+    assert all(entry["p_holm"] >= entry["p_value"] for entry in gains.values())
+    attention = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "searched"]
+    assert [(entry["split"], entry["test"], entry["family_size"]) for entry in attention] == [
+        ("published", "mcnemar", 1),
+        ("grouped", "sign_flip", 1),
+    ]
+    assert attention[1]["differences"]["accuracy"]["difference"] == pytest.approx(0.25, abs=0.01)
+    published = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "published"]
+    assert published == without["attention_vs_plain"]
+    assert {entry["recipe"] for entry in result["leakage"] if entry["kind"] == "network"} == {
+        "published",
+        "searched",
+    }
 
 
-def test_headline(outcome):
-    _, result = outcome
-    told = [entry["answer"] for entry in result["headline"]]
-    assert told[0].startswith("Yes, as far as checked") and "Not run here: DenseNet121 on LC25000" in told[0]
-    assert told[1].startswith("Less: 2 of 4") and "nearest neighbour: 100.0 % becomes 60.0 %" in told[1]
-    assert told[2].startswith("Without leakage, in part: of 2 comparisons")
-    assert "DenseNet121 on IQ-OTH/NCCD +10.0 points" in told[2]
+def test_a_recipe_without_its_published_cell_is_compared_with_nothing():
+    cell = Cell("lidc", "densenet121", "plain", "searched", "published")
+    result = compared({cell: planted("lidc", "published", 0.9)})
+    assert result["recipe_vs_published"] == result["attention_vs_plain"] == []
+    # Nor does it stand for the paper's figure.
+    assert {entry["verdict"] for entry in result["reproduction"]} == {"open"}
+
+
+def test_a_cell_of_another_recipe_on_other_images_is_refused():
+    cells = {
+        Cell("lidc", "densenet121", "plain", "published", "grouped"): planted("lidc", "grouped", 0.8),
+        Cell("lidc", "densenet121", "plain", "searched", "grouped"): planted("lidc", "published", 0.8),
+    }
+    with pytest.raises(UserError, match="images"):
+        compared(cells)
 
 
 def test_stand_ins_get_no_verdict_on_the_paper():
-    result = compared({Cell("lidc", "densenet121", "plain", "published", "published"): planted("lidc", "published", 0.5)},
-                      stand_in=True)  # fmt: skip
+    cell = Cell("lidc", "densenet121", "plain", "published", "published")
+    result = compared({cell: planted("lidc", "published", 0.5)}, stand_in=True)
     verdicts = {entry["verdict"] for entry in result["reproduction"]}
     assert verdicts == {"open", "stand-in"}
     assessed = [entry for entry in result["reproduction"] if entry["verdict"] == "stand-in"]
     assert assessed[0]["ours"]["accuracy"] > 0 and assessed[0]["difference"] is None
-    assert result["headline"][0]["answer"].startswith("Not assessed")
 
 
 def test_nothing_trained_is_all_open():
     result = compared({})
     assert result["attention_vs_plain"] == result["leakage"] == []
-    assert all(entry["answer"].startswith("Open: ") for entry in result["headline"])
+    assert result["recipe_vs_published"] == []
+    assert {entry["verdict"] for entry in result["reproduction"]} == {"open"}
 
 
 def test_joint_resampling_takes_shared_images_into_account():

@@ -5,16 +5,16 @@ import pytest
 from lung_attention.errors import UserError
 from lung_attention.groups.infer import groups_with_two_labels, infer_groups
 from lung_attention.groups.linking import components, equal_pairs, names
-from lung_attention.groups.near_duplicates import NearDuplicateGroups
-from lung_attention.groups.source_tiles import SourceTileGroups
+from lung_attention.groups.settings import NearDuplicateGroups, PatientGroups, SourceTileGroups
 
-SETTINGS = {
-    "near_duplicate_cosine": 0.98,
-    "pseudo": NearDuplicateGroups("thumbnails_and_neighbours", cosine=0.9, neighbour_cosine=0.8),
-    "source": SourceTileGroups(
-        candidates=10, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3
-    ),
-}
+PATIENTS = PatientGroups("patients", "patient", near_duplicate_cosine=0.98)
+ALIKE = NearDuplicateGroups(
+    "near_duplicates", "alike", "thumbnails_and_neighbours",
+    cosine=0.9, neighbour_cosine=0.8, near_duplicate_cosine=0.98,
+)  # fmt: skip
+TILES = SourceTileGroups(
+    "source_tiles", "tile", candidates=10, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3
+)
 
 
 def noise(n, seed=0):
@@ -37,55 +37,67 @@ def manifest(images, *, patients=None, sha256=None, labels=None):
 
 def test_patients_are_kept():
     table = manifest(["a", "b", "c"], patients=["P2", "P1", "P2"])
-    assert infer_groups(table, noise(3), "lidc", **SETTINGS).tolist() == ["P2", "P1", "P2"]
+    assert infer_groups(table, noise(3), PATIENTS).tolist() == ["P2", "P1", "P2"]
 
 
 def test_patients_who_share_a_file_are_joined():
     table = manifest(["a", "b", "c", "d"], patients=["P2", "P1", "P3", "P1"], sha256=["x", "y", "z", "x"])
-    assert infer_groups(table, noise(4), "lidc_nodules", **SETTINGS).tolist() == ["P1", "P1", "P3", "P1"]
+    assert infer_groups(table, noise(4), PATIENTS).tolist() == ["P1", "P1", "P3", "P1"]
 
 
 def test_patients_who_share_a_picture_are_joined():
     thumbnails = noise(3)
     thumbnails[2] = thumbnails[0] // 2 + 60  # the same picture in another window
     table = manifest(["a", "b", "c"], patients=["P1", "P2", "P3"])
-    assert infer_groups(table, thumbnails, "lidc_nodules", **SETTINGS).tolist() == ["P1", "P2", "P1"]
+    assert infer_groups(table, thumbnails, PATIENTS).tolist() == ["P1", "P2", "P1"]
 
 
 def test_images_without_patient_stand_alone_unless_linked():
     table = manifest(["b", "a", "c", "d"], patients=["", "", "", "P1"], sha256=["x", "x", "y", "z"])
-    assert infer_groups(table, noise(4), "lidc", **SETTINGS).tolist() == ["a", "a", "c", "P1"]
+    assert infer_groups(table, noise(4), PATIENTS).tolist() == ["a", "a", "c", "P1"]
 
 
-def test_iqoth_gets_pseudo_groups_by_the_number_in_the_file_name():
+def test_images_that_look_alike_get_pseudo_groups_by_the_number_in_the_file_name():
     thumbnails = noise(3)
     thumbnails[1] = np.where(
         np.arange(64)[:, None, None] < 56, thumbnails[0], thumbnails[1]
     )  # cosine about .88
     images = ["Normal cases/Normal case (9).jpg", "Normal cases/Normal case (10).jpg", "Normal cases/x.jpg"]
-    found = infer_groups(manifest(images), thumbnails, "iqoth", **SETTINGS)
+    found = infer_groups(manifest(images), thumbnails, ALIKE)
     assert found.tolist() == ["pseudo-0001", "pseudo-0001", "pseudo-0002"]
     images[1] = "Normal cases/Normal case (11).jpg"
-    assert infer_groups(manifest(images), thumbnails, "iqoth", **SETTINGS).nunique() == 3
+    assert infer_groups(manifest(images), thumbnails, ALIKE).nunique() == 3
 
 
-def test_lc25000_gets_source_tiles_and_keeps_the_index():
+def test_tiles_of_one_original_share_a_group_and_keeps_the_index():
     thumbnails = noise(3)
     thumbnails[2] = thumbnails[0, :, ::-1]
     table = manifest(["a", "b", "c"]).set_index(pd.Index([5, 6, 7]))
-    found = infer_groups(table, thumbnails, "lc25000", **SETTINGS)
+    found = infer_groups(table, thumbnails, TILES)
     assert found.to_dict() == {5: "tile-0001", 6: "tile-0002", 7: "tile-0001"}
     assert found.name == "group"
 
 
-def test_an_unknown_dataset_is_refused():
-    with pytest.raises(UserError, match="Received: mnist"):
-        infer_groups(manifest(["a"]), noise(1), "mnist", **SETTINGS)
+def test_patients_that_nobody_tells_are_refused():
+    with pytest.raises(UserError, match="no image tells one") as caught:
+        infer_groups(manifest(["a", "b"]), noise(2), PATIENTS)
+    assert "table.patient" in caught.value.remedy
+    # One patient is enough: the others may stand alone.
+    assert infer_groups(manifest(["a", "b"], patients=["", "P1"]), noise(2), PATIENTS).tolist() == ["a", "P1"]
+
+
+def test_how_alike_a_shared_picture_must_be_is_the_datasets():
+    thumbnails = noise(2)
+    thumbnails[1] = np.where(np.arange(64)[:, None, None] < 56, thumbnails[0], thumbnails[1])  # about .88
+    table = manifest(["a", "b"], patients=["P1", "P2"])
+    loose = PatientGroups("patients", "patient", near_duplicate_cosine=0.8)
+    assert infer_groups(table, thumbnails, PATIENTS).nunique() == 2
+    assert infer_groups(table, thumbnails, loose).tolist() == ["P1", "P1"]
 
 
 def test_as_many_thumbnails_as_images():
     with pytest.raises(UserError, match="2 images"):
-        infer_groups(manifest(["a", "b"]), noise(1), "lidc", **SETTINGS)
+        infer_groups(manifest(["a", "b"]), noise(1), PATIENTS)
 
 
 def test_groups_with_two_labels():

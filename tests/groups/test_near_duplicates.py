@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from lung_attention.errors import UserError
-from lung_attention.groups.near_duplicates import NearDuplicateGroups, neighbours, pseudo_groups
+from lung_attention.groups.near_duplicates import neighbours, pseudo_groups
+from lung_attention.groups.settings import NearDuplicateGroups
 
 WAVES = np.stack([np.cos(2 * np.pi * k * np.arange(64) / 64) for k in range(1, 9)])
 
@@ -35,8 +36,7 @@ def find(
         np.array([f"digest {k}" for k in range(n)] if sha256 is None else sha256, dtype=object),
         np.array([-1] * n if numbers is None else numbers),
         np.array(["normal"] * n if labels is None else labels, dtype=object),
-        settings=NearDuplicateGroups(strictness=strictness, cosine=cosine, neighbour_cosine=loose),
-        near_duplicate_cosine=twin,
+        settings=NearDuplicateGroups("near_duplicates", "alike", strictness, cosine, loose, twin),
     ).tolist()
 
 
@@ -110,6 +110,16 @@ def test_the_order_of_rows_does_not_matter(order):
     assert (together(np.array(order)) == expected).all()
 
 
-def test_an_unknown_strictness_is_refused():
-    with pytest.raises(UserError, match="thumbnails_and_neighbours"):
-        NearDuplicateGroups(strictness="strict", cosine=0.9, neighbour_cosine=0.8)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("strictness", "strict"), ("cosine", 0.0), ("neighbour_cosine", 1.5), ("near_duplicate_cosine", -1.0)],
+)
+def test_a_bad_setting_is_refused_where_a_datasets_file_is_read(field, value):
+    values = {
+        "method": "near_duplicates", "unit": "alike", "strictness": "thumbnails", "cosine": 0.9,
+        "neighbour_cosine": 0.8, "near_duplicate_cosine": 0.98,
+    }  # fmt: skip
+    adapter = TypeAdapter(NearDuplicateGroups)
+    assert adapter.validate_python(values) == NearDuplicateGroups(**values)
+    with pytest.raises(ValidationError, match=field):
+        adapter.validate_python({**values, field: value})

@@ -15,7 +15,9 @@ from lung_attention.groups.source_tiles import (
 
 SIDE = 64
 FIELD = 256
-SETTINGS = SourceTileGroups(candidates=40, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3)
+SETTINGS = SourceTileGroups(
+    "source_tiles", "tile", candidates=40, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3
+)
 
 
 def field(seed, size=FIELD):

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_recipe import small_recipe
 
-from lung_attention.models import SoftAttention
+from lung_attention.models.attention import SoftAttention
 from lung_attention.models.heads import build_head
 
 ROWS, COLS, CHANNELS, MAPS = 4, 5, 6, 3
@@ -85,10 +86,8 @@ def test_alpha_depends_on_every_channel(layer, features):
 
 
 def test_the_loss_reaches_every_weight(features):
-    head = build_head(
-        (ROWS, COLS, CHANNELS), 2, attention=True, hidden_units=[8, 4], attention_maps=MAPS,
-        attention_gamma=0.01, attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=3,
-    )  # fmt: skip
+    recipe = small_recipe(hidden_units=(8, 4), attention_maps=MAPS)
+    head = build_head("attention", (ROWS, COLS, CHANNELS), 2, recipe, seed=3)
     with tf.GradientTape() as tape:
         loss = keras.losses.sparse_categorical_crossentropy(np.array([0, 1]), head(features))
     gradients = tape.gradient(loss, head.trainable_weights)
@@ -116,16 +115,3 @@ def test_save_and_load(features, tmp_path):
 def test_no_maps_is_refused():
     with pytest.raises(ValueError, match="n_maps"):
         SoftAttention(n_maps=0, gamma=0.01, activation="relu")
-
-
-def test_plain_and_attention_heads_start_from_the_same_dense_weights():
-    heads = [
-        build_head(
-            (ROWS, COLS, CHANNELS), 3, attention=attention, hidden_units=[8, 4], attention_maps=2,
-            attention_gamma=0.01, attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=5,
-        )
-        for attention in (False, True)
-    ]  # fmt: skip
-    for name in ("dense_1", "dense_2", "probabilities"):
-        plain, attention = (np.asarray(head.get_layer(name).kernel) for head in heads)
-        np.testing.assert_array_equal(plain, attention)

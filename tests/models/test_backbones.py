@@ -1,14 +1,19 @@
-"""Backbones: frozen, of a sensible spread with random weights, new ones by a line in the table."""
+"""Backbones: all of keras.applications, scaled as each expects, frozen, of a sensible spread at random."""
+
+import importlib
 
 import keras
 import numpy as np
 import pytest
 
 from lung_attention.errors import UserError
-from lung_attention.models.backbones import BACKBONES, BackboneSpec, build_backbone, random_backbone
-from lung_attention.models.classifier import Resize, build_preprocessing
+from lung_attention.images.view import View
+from lung_attention.models.backbone_table import BACKBONES, title
+from lung_attention.models.backbones import build_backbone, random_backbone
+from lung_attention.models.classifier import build_preprocessing
 
 SIZE = 64
+WHOLE = View(None, "bilinear", antialias=False)
 
 
 def smooth_images(seed, n):
@@ -18,11 +23,65 @@ def smooth_images(seed, n):
 
 
 def features_of(backbone, name, images):
-    spec = BACKBONES[name]
-    return np.asarray(backbone(images.astype("float32") * spec.scale + spec.offset, training=False))
+    return np.asarray(backbone(build_preprocessing(name, WHOLE, SIZE)(images), training=False))
 
 
-@pytest.fixture(scope="module", params=sorted(BACKBONES))
+# ----- The table -----
+
+# The module of each application, where its preprocess_input is.
+MODULES = {
+    "mobilenet": "mobilenet",
+    "resnet50v2": "resnet_v2",
+    "resnet50": "resnet",
+    "vgg16": "vgg16",
+    "densenet169": "densenet",
+    "efficientnetb0": "efficientnet",
+    "efficientnetv2b0": "efficientnet_v2",
+    "mobilenetv3small": "mobilenet_v3",
+    "convnexttiny": "convnext",
+    "xception": "xception",
+    "inceptionresnetv2": "inception_resnet_v2",
+    "nasnetmobile": "nasnet",
+}
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def test_every_backbone_is_one_of_keras():
+    assert len(BACKBONES) > 35
+    for name, backbone in BACKBONES.items():
+        assert name == backbone.application.lower()
+        assert callable(getattr(keras.applications, backbone.application))
+
+
+def test_no_classifier_of_keras_is_left_out():
+    known = {backbone.application for backbone in BACKBONES.values()}
+    functions = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert functions == known
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_pixels_are_scaled_as_keras_does(name):
+    module = importlib.import_module(f"keras.applications.{MODULES[name]}")
+    expected = module.preprocess_input(PIXELS.astype("float32").copy())
+    found = np.asarray(build_preprocessing(name, WHOLE, SIZE)(PIXELS))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "densenet121"])
+def test_the_papers_backbones_get_pixels_over_255(name):
+    found = np.asarray(build_preprocessing(name, WHOLE, SIZE)(PIXELS))
+    np.testing.assert_allclose(found, PIXELS / 255, atol=1e-6)
+
+
+def test_a_backbone_has_a_name_for_people():
+    assert title("densenet121") == "DenseNet121"
+    assert title("mine") == "mine"
+
+
+# ----- The networks -----
+
+
+@pytest.fixture(scope="module", params=["densenet121", "mobilenetv2"])
 def calibrated(request):
     images = smooth_images(0, 8)
     return request.param, images, random_backbone(request.param, images=images, seed=3)
@@ -64,25 +123,32 @@ def test_it_is_frozen_and_its_weights_do_not_depend_on_the_size(calibrated, tmp_
     for one, other in zip(backbone.get_weights(), larger.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     (tmp_path / "cut.weights.h5").write_bytes((tmp_path / "b.weights.h5").read_bytes()[:100_000])
-    other = next(each for each in BACKBONES if each != name)
+    other = next(each for each in ("mobilenetv2", "densenet121") if each != name)
     for wrong, file in ((other, "b"), (name, "cut"), (name, "missing")):
         with pytest.raises(UserError, match=rf"{file}\.weights\.h5 does not fit"):
             build_backbone(wrong, SIZE, weights=tmp_path / f"{file}.weights.h5")
 
 
-def test_the_papers_backbones_get_pixels_over_255():
-    for name in ("mobilenetv2", "densenet121"):
-        white = np.full((1, 10, 20, 3), 255, np.uint8)
-        scaled = build_preprocessing(name, Resize(SIZE, "bilinear", antialias=False))(white)
-        np.testing.assert_allclose(np.asarray(scaled), np.ones((1, SIZE, SIZE, 3)), rtol=1e-6)
-
-
-def test_a_new_backbone_is_one_line(monkeypatch):
-    monkeypatch.setitem(BACKBONES, "mobilenet", BackboneSpec("MobileNet", 1 / 127.5, -1.0))
+@pytest.mark.parametrize(("name", "channels"), [("mobilenet", 1024), ("vgg16", 512), ("resnet50v2", 2048)])
+def test_another_backbone_works_as_those_of_the_paper(name, channels):
     images = smooth_images(0, 4)
-    backbone = random_backbone("mobilenet", images=images, seed=0)
-    scaled = build_preprocessing("mobilenet", Resize(SIZE, "bilinear", antialias=False))(images)
-    assert -1 <= float(keras.ops.min(scaled)) < -0.5
-    features = np.asarray(backbone(scaled))
-    assert features.shape == (4, 2, 2, 1024)
-    assert features.std(axis=0).mean() > 0.05
+    backbone = random_backbone(name, images=images, seed=0)
+    assert backbone.name == name
+    assert backbone.trainable_weights == []
+    features = features_of(backbone, name, images)
+    assert features.shape == (4, 2, 2, channels)
+    assert np.isfinite(features).all()
+    assert features.std(axis=0).mean() > 0.01
+
+
+@pytest.mark.parametrize("name", ["resnet50v2", "resnet50"])  # the latter takes blue first
+def test_a_random_backbone_is_calibrated_on_pixels_as_it_expects_them(name):
+    """With the moving statistics of the images, a pass over these gives what training mode gives."""
+    images = smooth_images(0, 4)
+    backbone = random_backbone(name, images=images, seed=0)
+    scaled = build_preprocessing(name, WHOLE, SIZE)(images)
+    first = next(layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization))
+    before = keras.Model(backbone.input, first.input)(scaled, training=False)
+    np.testing.assert_allclose(
+        np.asarray(first.moving_mean), np.asarray(before).mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-4
+    )

@@ -10,9 +10,12 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from small_recipe import small_recipe
 
+from lung_attention.files import read_json
+from lung_attention.images.view import View
 from lung_attention.models.backbones import random_backbone
-from lung_attention.models.classifier import Resize, build_classifier, build_preprocessing
+from lung_attention.models.classifier import build_classifier, build_preprocessing
 from lung_attention.models.features import extract_features, load_features
 from lung_attention.models.heads import build_head
 from lung_attention.models.saving import save_model
@@ -40,22 +43,20 @@ def trained(tmp_path_factory):
     images = list(raw_images())
     calibration = np.random.default_rng(1).integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8)
     backbone = random_backbone("mobilenetv2", images=calibration, seed=0)
-    preprocessing = build_preprocessing("mobilenetv2", Resize(SIZE, "bilinear", antialias=False))
+    preprocessing = build_preprocessing("mobilenetv2", View(None, "bilinear", antialias=False), SIZE)
     path, info_path = folder / "f.npy", folder / "f.json"
     names = [str(number) for number in range(len(images))]
     extract_features(
         images, names, preprocessing=preprocessing, backbone=backbone, batch_size=5, path=path,
         info_path=info_path, info={},
     )  # fmt: skip
-    features, _ = load_features(path, info_path, names)
-    head = build_head(
-        features.shape[1:], CLASSES, attention=True, hidden_units=[16], attention_maps=4,
-        attention_gamma=0.01, attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=0,
-    )  # fmt: skip
+    features = load_features(path, read_json(info_path), names)
+    recipe = small_recipe(epochs=8, batch_size=8, learning_rate=1e-3, hidden_units=(16,), attention_maps=4)
+    head = build_head("attention", features.shape[1:], CLASSES, recipe, seed=0)
     rows = np.arange(len(images))
-    compile_head(head, learning_rate=1e-3, jit_compile=False)
+    compile_head(head, recipe)
     fit_head(
-        head, features, rows % CLASSES, train=rows, validation=rows[:0], epochs=8, batch_size=8, seed=0,
+        head, features, rows % CLASSES, train=rows, validation=rows[:0], recipe=recipe, seed=0,
         on_epoch=lambda *_: None,
     )  # fmt: skip
     model_path = folder / "model.keras"
@@ -81,11 +82,13 @@ def test_features_and_head_say_what_the_model_says_of_the_raw_image(trained, loa
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_it_opens_where_only_the_models_are_imported_and_says_the_same(trained, loaded, tmp_path):
+def test_it_opens_where_only_the_layers_are_registered_and_says_the_same(trained, loaded, tmp_path):
     images, _, model_path = trained
     np.save(tmp_path / "image.npy", images[0])
     code = (
-        "import sys, json, numpy, keras, lung_attention.models\n"
+        "import sys, json, numpy, keras, lung_attention.models.classifier\n"
+        "from lung_attention.models.heads import register_layers\n"
+        "register_layers()\n"
         "model = keras.saving.load_model(sys.argv[1])\n"
         "print(json.dumps(numpy.asarray(model(numpy.load(sys.argv[2])[None])).tolist()))"
     )
@@ -103,10 +106,8 @@ import sys
 from pathlib import Path
 from lung_attention.models.heads import build_head
 from lung_attention.models.saving import save_model
-head = build_head(
-    (2, 2, 3), 2, attention=True, hidden_units=[4], attention_maps=2, attention_gamma=0.01,
-    attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=0,
-)
+from small_recipe import small_recipe
+head = build_head("attention", (2, 2, 3), 2, small_recipe(hidden_units=(4,)), seed=0)
 save_model(head, Path(sys.argv[1]))
 head.save(sys.argv[2])
 """

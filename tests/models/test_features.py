@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lung_attention.errors import UserError
-from lung_attention.files import sha256
+from lung_attention.files import read_json, sha256
 from lung_attention.models.features import DTYPE, extract_features, load_features
 
 IMAGES = [f"{number}.png" for number in range(7)]
@@ -43,7 +43,8 @@ def extract(models, folder, values, *, batch_size=3):
 @pytest.mark.parametrize("batch_size", [3, 7, 100])  # a last batch that is not full, and batches that are
 def test_row_is_image(models, tmp_path, batch_size):
     path, info_path = extract(models, tmp_path, range(7), batch_size=batch_size)
-    features, info = load_features(path, info_path, IMAGES)
+    info = read_json(info_path)
+    features = load_features(path, info, IMAGES)
     assert isinstance(features, np.memmap)
     assert features.mode == "r"
     assert features.dtype == DTYPE
@@ -60,7 +61,7 @@ def test_row_is_image(models, tmp_path, batch_size):
 def test_features_of_other_images_or_another_order_are_refused(models, tmp_path, images):
     path, info_path = extract(models, tmp_path, range(7))
     with pytest.raises(UserError, match=r"features\.npy was made of other images"):
-        load_features(path, info_path, images)
+        load_features(path, read_json(info_path), images)
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")

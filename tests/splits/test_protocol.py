@@ -12,17 +12,17 @@ def table(subsets, numbers=0):
     return pd.DataFrame({"subset": subsets, "fold": numbers})
 
 
-def test_a_published_split_is_one_fit_that_watches_its_validation_rows():
+def test_a_published_split_is_one_fit_that_monitors_its_validation_rows():
     (fold,) = folds(table(["test", "train", "validation", "train", "test"]))
     assert fold.number == 0
     assert fold.train.tolist() == [1, 3]
-    assert fold.watched.tolist() == [2]
+    assert fold.monitored.tolist() == [2]
     assert fold.test.tolist() == [0, 4]
 
 
-def test_without_validation_rows_the_test_rows_are_watched():
+def test_without_validation_rows_the_test_rows_are_monitored():
     (fold,) = folds(table(["test", "train", "train"]))
-    assert fold.watched.tolist() == fold.test.tolist() == [0]
+    assert fold.monitored.tolist() == fold.test.tolist() == [0]
 
 
 def test_cross_validation_tests_every_row_once_and_trains_on_all_others():
@@ -33,7 +33,7 @@ def test_cross_validation_tests_every_row_once_and_trains_on_all_others():
     assert sorted(np.concatenate([fold.test for fold in found]).tolist()) == list(range(6))
     for fold in found:
         assert sorted([*fold.train.tolist(), *fold.test.tolist()]) == list(range(6))
-        assert fold.watched.tolist() == fold.test.tolist()
+        assert fold.monitored.tolist() == fold.test.tolist()
 
 
 @pytest.mark.parametrize("subsets", [["train", "test"], ["cross_validation", "test"]])
@@ -52,4 +52,4 @@ def test_the_refit_takes_every_row_and_tests_none():
     fold = refit(table(["cross_validation"] * 3))
     assert fold.number == REFIT == -1
     assert fold.train.tolist() == [0, 1, 2]
-    assert fold.watched.size == fold.test.size == 0
+    assert fold.monitored.size == fold.test.size == 0

@@ -4,14 +4,22 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from known import DATASETS
+
 from lung_attention.data.published import load_published
+from lung_attention.errors import UserError
 from lung_attention.splits.published import published_split
+from lung_attention.splits.settings import FolderSplit, NotebookSplit, RandomSplit
 
 SUPPORTS = {
     result.dataset: [sum(row) for row in result.confusion_matrix] for result in load_published().results
 }
+
+
+# How each dataset's split is drawn, as its file says it.
+DRAWN = {name: dataset.published_split for name, dataset in DATASETS.items()}
+# The nodule crops have no release; this is how many the paper's authors had of slices.
+COUNTS = {"lidc_nodules": {"malignant": 1051, "benign": 1015}}
 
 
 def made_up(counts, classes, group=""):
@@ -22,7 +30,8 @@ def made_up(counts, classes, group=""):
 
 def full_size(dataset_id):
     dataset = DATASETS[dataset_id]
-    return made_up(dataset.counts, dataset.classes)
+    counts = dataset.archive.counts or COUNTS[dataset_id]
+    return made_up([counts[name] for name in dataset.labels], dataset.labels)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +43,14 @@ def full_size(dataset_id):
     ],
 )
 def test_sizes(dataset_id, sizes):
-    table = published_split(full_size(dataset_id), dataset_id, seed=10)
+    table = published_split(full_size(dataset_id), DRAWN[dataset_id], seed=10)
     assert table["subset"].value_counts().to_dict() == sizes
     assert (table["fold"] == 0).all()
 
 
 @pytest.mark.parametrize("dataset_id", ["iqoth", "lc25000"])
 def test_published_supports(dataset_id):
-    table = published_split(full_size(dataset_id), dataset_id, seed=10)
+    table = published_split(full_size(dataset_id), DRAWN[dataset_id], seed=10)
     supports = table[table["subset"] == "test"]["label"].value_counts()
     assert [supports[name] for name in DATASETS[dataset_id].labels] == SUPPORTS[dataset_id]
 
@@ -49,12 +58,14 @@ def test_published_supports(dataset_id):
 @pytest.mark.parametrize("dataset_id", ["iqoth", "lc25000"])
 def test_published_splits_depend_on_no_seed_of_ours(dataset_id):
     manifest = full_size(dataset_id)
-    pd.testing.assert_frame_equal(*(published_split(manifest, dataset_id, seed=seed) for seed in (1, 2)))
+    pd.testing.assert_frame_equal(
+        *(published_split(manifest, DRAWN[dataset_id], seed=seed) for seed in (1, 2))
+    )
 
 
 def test_nodules_are_stratified_and_follow_the_seed():
     manifest = full_size("lidc_nodules")
-    first, again, other = (published_split(manifest, "lidc_nodules", seed=seed) for seed in (1, 1, 2))
+    first, again, other = (published_split(manifest, DRAWN["lidc_nodules"], seed=seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert (first["subset"] != other["subset"]).any()
     share = (manifest["label"] == "malignant").mean()
@@ -75,7 +86,7 @@ def test_lidc_goes_by_the_folders_of_the_archive():
     manifest = pd.DataFrame(
         {"image": list(names), "label": [name.split("/")[1] for name in names], "group": "p"}
     )
-    table = published_split(manifest, "lidc", seed=0)
+    table = published_split(manifest, DRAWN["lidc"], seed=0)
     assert dict(zip(table["image"], table["subset"], strict=True)) == names
     assert (table["group"] == "p").all()
 
@@ -88,7 +99,7 @@ def test_lidc_goes_by_the_folders_of_the_archive():
 )
 def test_every_split_is_a_partition_in_the_manifests_order(dataset_id, counts, seed):
     manifest = made_up(counts, ["a", "b", "c"][: len(counts)])
-    table = published_split(manifest, dataset_id, seed=seed)
+    table = published_split(manifest, DRAWN[dataset_id], seed=seed)
     assert list(table.columns) == ["image", "label", "group", "fold", "subset"]
     assert table["image"].tolist() == manifest["image"].tolist()
     assert table["label"].tolist() == manifest["label"].tolist()
@@ -101,5 +112,55 @@ def test_every_split_is_a_partition_in_the_manifests_order(dataset_id, counts, s
 def test_the_manifest_is_left_alone():
     manifest = full_size("iqoth")
     before = manifest.copy()
-    published_split(manifest, "iqoth", seed=0)
+    published_split(manifest, DRAWN["iqoth"], seed=0)
     pd.testing.assert_frame_equal(manifest, before)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "sizes"),
+    [
+        (NotebookSplit("notebook", None, 10, 0.5, None), {"train": 30, "test": 30}),
+        (NotebookSplit("notebook", 3, 10, 0.5, 0.2), {"train": 30, "test": 24, "validation": 6}),
+        (RandomSplit("random", 0.5, 0.1), {"train": 27, "test": 30, "validation": 3}),
+    ],
+)
+def test_the_fractions_are_those_of_the_datasets_file(drawn, sizes):
+    table = published_split(made_up([30, 30], "ab"), drawn, seed=0)
+    assert table["subset"].value_counts().to_dict() == sizes
+
+
+def test_without_a_shuffle_another_split_is_drawn():
+    manifest = made_up([30, 30], "ab")
+    tables = [
+        published_split(manifest, NotebookSplit("notebook", shuffle, 10, 0.2, None), seed=0)["subset"]
+        for shuffle in (None, 42, 43)
+    ]
+    assert len({tuple(table) for table in tables}) == 3
+
+
+def in_folders(*folders):
+    images = [f"{folder}/{label}/1.png" for folder in folders for label in "ab"]
+    return pd.DataFrame({"image": images, "label": ["a", "b"] * len(folders), "group": ""})
+
+
+def test_folders_without_a_validation_part():
+    table = published_split(
+        in_folders("learn", "check"), FolderSplit("folders", "learn", None, "check"), seed=0
+    )
+    assert table["subset"].tolist() == ["train", "train", "test", "test"]
+
+
+def test_images_in_a_folder_of_no_part_are_refused():
+    with pytest.raises(
+        UserError, match=r"images in \['extra'\], which is none of the folders learn, valid, check"
+    ):
+        published_split(
+            in_folders("learn", "extra", "check"), FolderSplit("folders", "learn", "valid", "check"), seed=0
+        )
+
+
+def test_a_class_with_too_few_images_for_strata_is_refused():
+    with pytest.raises(UserError, match="cannot be split at random") as caught:
+        published_split(made_up([30, 1], "ab"), RandomSplit("random", 0.2, 0.2), seed=0)
+    assert "'b': 1" in caught.value.problem
+    assert "published_split" in caught.value.remedy

@@ -1,16 +1,16 @@
-"""Fitting heads: one seed gives the same bytes, the batches follow it, watched rows have no influence."""
+"""Fitting heads: one seed gives the same bytes, the batches follow it, validation rows have no influence."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from small_recipe import small_recipe
 
-from lung_attention.config import Recipe
 from lung_attention.models.heads import build_head
 from lung_attention.splits.grouped import grouped_split
 from lung_attention.splits.protocol import folds
-from lung_attention.training.fits import fit_cell, fit_seed, fits_of
-from lung_attention.training.fitting import compile_head, fit_head, predict, restart
-from lung_attention.training.settings import Settings
+from lung_attention.training.fits import fit_cell, fit_seed
+from lung_attention.training.fitting import balanced_weights, compile_head, fit_head, predict, restart
+from lung_attention.training.recipe import EVERY, Settings
 
 CLASSES = ("a", "b")
 
@@ -28,17 +28,14 @@ def labels():
     return np.arange(60) % 2
 
 
-def fitted(features, labels, *, seed=1, validation=(), epochs=3):
-    head = build_head(
-        (2, 2, 8), 2, attention=True, hidden_units=[8], attention_maps=2, attention_gamma=0.01,
-        attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=seed,
-    )  # fmt: skip
-    compile_head(head, learning_rate=1e-2, jit_compile=True)
+def fitted(features, labels, *, seed=1, train=range(40), validation=(), **changes):
+    recipe = small_recipe(**{"epochs": 3, **changes})
+    head = build_head("attention", (2, 2, 8), 2, recipe, seed=seed)
+    compile_head(head, recipe)
     seen = []
     fit_head(
-        head, features, labels, train=np.arange(40), validation=np.array(watched, dtype=int), epochs=epochs,
-        batch_size=16, seed=seed,
-        on_epoch=lambda epoch, values: seen.append((epoch, values)),
+        head, features, labels, train=np.array(train), validation=np.array(validation, dtype=int),
+        recipe=recipe, seed=seed, on_epoch=lambda epoch, values: seen.append((epoch, values)),
     )  # fmt: skip
     return predict(head, features, np.arange(40, 60), batch_size=16), seen
 
@@ -50,43 +47,43 @@ def test_learns(features, labels):
 
 
 def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(features, labels):
-    first, _ = fitted(features, labels)
-    np.testing.assert_array_equal(first, fitted(features, labels)[0])
-    assert np.abs(first - fitted(features, labels, seed=2)[0]).max() > 0
+    first, again, other = (fitted(features, labels, seed=seed, jit_compile=True)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0
 
 
-def test_watching_rows_changes_nothing(features, labels):
+def test_validation_rows_change_nothing(features, labels):
     alone, seen_alone = fitted(features, labels)
-    watched, seen = fitted(features, labels, validation=range(40, 60))
-    np.testing.assert_array_equal(alone, watched)
+    validated, seen = fitted(features, labels, validation=range(40, 60))
+    np.testing.assert_array_equal(alone, validated)
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
     assert set(seen[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert set(seen_alone[0][1]) == {"loss", "accuracy"}
 
 
-RECIPE = Recipe(
-    epochs=2, batch_size=16, jit_compile=True, pooling="flatten", hidden_units=[4], dropout=0.0, l2=0.0,
-    attention_maps=2, attention_gamma=0.01, attention_activation="relu",
-)  # fmt: skip
-SETTINGS = Settings(RECIPE, learning_rate=1e-2)
+RECIPE = small_recipe(jit_compile=True, hidden_units=(4,))
 
 
-def run_cell(features, table, seeds):
-    settings = {fold.number: SETTINGS for fold in fits_of(table)}
+def run_cell(features, table, seeds, *, settings=None, monitor=True):
     return fit_cell(
-        features, table, CLASSES, settings, attention=False, seeds=seeds, watch=True, on_epoch=lambda *_: None
-    )
+        features, table, CLASSES, settings or Settings({EVERY: RECIPE}, None), head="plain", seeds=seeds,
+        monitor=monitor, on_epoch=lambda *_: None,
+    )  # fmt: skip
 
 
-def test_grouped_cell_predicts_every_image_once_a_seed_and_refits_on_all(features, labels):
+def grouped_table(labels):
     manifest = pd.DataFrame(
         {"image": [f"{i}.png" for i in range(60)], "label": [CLASSES[label] for label in labels]}
     )
-    table = grouped_split(manifest, pd.Series([f"g{i // 4}" for i in range(60)]), folds=3, seed=0)
+    return grouped_split(manifest, pd.Series([f"g{i // 4}" for i in range(60)]), folds=3, seed=0)
+
+
+def test_grouped_cell_predicts_every_image_once_a_seed_and_refits_on_all(features, labels):
+    table = grouped_table(labels)
     cell = run_cell(features, table, seeds=[4, 5])
     for seed in (4, 5):
         part = cell.predictions[cell.predictions["seed"] == seed]
-        assert sorted(part["image"]) == sorted(manifest["image"])
+        assert sorted(part["image"]) == sorted(table["image"])
     fits = cell.history.groupby(["seed", "fold"]).size()
     assert fits.index.tolist() == [(4, -1), (4, 0), (4, 1), (4, 2), (5, 0), (5, 1), (5, 2)]
     assert (fits == RECIPE.epochs).all()
@@ -119,23 +116,87 @@ def test_fits_of_neighbouring_seeds_and_folds_share_nothing():
     assert max(seeds) < 2**31
 
 
-def test_a_restarted_head_fits_like_a_new_one(features, labels):
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_restarted_head_fits_like_a_new_one(features, labels, optimizer):
+    recipe = small_recipe(dropout=0.5, optimizer=optimizer)
+
     def new(seed):
-        return build_head(
-            (2, 2, 8), 2, attention=True, hidden_units=[8], attention_maps=2, attention_gamma=0.01,
-            attention_activation="relu", pooling="flatten", dropout=0.5, l2=0.0, seed=seed,
-        )  # fmt: skip
+        return build_head("attention", (2, 2, 8), 2, recipe, seed=seed)
 
     def fit(head, seed):
         fit_head(
-            head, features, labels, train=np.arange(40), validation=np.arange(0), epochs=2, batch_size=16,
-            seed=seed, on_epoch=lambda *_: None,
+            head, features, labels, train=np.arange(40), validation=np.arange(0), recipe=recipe, seed=seed,
+            on_epoch=lambda *_: None,
         )  # fmt: skip
         return predict(head, features, np.arange(40, 60), batch_size=16)
 
     used, fresh = new(1), new(2)
     for head in (used, fresh):
-        compile_head(head, learning_rate=1e-2, jit_compile=True)
+        compile_head(head, recipe)
     fit(used, 1)
     restart(used, new(2), learning_rate=1e-2)
     np.testing.assert_array_equal(fit(used, 2), fit(fresh, 2))
+
+
+def test_each_fold_is_fitted_with_its_own_settings(features, labels):
+    table = grouped_table(labels)
+    chosen = {f"fold-{number}": small_recipe(epochs=number + 1) for number in range(3)}
+    settings = Settings({**chosen, "all": small_recipe(epochs=5)}, "of this split")
+    history = run_cell(features, table, [0], settings=settings).history
+    assert history.groupby("fold")["epoch"].max().to_dict() == {-1: 5, 0: 1, 1: 2, 2: 3}
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"optimizer": "sgd"}, {"l2": 0.1}])
+def test_a_fold_does_not_depend_on_the_settings_of_others(features, labels, change):
+    """A compiled head is used again where settings are equal; that must not show."""
+    table = grouped_table(labels)
+    same, other = small_recipe(), small_recipe(**change)
+
+    def of_last_fold(settings):
+        predictions = run_cell(features, table, [0], settings=Settings(settings, None)).predictions
+        return predictions.loc[predictions["fold"] == 2, ["probability_a", "probability_b"]].to_numpy()
+
+    expected = of_last_fold({EVERY: same})
+    np.testing.assert_array_equal(of_last_fold({EVERY: same, "fold-0": other}), expected)
+    np.testing.assert_array_equal(of_last_fold({EVERY: same, "fold-1": other}), expected)
+    assert np.abs(of_last_fold({EVERY: same, "fold-2": other}) - expected).max() > 0
+
+
+def test_what_is_not_monitored_is_not_in_the_learning_curves(features, labels):
+    table = grouped_table(labels)
+    with_, without = (run_cell(features, table, [0], monitor=monitor) for monitor in (True, False))
+    of_folds = with_.history["fold"] >= 0
+    assert with_.history.loc[of_folds, "val_loss"].notna().all()
+    assert without.history[["val_loss", "val_accuracy"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(with_.predictions, without.predictions)
+
+
+def test_balanced_weights_by_hand():
+    # 6 images of two classes: each class is to weigh 3, so 3/4 for each of four and 3/2 for each of two.
+    assert balanced_weights(np.array([0, 0, 1, 0, 1, 0])) == {0: 0.75, 1: 1.5}
+    # A class that is absent has no weight and does not count.
+    assert balanced_weights(np.array([2, 2, 0])) == {0: 1.5, 2: 0.75}
+    weights = balanced_weights(np.repeat([0, 1, 2], [5, 1, 24]))
+    assert [n * weights[k] for k, n in enumerate((5, 1, 24))] == pytest.approx([10, 10, 10])
+
+
+def test_balanced_weights_change_the_fit_where_classes_differ_in_size(features, labels):
+    rare = [row for row in range(40) if labels[row] == 0 or row % 8 == 1]  # 20 of one class, 5 of the other
+    plain, balanced = (
+        fitted(features, labels, train=rare, class_weights=weights)[0] for weights in ("none", "balanced")
+    )
+    assert balanced[:, 1].mean() > plain[:, 1].mean() + 0.01
+    # Where classes are alike every weight is 1.
+    for one, other in zip(
+        fitted(features, labels), fitted(features, labels, class_weights="balanced"), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_the_recipe_names_optimizer_and_learning_rate(optimizer):
+    recipe = small_recipe(optimizer=optimizer, learning_rate=3e-3)
+    head = build_head("plain", (2, 2, 8), 2, recipe, seed=0)
+    compile_head(head, recipe)
+    assert head.optimizer.__class__.__name__.lower() == optimizer
+    assert float(head.optimizer.learning_rate) == pytest.approx(3e-3)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from lung_attention.config.values import Checksum, Count, Distinct, Fraction, Section, Seed, SizePx
+from lung_attention.config.values import Backbone, Checksum, Count, Distinct, Fraction, Section, Seed, SizePx
 from lung_attention.groups.settings import NearDuplicateGroups, PatientGroups, SourceTileGroups
 from lung_attention.splits.settings import FolderSplit, NotebookSplit, RandomSplit
 
@@ -52,6 +52,15 @@ class PatientRule(Section):
 
     match: Pattern
     patient: Text
+
+    @model_validator(mode="after")
+    def _names_groups_that_are_there(self) -> PatientRule:
+        groups = re.compile(self.match)
+        try:
+            self.patient.format(*[""] * groups.groups, **dict.fromkeys(groups.groupindex, ""))
+        except (LookupError, ValueError, AttributeError) as error:
+            raise ValueError(f"patient: {self.patient!r} is no format of the groups of match") from error
+        return self
 
     def patient_of(self, image: str) -> str | None:
         """The patient of an image, None where the rule does not match its path."""
@@ -126,7 +135,7 @@ class Dataset(Section):
     near_duplicates_leak: bool
     published_split: Annotated[FolderSplit | NotebookSplit | RandomSplit, Field(discriminator="method")]
     image_size_px: SizePx
-    learning_rates: dict[str, Annotated[float, Field(gt=0)]]
+    learning_rates: dict[Backbone, Annotated[float, Field(gt=0)]]
     seeds: Seeds
     training_sd: Annotated[float, Field(ge=0, lt=1)]
     floors: Floors

@@ -112,9 +112,11 @@ class Config(Section):
     def _is_consistent(self) -> Config:
         if self.profile not in self.profiles:
             raise ValueError(f"profile: expected one of {sorted(self.profiles)}, received {self.profile!r}")
-        named = {"datasets": self.datasets} | {
-            f"profiles.{name}.datasets": profile.datasets for name, profile in self.profiles.items()
-        }
+        named = {"datasets": self.datasets}
+        for name, profile in self.profiles.items():
+            named[f"profiles.{name}.datasets"] = profile.datasets
+            named[f"profiles.{name}.train.seeds.of"] = list(profile.train.seeds.of)
+            named[f"profiles.{name}.download.checksums"] = list(profile.download.checksums)
         for key, datasets in named.items():
             if unknown := [dataset for dataset in datasets if dataset not in self.catalog]:
                 raise ValueError(

@@ -126,6 +126,8 @@ def _message(item: Any, profiles: Mapping[str, Any], path: Path) -> str:
 def _says(own: Any, place: list[str]) -> bool:
     """Whether a profile's own values reach as far as a key."""
     for part in place:
+        if isinstance(own, list):
+            return True  # a list is one value, which is replaced as a whole
         if not isinstance(own, dict) or part not in own:
             return False
         own = own[part]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
@@ -14,9 +13,10 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from natsort import natsorted
 
-from lung_attention.data.archive import open_archive
+from lung_attention.config import Dataset, parse_value
+from lung_attention.data.archive import find_members, open_archive
 from lung_attention.errors import UserError
-from lung_attention.files import write_text
+from lung_attention.files import sha256, write_text
 from lung_attention.paths import DATASETS
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -40,8 +40,9 @@ def describe_dataset(name: str, source: Path, *, patients: str | None, groups: P
         The file.
 
     Raises:
-        UserError: The name is taken or no name, there are no two class folders, one is empty, the expression
-            is none or does not find a patient in every path, or the CSV does not name every image.
+        UserError: The name is taken or no name, there are no two class folders, one is empty, they lie in
+            each other or have no names of their own, the expression is none or does not find a patient in
+            every path, or the CSV does not name every image.
     """
     file = DATASETS / f"{name}.yaml"
     if not _NAME.fullmatch(name):
@@ -60,8 +61,8 @@ def describe_dataset(name: str, source: Path, *, patients: str | None, groups: P
     if patients is not None:
         _require_patients(patients, below)
     if groups is not None:
-        table = _copied_table(groups, below, beside=DATASETS / f"{name}.csv")
-    classes = _classes(folders)
+        table = _table(groups, below, name=f"{name}.csv")
+    classes = _classes(folders, source)
     counts = Counter(PurePosixPath(image).parent.as_posix() for image in below)
     text = (
         Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
@@ -73,12 +74,15 @@ def describe_dataset(name: str, source: Path, *, patients: str | None, groups: P
             counts={label: sum(counts[folder] for folder in of) for label, of in classes.items()},
             root=root.as_posix() if root.parts else "",
             suffixes=sorted({image.suffix.lower() for image in images}),
-            pattern=None if patients is None else f".*?(?:{patients}).*",
+            pattern=None if patients is None else _anywhere(patients),
             table=table,
             parts=_parts(folders),
             floor=round(1 / len(classes) + 0.01, 2),
         )
     )
+    _require_found(text, name, names, images, source)
+    if groups is not None:
+        (DATASETS / f"{name}.csv").write_bytes(groups.read_bytes())
     write_text(file, text)
     return file
 
@@ -138,17 +142,52 @@ def _parts(folders: Sequence[str]) -> dict[str, str | None] | None:
         part: next((top for top in tops if top.lower() in known), None) for part, known in _PARTS.items()
     }
     named = {top for top in found.values() if top is not None}
+    if found["test"] is None:  # what was held out is what is tested on
+        found["test"], found["validation"] = found["validation"], None
     return found if named == tops and found["train"] and found["test"] else None
 
 
-def _classes(folders: Sequence[str]) -> dict[str, list[str]]:
+def _classes(folders: Sequence[str], source: Path) -> dict[str, list[str]]:
     """The folders of each class; a class is called as its folder."""
     split = _parts(folders) is not None
     classes: dict[str, list[str]] = {}
+    parts: set[tuple[str, str]] = set()
     for folder in folders:
-        label = folder.split("/", 1)[1] if split else folder
-        classes.setdefault(re.sub(r"\W+", "_", label.lower()).strip("_"), []).append(folder)
+        part, label = folder.split("/", 1) if split else ("", folder)
+        label = re.sub(r"\W+", "_", label.lower()).strip("_")
+        if not label or (part, label) in parts:
+            raise UserError(
+                f"{source}: class folder {folder!r} gives the class the name {label!r}, which is "
+                f"{'taken' if label else 'none'}",
+                remedy="give each class folder a name of its own, of letters and digits",
+            )
+        parts.add((part, label))
+        classes.setdefault(label, []).append(folder)
     return classes
+
+
+def _anywhere(pattern: str) -> str:
+    """An expression for whole paths that finds what another one finds anywhere."""
+    flags = re.match(r"\(\?[aiLmsux]+\)", pattern)  # which must stand first
+    start = flags[0] if flags else ""
+    return f"{start}.*?(?:{pattern[len(start) :]}).*"
+
+
+def _require_found(
+    text: str, name: str, names: list[str], images: Sequence[PurePosixPath], source: Path
+) -> None:
+    """Refuses a file by which not every image would be found, and once."""
+    dataset = Dataset.model_validate_json(json.dumps({"id": name, **parse_value(text)}))
+    found = sorted(member.source for member in find_members(names, dataset, path=source))
+    wanted = sorted(image.as_posix() for image in images)
+    if found != wanted:
+        other = next(iter(set(wanted) ^ set(found)), None) or next(
+            image for image in found if found.count(image) > 1
+        )
+        raise UserError(
+            f"{source}: class folders lie in each other, so that {other!r} would be in none or in two",
+            remedy="put the images of each class in a folder of its own, none in another",
+        )
 
 
 def _require_patients(pattern: str, images: Sequence[str]) -> None:
@@ -161,7 +200,7 @@ def _require_patients(pattern: str, images: Sequence[str]) -> None:
     example = "--patients '(P[0-9]+)_'"
     if expression.groups < 1:
         raise UserError(f"--patients {pattern!r}: expected a group in parentheses", remedy=example)
-    lost = [image for image in images if not expression.search(image)]
+    lost = [image for image in images if not (found := expression.search(image)) or not found[1]]
     if lost:
         raise UserError(
             f"--patients {pattern!r}: finds no patient in {len(lost)} of {len(images)} paths, "
@@ -170,10 +209,9 @@ def _require_patients(pattern: str, images: Sequence[str]) -> None:
         )
 
 
-def _copied_table(path: Path, images: Sequence[str], *, beside: Path) -> dict[str, str]:
-    """Copies a table of groups beside the dataset's file, and says what its columns are."""
+def _table(path: Path, images: Sequence[str], *, name: str) -> dict[str, str]:
+    """What the dataset's file says of a table of groups that is copied beside it under a name."""
     try:
-        text = path.read_text(encoding="utf-8")
         rows = pd.read_csv(path, dtype="str", keep_default_na=False)
     except (OSError, ValueError) as error:
         raise UserError(f"--groups {path}: no CSV file ({error})", remedy="name a CSV file") from error
@@ -190,11 +228,4 @@ def _copied_table(path: Path, images: Sequence[str], *, beside: Path) -> dict[st
             f"--groups {path}: no row for {len(lost)} of {len(images)} images, such as {lost[0]!r}",
             remedy="name each image by its path below the top folder",
         )
-    write_text(beside, text)
-    found: Mapping[str, str] = {
-        "file": beside.name,
-        "image": image,
-        "patient": patient,
-        "sha256": hashlib.sha256(beside.read_bytes()).hexdigest(),
-    }
-    return dict(found)
+    return {"file": name, "image": image, "patient": patient, "sha256": sha256(path)}

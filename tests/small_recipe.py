@@ -1,0 +1,27 @@
+"""A small recipe for tests, in which each changes what it is about."""
+
+from dataclasses import replace
+
+from lung_attention.training.recipe import Recipe
+
+SMALL = Recipe(
+    view="whole",
+    epochs=2,
+    batch_size=16,
+    optimizer="adam",
+    learning_rate=1e-2,
+    class_weights="none",
+    jit_compile=False,
+    pooling="flatten",
+    hidden_units=(8,),
+    dropout=0.0,
+    l2=0.0,
+    attention_maps=2,
+    attention_gamma=0.01,
+    attention_activation="relu",
+)
+
+
+def small_recipe(**changes):
+    """The small recipe with some settings changed."""
+    return replace(SMALL, **changes)
