@@ -98,11 +98,11 @@ def attended(verdicts, split="grouped", recipe="published"):
     ]
 
 
-def gained(verdicts, recipe="searched", *, losses=None):
+def gained(verdicts, recipe="searched", split="grouped", *, losses=None):
     """Entries of `recipe_vs_published`, alternately of both heads; `losses`: upper bounds of their changes."""
     losses = [-0.1] * len(verdicts) if losses is None else losses
     entries = []
-    for number, (entry, loss) in enumerate(zip(attended(verdicts, recipe=recipe), losses, strict=True)):
+    for number, (entry, loss) in enumerate(zip(attended(verdicts, split, recipe), losses, strict=True)):
         others = {"log_loss": {"low": -0.2, "high": loss}, "auroc_ovr": {"low": None, "high": None}}
         head = ("plain", "attention")[number % 2]
         entries.append(entry | {"head": head, "differences": entry["differences"] | others})
@@ -260,6 +260,21 @@ def test_each_recipe_is_answered_from_its_own_entries():
     searched = answer["Do settings found by a search help?"]
     assert searched.startswith("Without leakage, no, it hurts: of 1")
     assert "Attention against plain, both with found settings, no, it hurts: of 1" in searched
+
+
+def test_a_gain_on_the_published_split_is_never_said_to_be_without_leakage():
+    answer = told(
+        attended([HELPS], "published", "searched"),
+        recipes=gained([HELPS, HELPS], split="published", losses=[-0.1, 0.1]) + gained([UNDECIDED]),
+    )["Do settings found by a search help?"]
+    leakless, leaky = answer.split("On the published split, ")
+    assert leakless.startswith("Without leakage, not shown: 0 of 1") and "in 1 of 1" in leakless
+    assert leaky.startswith("yes: of 2") and "in 1 of 2" in leaky
+    assert "Attention against plain on the published split, both with found settings, yes: of 1" in leaky
+    (alone,) = [
+        text for ask, text in told(recipes=gained([HELPS], split="published")).items() if "search" in ask
+    ]
+    assert "Without leakage" not in alone
 
 
 def test_a_recipe_with_one_head_says_nothing_of_attention():
