@@ -1,12 +1,13 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from known import DATASETS
+from known import DATASETS, LABELS
 from prediction_tables import softened, table_of
 
-from lung_attention.cells import Cell
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.data.published import load_published
 from lung_attention.errors import UserError
 from lung_attention.evaluation.comparisons import compare
@@ -40,8 +41,9 @@ NO_EXPERIMENTS = pd.DataFrame(columns=["dataset", "backbone", "head", "split"])
 
 
 def compared(cells, **options):
-    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "tuned": {}, "stand_in": False} | options
-    result = compare(cells, PUBLISHED, **options, **SETTINGS)
+    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "stand_in": False} | options
+    published = options.pop("published", PUBLISHED)
+    result = compare(cells, published, labels=LABELS, **options, **SETTINGS)
     return json.loads(json.dumps(result, allow_nan=False))
 
 
@@ -134,65 +136,110 @@ def test_reproduction(outcome):
     assert missing["verdict"] == "open" and missing["ours"] is None and missing["difference"] is None
 
 
-def test_a_tuned_cell_is_set_beside_the_same_cell_with_default_settings(outcome):
+def searched(head, split="grouped"):
+    return Cell("iqoth", "densenet121", head, "searched", split)
+
+
+def test_a_cell_of_another_recipe_is_set_beside_the_same_cell_of_the_published_one(outcome):
     cells, without = outcome
-    cell = Cell("iqoth", "densenet121", "plain", "published", "grouped")
-    result = compared(cells, tuned={cell.tuned: planted("iqoth", "grouped", 0.9, seed=1)})
-    (entry,) = result["tuned"]
-    assert (entry["dataset"], entry["backbone"], entry["head"]) == ("iqoth", "densenet121", "plain")
+    cell = searched("plain")
+    result = compared(cells | {cell: planted("iqoth", "grouped", 0.9, seed=1)})
+    (entry,) = result["recipe_vs_published"]
+    assert {factor: entry[factor] for factor in FACTORS} == vars(cell)
     accuracy = entry["differences"]["accuracy"]
-    assert accuracy["default"] == pytest.approx(0.7, abs=0.01)
-    assert accuracy["tuned"] == pytest.approx(0.9, abs=0.01)
+    assert accuracy["published"] == pytest.approx(0.7, abs=0.01)
+    assert accuracy["changed"] == pytest.approx(0.9, abs=0.01)
     assert accuracy["low"] < accuracy["difference"] < accuracy["high"]
-    assert entry["test"] == "sign_flip"
+    assert (entry["test"], entry["verdict"]) == ("sign_flip", "helps")
+    assert entry["changed_better"] > entry["published_better"]
     assert (entry["p_holm"], entry["family_size"]) == (entry["p_value"], 1)
-    # It is no cell of the design: nothing else knows of it but a fourth answer.
-    assert {**result, "tuned": [], "headline": result["headline"][:3]} == compared(cells)
-    assert [one["question"] for one in result["headline"][3:]] == ["Do settings found by a search help?"]
-    assert without["tuned"] == without["attention_vs_plain_tuned"] == []
+    # Nothing else knows of it: it is the other head's and the other split's of no cell.
+    assert without["recipe_vs_published"] == []
+    assert {**result, "recipe_vs_published": []} == compared(cells)
 
 
-def test_tuned_heads_are_set_beside_each_other(outcome):
+def test_a_recipe_without_its_published_cell_is_compared_with_nothing(outcome):
     cells, _ = outcome
-    plain, attention = (
-        Cell("iqoth", "densenet121", head, "published", "grouped") for head in ("plain", "attention")
+    cell = Cell("iqoth", "resnet", "plain", "searched", "grouped")
+    assert compared(cells | {cell: planted("iqoth", "grouped", 0.9)})["recipe_vs_published"] == []
+
+
+def test_heads_of_one_recipe_are_set_beside_each_other(outcome):
+    cells, _ = outcome
+    result = compared(
+        cells
+        | {
+            searched("plain"): planted("iqoth", "grouped", 0.7, seed=1),
+            searched("attention"): planted("iqoth", "grouped", 0.95, seed=1),
+        }
     )
-    tuned = {
-        plain.tuned: planted("iqoth", "grouped", 0.7, seed=1),
-        attention.tuned: planted("iqoth", "grouped", 0.95, seed=1),
-    }
-    result = compared(cells, tuned=tuned)
-    (entry,) = result["attention_vs_plain_tuned"]
+    (entry,) = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "searched"]
     assert (entry["split"], entry["test"], entry["family_size"]) == ("grouped", "sign_flip", 1)
     assert entry["differences"]["accuracy"]["difference"] == pytest.approx(0.25, abs=0.01)
-    assert [gain["family_size"] for gain in result["tuned"]] == [2, 2]
-    assert all(gain["p_holm"] >= gain["p_value"] for gain in result["tuned"])
-    assert "both with found settings" in result["headline"][3]["answer"]
+    assert "head" not in entry
+    assert [gain["family_size"] for gain in result["recipe_vs_published"]] == [2, 2]
+    assert all(gain["p_holm"] >= gain["p_value"] for gain in result["recipe_vs_published"])
+    # More comparisons of another recipe make those of the published one no harder to win.
+    published = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "published"]
+    assert published == compared(cells)["attention_vs_plain"]
 
 
-def test_headline(outcome):
-    _, result = outcome
-    told = [entry["answer"] for entry in result["headline"]]
-    assert told[0].startswith("Yes, as far as checked") and "Not run here: DenseNet121 on LC25000" in told[0]
-    assert told[1].startswith("Less: 2 of 4") and "nearest neighbour: 100.0 % becomes 60.0 %" in told[1]
-    assert told[2].startswith("Without leakage, in part: of 2 comparisons")
-    assert "DenseNet121 on IQ-OTH/NCCD +10.0 points" in told[2]
+def test_each_recipe_and_split_is_a_family_of_its_own_and_leaks_by_itself(outcome):
+    cells, _ = outcome
+    more = {
+        searched("plain", split): planted("iqoth", split, accuracy, seed=1)
+        for split, accuracy in (("published", 0.9), ("grouped", 0.8))
+    }
+    more[searched("plain").with_recipe("cropped")] = planted("iqoth", "grouped", 0.75, seed=1)
+    result = compared(cells | more)
+    gains = {(entry["recipe"], entry["split"]): entry for entry in result["recipe_vs_published"]}
+    assert {key: entry["test"] for key, entry in gains.items()} == {
+        ("searched", "published"): "mcnemar", ("searched", "grouped"): "sign_flip",
+        ("cropped", "grouped"): "sign_flip",
+    }  # fmt: skip
+    assert all(entry["family_size"] == 1 for entry in gains.values())
+    (leak,) = [entry for entry in result["leakage"] if entry["recipe"] == "searched"]
+    assert leak["accuracy"]["published"] == pytest.approx(0.9, abs=0.05)
+    assert leak["accuracy"]["grouped"] == pytest.approx(0.8, abs=0.01)
+    assert {entry["recipe"] for entry in result["leakage"]} == {"published", "searched"}
+
+
+def test_another_recipe_reproduces_nothing(outcome):
+    """The published figures are those of the published recipe, however near another one comes."""
+    cells, _ = outcome
+    cell = Cell("lc25000", "densenet121", "plain", "searched", "published")
+    result = compared(cells | {cell: planted("lc25000", "published", 0.97)})
+    (entry,) = [
+        entry
+        for entry in result["reproduction"]
+        if (entry["dataset"], entry["backbone"], entry["head"]) == (cell.dataset, cell.backbone, cell.head)
+    ]
+    assert entry["verdict"] == "open" and entry["ours"] is None
+
+
+def test_datasets_without_published_results_are_compared_with_none():
+    cells = {
+        Cell("lidc_slices", "densenet121", "plain", "published", split): planted("lidc_slices", split, 0.8)
+        for split in ("published", "grouped")
+    }
+    result = compared(cells, published=load_published().on(["lidc_slices"]).results)
+    assert result["reproduction"] == []
+    assert [entry["dataset"] for entry in result["leakage"]] == ["lidc_slices"]
 
 
 def test_stand_ins_get_no_verdict_on_the_paper():
-    result = compared({Cell("lidc", "densenet121", "plain", "published", "published"): planted("lidc", "published", 0.5)},
-                      stand_in=True)  # fmt: skip
+    cell = Cell("lidc", "densenet121", "plain", "published", "published")
+    result = compared({cell: planted("lidc", "published", 0.5)}, stand_in=True)
     verdicts = {entry["verdict"] for entry in result["reproduction"]}
     assert verdicts == {"open", "stand-in"}
     assessed = [entry for entry in result["reproduction"] if entry["verdict"] == "stand-in"]
     assert assessed[0]["ours"]["accuracy"] > 0 and assessed[0]["difference"] is None
-    assert result["headline"][0]["answer"].startswith("Not assessed")
 
 
 def test_nothing_trained_is_all_open():
     result = compared({})
-    assert result["attention_vs_plain"] == result["leakage"] == []
-    assert all(entry["answer"].startswith("Open: ") for entry in result["headline"])
+    assert result["attention_vs_plain"] == result["leakage"] == result["recipe_vs_published"] == []
+    assert {entry["verdict"] for entry in result["reproduction"]} == {"open"}
 
 
 def test_joint_resampling_takes_shared_images_into_account():
@@ -245,17 +292,17 @@ def test_a_test_of_images_and_a_mean_over_seeds_that_disagree_decide_nothing():
         return pd.concat([table_of(labels, softened(labels, right(seed), classes), classes, seed=seed)
                           for seed in range(3)], ignore_index=True)  # fmt: skip
 
-    cells = {
-        Cell("lidc", "densenet121", "plain", "published", "published"): cell(lambda seed: ~better),
-        Cell("lidc", "densenet121", "attention", "published", "published"): cell(
-            lambda seed: ~worse & (~better | (seed == 0))
-        ),
-    }
-    (entry,) = compared(cells)["attention_vs_plain"]
-    assert (entry["attention_better"], entry["plain_better"]) == (20, 7)
-    assert entry["p_holm"] < 0.05
-    assert entry["differences"]["accuracy"]["difference"] < 0
-    assert entry["verdict"] == "undecided"
+    plain = Cell("lidc", "densenet121", "plain", "published", "published")
+    changed = cell(lambda seed: ~worse & (~better | (seed == 0)))
+    for other, key, names in (
+        (replace(plain, head="attention"), "attention_vs_plain", ("attention_better", "plain_better")),
+        (plain.with_recipe("cropped"), "recipe_vs_published", ("changed_better", "published_better")),
+    ):
+        (entry,) = compared({plain: cell(lambda seed: ~better), other: changed})[key]
+        assert tuple(entry[name] for name in names) == (20, 7)
+        assert entry["p_holm"] < 0.05
+        assert entry["differences"]["accuracy"]["difference"] < 0
+        assert entry["verdict"] == "undecided"
 
 
 def test_heads_on_other_images_are_refused():
