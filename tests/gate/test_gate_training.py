@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from gate_tables import CELL, PATHS, ROOT, commit_all, new_project, write_cell
+from known import DATASETS
 
 from lung_attention.cells import Cell
 from lung_attention.cli import main
 from lung_attention.config import load_config
-from known import DATASETS
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.evaluation.predictions import complete_predictions
 from lung_attention.files import write_table
@@ -53,8 +53,9 @@ def data():
 
 def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, relabel=None, tested=TESTED_ON):
     """Predictions of a head that was really fitted; `relabel` changes the labels it is fitted on."""
-    from lung_attention.training.fits import fit_cell, fits_of
     from lung_attention.training.settings import Settings
+
+    from lung_attention.training.fits import fit_cell, fits_of
 
     features, table = data
     rows = np.arange(TRAINED_ON + tested)
