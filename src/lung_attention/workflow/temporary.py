@@ -214,10 +214,11 @@ def _qualified(override: str, profile: str) -> str:
     key, equals, _ = override.partition("=")
     if not equals:
         raise UserError(f"--set {override!r}: expected key=value", remedy="--set 'splits=[published]'")
-    if key.split(".")[0] in (*DESIGN, "profiles"):
+    section = key.split(".")[0]
+    if section in DESIGN:
         return override
     # A profile says only what differs from what all share, so the key may be new to it.
-    return f"++profiles.{profile}.{override}"
+    return f"++{override}" if section == "profiles" else f"++profiles.{profile}.{override}"
 
 
 def _environment() -> dict[str, str]:
