@@ -99,7 +99,7 @@ def attended(verdicts, split="grouped", recipe="published"):
 
 
 def gained(verdicts, recipe="searched", split="grouped", *, losses=None):
-    """Entries of `recipe_vs_published`, alternately of both heads; `losses`: upper bounds of their changes."""
+    """Entries of `recipe_vs_published`, alternately of both heads; `losses` bound its changes."""
     losses = [-0.1] * len(verdicts) if losses is None else losses
     entries = []
     for number, (entry, loss) in enumerate(zip(attended(verdicts, split, recipe), losses, strict=True)):
