@@ -123,6 +123,16 @@ def test_what_a_profile_does_not_say_itself_reaches_it_alone(asked, project):
     assert (config.profile, config.datasets) == ("local", ["iqoth"])
 
 
+@pytest.mark.parametrize("override", ["evaluate.resamples=7", "profiles.local.evaluate.resamples=7"])
+def test_a_section_that_no_profile_has_is_changed_where_stages_look(asked, project, override):
+    """dvc.yaml names `evaluate` once, at the top; below the profile no stage would see it."""
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["evaluate"]
+    assert "evaluate" in stage["params"] and "profiles.${profile}.evaluate" not in stage["params"]
+    temporary.reproduce("local", ["datasets=[iqoth]", override])
+    assert "evaluate.resamples=7" in asked["settings"]
+    assert as_dvc_would(project, asked["settings"]).active.evaluate.resamples == 7
+
+
 FURTHER = [
     "further.datasets=[iqoth,lc25000]", "further.backbones=[densenet121]", "further.heads=[plain]",
     "further.recipes=[searched]", "further.splits=[grouped]",
@@ -223,7 +233,8 @@ def test_numbers_may_be_written_as_dvc_writes_them(asked):
     "override",
     [
         "train.epochs=5", "split.seed.x=1", "datasets=[x]", "splits=[published", "splits=", "splits=5",
-        "further=[]", "further.datasets=5", "further.datasets=iqoth", "further.datasets=[iqoht]",
+        "evaluate.resample=5", "profiles=5", "profiles.local=5", "profiles.lokal.split.seed=5", "further=[]",
+        "further.datasets=5", "further.datasets=iqoth", "further.datasets=[iqoht]",
         "further.x=[]", "further.recipes=[published]", "train.recipe.epoch=5", "tuned.datasets=[]",
     ],
 )  # fmt: skip
