@@ -32,7 +32,7 @@ def predictions(right_probability, *, seed=0, n=60):
 
 
 def compared(tuned, default):
-    tables = (BOOTSTRAP.measure(table, "lidc_nodules") for table in (tuned, default))
+    tables = (BOOTSTRAP.measure(table, CLASSES) for table in (tuned, default))
     return compare_pair(*tables, names=("tuned", "default"), grouped=True, confidence=0.95)
 
 
