@@ -1,5 +1,6 @@
 """The command line: what a user sees of a mistake."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_overrides_are_collected():
 
 
 def test_overrides_without_a_profile_are_refused():
-    arguments = build_parser().parse_args(["repro", "--set", "train.epochs=5"])
+    arguments = build_parser().parse_args(["repro", "--set", "train.recipe.epochs=5"])
     with pytest.raises(UserError, match="name a profile"):
         arguments.run(arguments)
 
@@ -73,8 +74,9 @@ def test_help_needs_no_tensorflow_and_no_mlflow():
 
 
 def test_an_unknown_profile_is_refused_before_anything_runs(tmp_path):
-    params = Path(__file__).parents[1] / "params.yaml"
-    (tmp_path / "params.yaml").write_bytes(params.read_bytes())
+    root = Path(__file__).parents[1]
+    shutil.copy(root / "params.yaml", tmp_path)
+    shutil.copytree(root / "datasets", tmp_path / "datasets")
     code = "from lung_attention.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "repro", "--profile", "lokal"],

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -41,8 +41,9 @@ NO_EXPERIMENTS = pd.DataFrame(columns=["dataset", "backbone", "head", "split"])
 
 
 def compared(cells, **options):
-    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "labels": LABELS, "stand_in": False} | options
-    result = compare(cells, PUBLISHED, **options, **SETTINGS)
+    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "stand_in": False} | options
+    published = options.pop("published", PUBLISHED)
+    result = compare(cells, published, labels=LABELS, **options, **SETTINGS)
     return json.loads(json.dumps(result, allow_nan=False))
 
 
@@ -135,67 +136,95 @@ def test_reproduction(outcome):
     assert missing["verdict"] == "open" and missing["ours"] is None and missing["difference"] is None
 
 
-def test_a_cell_of_another_recipe_is_set_beside_that_of_the_published_one(outcome):
+def searched(head, split="grouped"):
+    return Cell("iqoth", "densenet121", head, "searched", split)
+
+
+def test_a_cell_of_another_recipe_is_set_beside_the_same_cell_of_the_published_one(outcome):
     cells, without = outcome
-    cell = Cell("iqoth", "densenet121", "plain", "searched", "grouped")
-    result = compared({**cells, cell: planted("iqoth", "grouped", 0.9, seed=1)})
+    cell = searched("plain")
+    result = compared(cells | {cell: planted("iqoth", "grouped", 0.9, seed=1)})
     (entry,) = result["recipe_vs_published"]
-    assert {factor: entry[factor] for factor in FACTORS} == asdict(cell)
+    assert {factor: entry[factor] for factor in FACTORS} == vars(cell)
     accuracy = entry["differences"]["accuracy"]
     assert accuracy["published"] == pytest.approx(0.7, abs=0.01)
     assert accuracy["changed"] == pytest.approx(0.9, abs=0.01)
-    assert accuracy["difference"] == pytest.approx(0.2, abs=0.01)
     assert accuracy["low"] < accuracy["difference"] < accuracy["high"]
     assert (entry["test"], entry["verdict"]) == ("sign_flip", "helps")
+    assert entry["changed_better"] > entry["published_better"]
     assert (entry["p_holm"], entry["family_size"]) == (entry["p_value"], 1)
-    # Neither the published recipe's cells nor its families know of it.
+    # Nothing else knows of it: it is the other head's and the other split's of no cell.
     assert without["recipe_vs_published"] == []
-    alone = compared(cells)
-    for key in ("attention_vs_plain", "leakage", "reproduction"):
-        assert result[key] == alone[key], key
+    assert {**result, "recipe_vs_published": []} == compared(cells)
 
 
-def test_families_are_of_one_recipe_and_split(outcome):
-    cells, without = outcome
-    searched = {
-        Cell("iqoth", "densenet121", head, "searched", split): planted("iqoth", split, accuracy, seed=1)
-        for head, accuracy in (("plain", 0.7), ("attention", 0.95))
+def test_a_recipe_without_its_published_cell_is_compared_with_nothing(outcome):
+    cells, _ = outcome
+    cell = Cell("iqoth", "resnet", "plain", "searched", "grouped")
+    assert compared(cells | {cell: planted("iqoth", "grouped", 0.9)})["recipe_vs_published"] == []
+
+
+def test_heads_of_one_recipe_are_set_beside_each_other(outcome):
+    cells, _ = outcome
+    result = compared(
+        cells
+        | {
+            searched("plain"): planted("iqoth", "grouped", 0.7, seed=1),
+            searched("attention"): planted("iqoth", "grouped", 0.95, seed=1),
+        }
+    )
+    (entry,) = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "searched"]
+    assert (entry["split"], entry["test"], entry["family_size"]) == ("grouped", "sign_flip", 1)
+    assert entry["differences"]["accuracy"]["difference"] == pytest.approx(0.25, abs=0.01)
+    assert "head" not in entry
+    assert [gain["family_size"] for gain in result["recipe_vs_published"]] == [2, 2]
+    assert all(gain["p_holm"] >= gain["p_value"] for gain in result["recipe_vs_published"])
+    # More comparisons of another recipe make those of the published one no harder to win.
+    published = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "published"]
+    assert published == compared(cells)["attention_vs_plain"]
+
+
+def test_each_recipe_and_split_is_a_family_of_its_own_and_leaks_by_itself(outcome):
+    cells, _ = outcome
+    more = {
+        searched("plain", split): planted("iqoth", split, accuracy, seed=1)
+        for split, accuracy in (("published", 0.9), ("grouped", 0.8))
+    }
+    more[searched("plain").with_recipe("cropped")] = planted("iqoth", "grouped", 0.75, seed=1)
+    result = compared(cells | more)
+    gains = {(entry["recipe"], entry["split"]): entry for entry in result["recipe_vs_published"]}
+    assert {key: entry["test"] for key, entry in gains.items()} == {
+        ("searched", "published"): "mcnemar", ("searched", "grouped"): "sign_flip",
+        ("cropped", "grouped"): "sign_flip",
+    }  # fmt: skip
+    assert all(entry["family_size"] == 1 for entry in gains.values())
+    (leak,) = [entry for entry in result["leakage"] if entry["recipe"] == "searched"]
+    assert leak["accuracy"]["published"] == pytest.approx(0.9, abs=0.05)
+    assert leak["accuracy"]["grouped"] == pytest.approx(0.8, abs=0.01)
+    assert {entry["recipe"] for entry in result["leakage"]} == {"published", "searched"}
+
+
+def test_another_recipe_reproduces_nothing(outcome):
+    """The published figures are those of the published recipe, however near another one comes."""
+    cells, _ = outcome
+    cell = Cell("lc25000", "densenet121", "plain", "searched", "published")
+    result = compared(cells | {cell: planted("lc25000", "published", 0.97)})
+    (entry,) = [
+        entry
+        for entry in result["reproduction"]
+        if (entry["dataset"], entry["backbone"], entry["head"]) == (cell.dataset, cell.backbone, cell.head)
+    ]
+    assert entry["verdict"] == "open" and entry["ours"] is None
+
+
+def test_datasets_without_published_results_are_compared_with_none():
+    cells = {
+        Cell("lidc_slices", "densenet121", "plain", "published", split): planted("lidc_slices", split, 0.8)
         for split in ("published", "grouped")
     }
-    result = compared({**cells, **searched})
-    gains = {(entry["head"], entry["split"]): entry for entry in result["recipe_vs_published"]}
-    assert len(gains) == 4
-    assert {entry["family_size"] for entry in gains.values()} == {2}
-    assert all(entry["p_holm"] >= entry["p_value"] for entry in gains.values())
-    attention = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "searched"]
-    assert [(entry["split"], entry["test"], entry["family_size"]) for entry in attention] == [
-        ("published", "mcnemar", 1),
-        ("grouped", "sign_flip", 1),
-    ]
-    assert attention[1]["differences"]["accuracy"]["difference"] == pytest.approx(0.25, abs=0.01)
-    published = [entry for entry in result["attention_vs_plain"] if entry["recipe"] == "published"]
-    assert published == without["attention_vs_plain"]
-    assert {entry["recipe"] for entry in result["leakage"] if entry["kind"] == "network"} == {
-        "published",
-        "searched",
-    }
-
-
-def test_a_recipe_without_its_published_cell_is_compared_with_nothing():
-    cell = Cell("lidc", "densenet121", "plain", "searched", "published")
-    result = compared({cell: planted("lidc", "published", 0.9)})
-    assert result["recipe_vs_published"] == result["attention_vs_plain"] == []
-    # Nor does it stand for the paper's figure.
-    assert {entry["verdict"] for entry in result["reproduction"]} == {"open"}
-
-
-def test_a_cell_of_another_recipe_on_other_images_is_refused():
-    cells = {
-        Cell("lidc", "densenet121", "plain", "published", "grouped"): planted("lidc", "grouped", 0.8),
-        Cell("lidc", "densenet121", "plain", "searched", "grouped"): planted("lidc", "published", 0.8),
-    }
-    with pytest.raises(UserError, match="images"):
-        compared(cells)
+    result = compared(cells, published=load_published().on(["lidc_slices"]).results)
+    assert result["reproduction"] == []
+    assert [entry["dataset"] for entry in result["leakage"]] == ["lidc_slices"]
 
 
 def test_stand_ins_get_no_verdict_on_the_paper():
@@ -209,8 +238,7 @@ def test_stand_ins_get_no_verdict_on_the_paper():
 
 def test_nothing_trained_is_all_open():
     result = compared({})
-    assert result["attention_vs_plain"] == result["leakage"] == []
-    assert result["recipe_vs_published"] == []
+    assert result["attention_vs_plain"] == result["leakage"] == result["recipe_vs_published"] == []
     assert {entry["verdict"] for entry in result["reproduction"]} == {"open"}
 
 
@@ -264,17 +292,17 @@ def test_a_test_of_images_and_a_mean_over_seeds_that_disagree_decide_nothing():
         return pd.concat([table_of(labels, softened(labels, right(seed), classes), classes, seed=seed)
                           for seed in range(3)], ignore_index=True)  # fmt: skip
 
-    cells = {
-        Cell("lidc", "densenet121", "plain", "published", "published"): cell(lambda seed: ~better),
-        Cell("lidc", "densenet121", "attention", "published", "published"): cell(
-            lambda seed: ~worse & (~better | (seed == 0))
-        ),
-    }
-    (entry,) = compared(cells)["attention_vs_plain"]
-    assert (entry["attention_better"], entry["plain_better"]) == (20, 7)
-    assert entry["p_holm"] < 0.05
-    assert entry["differences"]["accuracy"]["difference"] < 0
-    assert entry["verdict"] == "undecided"
+    plain = Cell("lidc", "densenet121", "plain", "published", "published")
+    changed = cell(lambda seed: ~worse & (~better | (seed == 0)))
+    for other, key, names in (
+        (replace(plain, head="attention"), "attention_vs_plain", ("attention_better", "plain_better")),
+        (plain.with_recipe("cropped"), "recipe_vs_published", ("changed_better", "published_better")),
+    ):
+        (entry,) = compared({plain: cell(lambda seed: ~better), other: changed})[key]
+        assert tuple(entry[name] for name in names) == (20, 7)
+        assert entry["p_holm"] < 0.05
+        assert entry["differences"]["accuracy"]["difference"] < 0
+        assert entry["verdict"] == "undecided"
 
 
 def test_heads_on_other_images_are_refused():

@@ -31,33 +31,33 @@ def predictions(right_probability, *, seed=0, n=60):
     return table.assign(probability_malignant=p_malignant, probability_benign=1 - p_malignant)
 
 
-def compared(changed, published):
-    tables = (BOOTSTRAP.measure(table, CLASSES) for table in (changed, published))
-    return compare_pair(*tables, names=("changed", "published"), grouped=True, confidence=0.95)
+def compared(tuned, default):
+    tables = (BOOTSTRAP.measure(table, CLASSES) for table in (tuned, default))
+    return compare_pair(*tables, names=("tuned", "default"), grouped=True, confidence=0.95)
 
 
 def sure(n_right, n=60):
     return np.where(np.arange(n) < n_right, 0.8, 0.3)
 
 
-def test_a_gain_is_changed_minus_published_with_an_interval_around_it():
+def test_a_gain_is_tuned_minus_default_with_an_interval_around_it():
     found = compared(predictions(sure(54)), predictions(sure(36)))
     accuracy = found["differences"]["accuracy"]
-    assert accuracy["changed"] == pytest.approx(0.9)
-    assert accuracy["published"] == pytest.approx(0.6)
+    assert accuracy["tuned"] == pytest.approx(0.9)
+    assert accuracy["default"] == pytest.approx(0.6)
     assert accuracy["difference"] == pytest.approx(0.3)
     assert 0 < accuracy["low"] < 0.3 < accuracy["high"] < 1
-    assert found["changed_better"] == 6
-    assert found["published_better"] == 0
+    assert found["tuned_better"] == 6
+    assert found["default_better"] == 0
     assert found["p_value"] == pytest.approx(2 / 2**6)
     assert found["differences"]["log_loss"]["difference"] < 0
-    assert (found["n_test"], found["n_groups"], found["seeds"]) == (60, 20, {"changed": 1, "published": 1})
+    assert (found["n_test"], found["n_groups"], found["seeds"]) == (60, 20, {"tuned": 1, "default": 1})
 
 
 def test_a_loss_is_told_as_well():
     found = compared(predictions(sure(36)), predictions(sure(54)))
     assert found["differences"]["accuracy"]["difference"] == pytest.approx(-0.3)
-    assert (found["changed_better"], found["published_better"]) == (0, 6)
+    assert (found["tuned_better"], found["default_better"]) == (0, 6)
 
 
 def test_equal_predictions_differ_by_nothing_but_not_surely():

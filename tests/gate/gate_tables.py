@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from known import DATASETS
 
 from lung_attention.cells import Cell
-from known import DATASETS
 from lung_attention.files import write_json, write_table
 from lung_attention.paths import Paths
 
@@ -89,6 +89,7 @@ def new_project(root, cells=(CELL, OTHER)):
     """A git repository with parameters and cells, committed."""
     root.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
+    shutil.copytree(ROOT / "datasets", root / "datasets")
     git(root, "init", "--quiet", "--initial-branch=main")
     for cell in cells:
         write_cell(root, cell, table_of(cell))

@@ -55,16 +55,24 @@ def verdicts(found):
     return {cell["cell"]: cell["verdict"] for cell in found["cells"]}
 
 
-def set_gate(project, **settings):
-    """Changes the gate's parameters of the profile sample."""
+def set_gate(project, *, shared=False, **settings):
+    """Changes the gate's parameters, those of all profiles or of the profile sample."""
     path = project / "params.yaml"
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["profiles"]["sample"]["gate"] |= settings
+    (values["gate"] if shared else values["profiles"]["sample"]["gate"]).update(settings)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
-def declare(project, change, *, cells=(CELL.name,), reason="a leak was closed"):
-    set_gate(project, declared=[{"cells": list(cells), "change": change, "reason": reason}])
+def set_design(project, **further):
+    """Adds cells of further recipes to the design."""
+    path = project / "params.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["further"] = {"backbones": [CELL.backbone], "heads": [CELL.head]} | further
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def declare(project, change, *, cells=(CELL.name,), reason="a leak was closed", shared=False):
+    set_gate(project, shared=shared, declared=[{"cells": list(cells), "change": change, "reason": reason}])
 
 
 def test_an_unchanged_tree_passes(gate, project):
@@ -181,9 +189,10 @@ def test_two_changes_need_two_declarations(gate, project):
     assert (code, verdicts(found)[CELL.name]) == (2, "not comparable")
 
 
-def test_a_wanted_loss_can_be_declared_once(gate, project):
+@pytest.mark.parametrize("shared", [False, True], ids=["of the profile", "of all profiles"])
+def test_a_wanted_loss_can_be_declared_once(gate, project, shared):
     write_cell(project, CELL, table_of(CELL, errors=40))
-    declare(project, "worse")
+    declare(project, "worse", shared=shared)
     code, printed, found = gate()
     assert (code, verdicts(found)[CELL.name]) == (0, "declared")
     commit_all(project, "a leak was closed")
@@ -218,9 +227,55 @@ def test_a_new_cell_has_only_its_floor(gate, project):
 
 
 def test_predictions_that_an_earlier_design_left_behind_are_no_result(gate, project):
-    left = Cell("lidc_nodules", "mobilenetv2", "plain", "published", "published")  # not in the design of the sample
-    write_cell(project, left, table_of(left, errors=90))
-    assert left.name not in verdicts(gate()[2])
+    left = Cell(
+        "lidc_nodules", "mobilenetv2", "plain", "published", "published"
+    )  # not of the sample's design
+    of_recipe = CELL.with_recipe("searched")  # neither is another recipe
+    for cell in (left, of_recipe):
+        write_cell(project, cell, table_of(cell, errors=90))
+    assert set(verdicts(gate()[2])) == {CELL.name, OTHER.name}
+
+
+def test_a_cell_of_another_recipe_is_compared_with_its_own_past(gate, project):
+    set_design(project, datasets=[OTHER.dataset], recipes=["searched"], splits=[OTHER.split])
+    searched = OTHER.with_recipe("searched")
+    write_cell(project, searched, table_of(searched, errors=30))
+    assert verdicts(gate()[2])[searched.name] == "new"
+    commit_all(project, "searched")
+    write_cell(project, searched, table_of(searched, errors=65))
+    assert verdicts(gate()[2]) == {
+        CELL.name: "identical", OTHER.name: "identical", searched.name: "regression",
+    }  # fmt: skip
+
+
+def test_what_is_below_the_paper_is_the_published_recipe_alone(gate, project):
+    set_design(project, datasets=[CELL.dataset], recipes=["searched"], splits=[CELL.split])
+    write_cell(project, CELL.with_recipe("searched"), table_of(CELL))
+    write_comparisons(project, "below")
+    found = verdicts(gate()[2])
+    assert found[CELL.name] == "below floor" and found[CELL.with_recipe("searched").name] == "new"
+
+
+def test_a_reference_whose_cells_have_other_factors_lets_nothing_pass(gate, project):
+    """All cells would be new to it."""
+    for cell in (CELL, OTHER):
+        folder = project / PATHS.cell(cell)
+        folder.rename(folder.with_name(cell.name.replace("-published-", "-", 1)))
+    commit_all(project, "an earlier layout")
+    for cell in (CELL, OTHER):
+        write_cell(project, cell, table_of(cell, errors=60))
+    code, printed, _ = gate()
+    assert code == 2
+    assert "by other factors" in printed and "newer --reference" in printed
+
+
+def test_a_dataset_that_no_file_describes_is_named(gate, project):
+    left = Cell("mammograms", "mobilenetv2", "plain", "published", "published")
+    write_cell(project, left, table_of(CELL))
+    commit_all(project, "another dataset")
+    code, printed, _ = gate("--cells", "mammograms-*")
+    assert code == 2
+    assert f"- `{left.name}`: missing: only the reference has this cell" in printed
 
 
 def test_a_lost_reproduction_is_below_the_floor(gate, project):

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from gate_tables import CELL, labels_of, predictions, table_of, with_errors
+from known import DATASETS
 from scipy.stats import binom, norm
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
-from known import DATASETS
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.gate.compare import (
     Chance,

@@ -5,8 +5,8 @@ import pandas as pd
 from gate_tables import CELL, table_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from known import DATASETS
+
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.gate.pairing import differences, pair_seeds, paired
 

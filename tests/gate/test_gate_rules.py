@@ -5,8 +5,8 @@ import pytest
 from gate_tables import CELL, table_of
 from hypothesis import given
 from hypothesis import strategies as st
-
 from known import DATASETS
+
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.gate.compare import DECIDING, Chance
 from lung_attention.gate.pairing import paired

@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from gate_tables import CELL, PATHS, ROOT, commit_all, new_project, write_cell
+from known import DATASETS
 
 from lung_attention.cells import Cell
 from lung_attention.cli import main
 from lung_attention.config import load_config
-from known import DATASETS
 from lung_attention.evaluation.metrics import predictions_to_arrays
 from lung_attention.evaluation.predictions import complete_predictions
 from lung_attention.files import write_table
 from lung_attention.gate.command import rule_of
 from lung_attention.gate.pairing import paired
 from lung_attention.gate.rules import Verdict, compare_pairs
+from lung_attention.training.recipe import EVERY, Settings
 
 pytestmark = pytest.mark.pipeline
 
@@ -53,21 +54,23 @@ def data():
 
 def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, relabel=None, tested=TESTED_ON):
     """Predictions of a head that was really fitted; `relabel` changes the labels it is fitted on."""
-    from lung_attention.training.fits import fit_cell, fits_of
-    from lung_attention.training.settings import Settings
+    from lung_attention.training.fits import fit_cell
 
     features, table = data
     rows = np.arange(TRAINED_ON + tested)
     fitted_on = table.iloc[rows].copy()
     if relabel is not None:
         fitted_on = relabel(fitted_on)
-    config = load_config(ROOT / "params.yaml")
-    recipe = config.active.train.recipe.model_copy(
-        update={"epochs": epochs, "batch_size": BATCH, "hidden_units": HIDDEN}
+    recipe = replace(
+        load_config(ROOT / "params.yaml").active.train.recipe,
+        epochs=epochs,
+        batch_size=BATCH,
+        hidden_units=tuple(HIDDEN),
+        learning_rate=learning_rate,
     )
-    settings = {fold.number: Settings(recipe, learning_rate) for fold in fits_of(fitted_on)}
     fitted = fit_cell(
-        features[rows], fitted_on, CLASSES, settings, attention=False, seeds=list(seeds), watch=True,
+        features[rows], fitted_on, CLASSES, Settings({EVERY: recipe}, None), head="plain", seeds=list(seeds),
+        monitor=True,
         on_epoch=lambda *_: None,
     )  # fmt: skip
     return complete_predictions(fitted.predictions, table[["image", "group"]], CLASSES)

@@ -46,11 +46,12 @@ def test_a_score_that_became_undefined_is_no_small_difference(metrics, here, exp
 
 
 def test_figures_that_are_missing_are_named(metrics):
-    new = Paths("sample").metrics(CELL.tuned)
+    other = CELL.with_recipe("searched")
+    new = Paths("sample").metrics(other)
     new.parent.mkdir(parents=True)
     new.write_bytes(metrics.read_bytes())
     with pytest.raises(UserError, match="HEAD holds no"):
-        compare_with_commit([CELL.tuned], Paths("sample"), revision="HEAD")
+        compare_with_commit([other], Paths("sample"), revision="HEAD")
     metrics.unlink()
     with pytest.raises(UserError, match="is missing"):
         compare_with_commit([CELL], Paths("sample"), revision="HEAD")

@@ -184,13 +184,13 @@ def test_an_environment_that_fits_is_left_alone_until_the_lock_changes(bare_chec
 
 
 def test_variables_reach_the_command(bare_checkout: Path) -> None:
-    done = make(bare_checkout, "-n", "repro", "PROFILE=local", "SET=splits=[published] train.epochs=5")
+    done = make(bare_checkout, "-n", "repro", "PROFILE=local", "SET=splits=[published] train.recipe.epochs=5")
     said = " ".join(done.stdout.replace("\\\n", " ").split())
     assert said.endswith(
-        "lung-attention repro --profile 'local' --set 'splits=[published]' --set 'train.epochs=5'"
+        "lung-attention repro --profile 'local' --set 'splits=[published]' --set 'train.recipe.epochs=5'"
     )
-    said = make(bare_checkout, "-n", "repro", "LANES=3").stdout.replace("\\\n", " ")
-    assert " ".join(said.split()).endswith("lung-attention repro --lanes '3'")
+    said = make(bare_checkout, "-n", "repro", "JOBS=3").stdout.replace("\\\n", " ")
+    assert " ".join(said.split()).endswith("lung-attention repro --jobs '3'")
 
 
 # Licence and citation.

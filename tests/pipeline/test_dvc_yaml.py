@@ -1,4 +1,4 @@
-"""dvc.yaml names what the stages import and read, no more and no less."""
+"""dvc.yaml names what the stages read and write, no more and no less; their code it names by its hash."""
 
 import ast
 import itertools
@@ -8,153 +8,223 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention.cells import Cell
-from lung_attention.config import load_config
-from lung_attention.paths import EXPERIMENTS, PARAMS, Paths
+from lung_attention.cells import FACTORS, Cell
+from lung_attention.config import DESIGN, Dataset, Profile, load_config, read_values
+from lung_attention.models.heads import HEADS
+from lung_attention.paths import DATASETS, EXPERIMENTS, PARAMS, SAMPLE, Paths, code_digest, head_digest
+from lung_attention.workflow.code import code_digests, code_of
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "src" / "lung_attention"
+TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+STAGES = yaml.safe_load(TEXT)["stages"]
+CELL = Cell("iqoth", "densenet121", "attention", "published", "grouped")
+PROFILE_KEY = "profiles.${profile}"
 
-# These cannot change what a stage writes but through what its entry in dvc.yaml says anyway.
-OBSERVERS = {
-    "config": "its values are in `params`",
-    "cells": "its paths are in `deps` and `outs`",
-    "errors": "tells what went wrong",
-    "progress": "tells how far it is",
-    "tracking": "tells MLflow",
-}
-
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-
-
-def imported_modules(path: Path) -> set[Path]:
-    """The package's files that a file imports, wherever the import stands."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lung_attention"):
-            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names if alias.name.startswith("lung_attention")]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")[1:]
-            base = PACKAGE.joinpath(*parts)
-            for depth in range(len(parts) + 1):
-                found.add(PACKAGE.joinpath(*parts[:depth]) / "__init__.py")
-            found.add(base.with_suffix(".py"))
-    return {file for file in found if file.exists()}
+# What methods of the configuration read for a script.
+SECTION_OF = {"image_size_px": "preprocess", "seeds": "train", "recipe": "train"}
+KEY_OF = {"labels": "classes", "unit": "groups.unit", "id": None}
+KEYS_OF_METHODS = {"image_size_px": "image_size_px"}
+# These depend on the files of all datasets as a whole.
+WHOLE_DATASETS = {"settings", "report"}
 
 
-def is_observer(file: Path) -> bool:
-    parts = file.relative_to(PACKAGE).with_suffix("").parts
-    return parts[0] in OBSERVERS
-
-
-def closure(script: Path) -> set[Path]:
-    seen: set[Path] = set()
-    todo = [script]
-    while todo:
-        file = todo.pop()
-        for module in imported_modules(file):
-            if module not in seen and not is_observer(module):
-                seen.add(module)
-                todo.append(module)
-    return seen
-
-
-def code_dependencies(stage: str) -> set[Path]:
-    files = set()
-    for entry in STAGES[stage]["deps"]:
-        path = ROOT / entry
-        if entry.startswith(("src/", "stages/")):
-            assert path.exists(), entry
-            files |= set(path.rglob("*.py")) if path.is_dir() else {path} if path.suffix == ".py" else set()
-    return files
-
-
-def script_of(stage: str) -> Path:
+def script_of(stage):
     """The script that a stage runs."""
     python, script, *_ = STAGES[stage]["cmd"].split()
     assert python == "python"
     return ROOT / script
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_exactly_what_it_imports(stage):
-    script = script_of(stage)
-    expected = closure(script) | {script}
-    named = code_dependencies(stage)
-    relative = lambda files: sorted(str(file.relative_to(ROOT)) for file in files)  # noqa: E731
-    assert relative(expected - named) == [], "imported, but no dependency"
-    assert relative(named - expected) == [], "a dependency, but not imported"
+def paths_of(stage, *kinds):
+    """The paths of a stage, as dvc.yaml spells them."""
+    entries = itertools.chain.from_iterable(STAGES[stage].get(kind, []) for kind in kinds)
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def _is(node, name):
+    return isinstance(node, ast.Attribute) and node.attr == name
+
+
+def reads_of(stage):
+    """Sections of the profile, keys of a dataset and factors of the design that a stage's code looks at."""
+    sections, keys, factors = set(), set(), set()
+    for file in code_of(script_of(stage), ROOT):
+        if file.suffix != ".py":
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        active = set()  # names that stand for the active profile
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Assign):
+                continue
+            for target in node.targets:
+                both = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+                pairs = zip(target.elts, node.value.elts, strict=True) if both else [(target, node.value)]
+                active |= {name.id for name, value in pairs if _is(value, "active")}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute):
+                continue
+            of = node.value
+            named = of.id if isinstance(of, ast.Name) else None
+            if _is(of, "active") or named in active:
+                sections.add(SECTION_OF.get(node.attr, node.attr))
+                keys |= {KEYS_OF_METHODS[node.attr]} if node.attr in KEYS_OF_METHODS else set()
+            if named == "dataset" or (isinstance(of, ast.Call) and _is(of.func, "dataset")):
+                known = {*Dataset.model_fields, "labels", "unit"}
+                keys |= {KEY_OF.get(node.attr, node.attr)} if node.attr in known else set()
+            if named == "config" or _is(of, "config"):
+                factors |= {node.attr} & set(DESIGN)
+                # Cells of the design are all its factors but the views.
+                factors |= set(DESIGN) - {"views"} if node.attr == "cells" else set()
+    return sections, keys - {None}, factors
+
+
+def params_of(stage):
+    """What a stage names: keys of params.yaml, and those of the dataset's file."""
+    entries = STAGES[stage].get("params", [])
+    keys = [entry for entry in entries if isinstance(entry, str)]
+    of_files = [entry for entry in entries if isinstance(entry, dict)]
+    assert all(list(entry) == ["datasets/${item.dataset}.yaml"] for entry in of_files)
+    return keys, {key for entry in of_files for named in entry.values() for key in named}
+
+
+def test_the_readers_of_this_test_see_what_scripts_read():
+    assert reads_of("preprocess") == ({"preprocess"}, {"image_size_px"}, set())
+    assert reads_of("baseline") == ({"baseline", "evaluate"}, {"classes"}, set())
+    assert "patients" in reads_of("download")[1], "of a module that the script imports"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_reads_the_sections_it_names(stage):
-    code = script_of(stage).read_text(encoding="utf-8")
-    read = set(re.findall(r"config\.active\.(\w+)", code)) | set(re.findall(r"\bprofile\.(\w+)", code))
-    named = {
-        key.removeprefix("profiles.${profile}.").split(".")[0]
-        for key in STAGES[stage].get("params", [])
-        if key.startswith("profiles.")
-    }
-    whole = "profiles.${profile}" in STAGES[stage].get("params", [])  # the report prints all of it
-    assert named == read or whole
+def test_a_stage_names_the_sections_it_reads_and_no_others(stage):
+    sections, _, factors = reads_of(stage)
+    keys, _ = params_of(stage)
+    shared = {key.split(".")[0] for key in keys if not key.startswith("profiles.")}
+    own = {key.removeprefix(f"{PROFILE_KEY}.").split(".")[0] for key in keys if key.startswith("profiles.")}
+    values = read_values(ROOT / PARAMS)
+    said = set().union(*values["profiles"].values())
+    # What a profile says in the place of what all share is read as well; of nothing else can it say any.
+    if PROFILE_KEY in keys:
+        own = said & sections
+    assert own == said & sections
+    at_the_top = {name for name in sections if name in values and name not in DESIGN}
+    written_out = at_the_top - ({"download"} if stage == "report" else set())  # it reads the source alone
+    assert shared == written_out | factors
+    assert sections <= set(Profile.model_fields)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_the_keys_of_the_dataset_it_reads(stage):
+    _, read = params_of(stage)
+    _, keys, _ = reads_of(stage)
+    if stage in WHOLE_DATASETS:
+        assert DATASETS.as_posix() in STAGES[stage]["deps"]
+        assert read == set()
+    else:
+        assert read == keys
+
+
+def test_what_is_named_in_params_yaml_and_the_datasets_exists():
+    """DVC takes a key that is missing in a profile for a mistake."""
+    values = read_values(ROOT / PARAMS)
+    config = load_config(ROOT / PARAMS)
+    for stage in STAGES:
+        keys, of_dataset = params_of(stage)
+        for profile in values["profiles"]:
+            for key in keys:
+                place = values
+                for part in key.replace("${profile}", profile).replace("${item.view}", "whole").split("."):
+                    place = place[part]
+        for name in config.catalog:
+            file = read_values(ROOT / DATASETS / f"{name}.yaml")
+            for key in of_dataset:
+                place = file
+                for part in key.split("."):
+                    place = place[part]
+
+
+def test_no_module_is_named():
+    """The code of a stage is its hash, which comments do not change."""
+    assert STAGES["code"]["deps"] == ["src/lung_attention", "stages"]
+    assert STAGES["code"]["outs"] == [code_digest("x").parent.as_posix()]
+    for stage in set(STAGES) - {"code"}:
+        named = paths_of(stage, "deps", "outs", "metrics", "plots")
+        assert not any(path.startswith(("src", "stages", "tools")) or path.endswith(".py") for path in named)
+        digest = code_digest(script_of(stage).stem)
+        assert digest.as_posix() in STAGES[stage]["deps"]
+        others = [path for path in named if path.startswith("artifacts/code/") and path != digest.as_posix()]
+        builds_heads = stage in ("train", "train_further")
+        assert others == (["artifacts/code/heads/${item.head}.json"] if builds_heads else [])
+
+
+def test_the_hashes_that_stages_depend_on_are_written():
+    written = set(code_digests(ROOT))
+    assert {code_digest(script_of(stage).stem) for stage in STAGES} - written == {code_digest("code")}
+    assert {head_digest(head) for head in HEADS} <= written
 
 
 def test_the_paths_of_dvc_yaml_are_those_of_the_package():
-    cell = Cell("iqoth", "densenet121", "attention", "published", "grouped")
     paths = Paths("sample")
-    factors = {"profile": "sample", **vars(cell)}
+    factors = {"profile": "sample", "view": "whole", **vars(CELL)}
     known = set()
     for name, method in vars(Paths).items():
-        for one in (cell, cell.tuned):
-            if isinstance(method, property):
-                known.add(str(method.fget(paths)))
-            elif callable(method) and not name.startswith("_"):
-                names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
-                args = {**vars(one), "cell": one}
-                known.add(str(method(paths, *(args[parameter] for parameter in names))))
-    known |= {f"{paths.results}/cells", f"{paths.results}/audit", f"{paths.results}/baselines"}
-    known.add(EXPERIMENTS.as_posix())
-    known |= {f"{paths.artifacts}/{folder}" for folder in ("archives", "manifests", "splits")} | {"data"}
-    for stage in STAGES.values():
-        kinds = ("deps", "outs", "metrics", "plots")
-        for entry in itertools.chain.from_iterable(stage.get(kind, []) for kind in kinds):
-            text = next(iter(entry)) if isinstance(entry, dict) else entry
+        if isinstance(method, property):
+            known.add(str(method.fget(paths)))
+        elif callable(method) and not name.startswith("_"):
+            names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+            arguments = {**factors, "cell": CELL}
+            known.add(str(method(paths, *(arguments[parameter] for parameter in names))))
+    for folder in ("cells", "audit", "baselines", "search"):
+        known.add(f"{paths.results}/{folder}")
+    for folder in ("archives", "manifests", "splits", "views", "settings"):
+        known.add(f"{paths.artifacts}/{folder}")
+    known |= {path.as_posix() for path in (EXPERIMENTS, SAMPLE, DATASETS, head_digest(CELL.head))}
+    known |= {code_digest(stage).as_posix() for stage in STAGES} | {"artifacts/code"}
+    for stage in set(STAGES) - {"code"}:
+        for text in paths_of(stage, "deps", "outs", "metrics", "plots"):
             for key, value in factors.items():
                 text = text.replace("${" + ("" if key == "profile" else "item.") + f"{key}}}", str(value))
             assert "${" not in text, text
-            assert text in known or text.startswith(("src/", "stages/")), text
+            assert text in known, text
 
 
-def test_what_is_tuned_is_trained_and_scored_like_every_cell():
-    """The same script scores it, and what depends on all cells sees a change of it."""
-    assert script_of("evaluate_tuned") == script_of("evaluate")
-    for stage in ("train_tuned", "evaluate_tuned"):
-        for factor, reference in STAGES[stage]["matrix"].items():
-            assert reference == f"${{tuned.{factor}s}}"
-    tuned = Cell("iqoth", "densenet121", "attention", "published", "grouped").tuned
-    assert tuned.name == "iqoth-densenet121-attention_tuned-grouped"
-    assert tuned.stage == "train_tuned@iqoth-densenet121-attention"
-    for stage in ("compare", "report"):
-        assert "results/${profile}/cells" in STAGES[stage]["deps"]
-        assert "tuned" in STAGES[stage]["params"]
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_further_cells_are_made_and_scored_like_all_others(stage):
+    further, plain = dict(STAGES[f"{stage}_further"]), dict(STAGES[stage])
+    assert further.pop("matrix") == {factor: f"${{further.{factor}s}}" for factor in FACTORS}
+    assert plain.pop("matrix") == {factor: f"${{{factor}s}}" for factor in FACTORS}
+    assert further == plain
+    assert re.search(rf"^  {stage}_further:\n    <<: \*{stage}\n    matrix: ", TEXT, re.MULTILINE), (
+        "written twice"
+    )
+    for follows in ("compare", "report"):
+        assert "results/${profile}/cells" in STAGES[follows]["deps"]
+        assert {"further", "recipes"} <= set(STAGES[follows]["params"])
 
 
 def test_the_matrix_covers_what_params_yaml_says():
     config = load_config(ROOT / PARAMS)
-    assert set(STAGES["train"]["matrix"]) == {"dataset", "backbone", "head", "split"}
-    for factor, reference in STAGES["train"]["matrix"].items():
-        assert reference == f"${{{factor}s}}"
+    matrices = {
+        stage: list(values["matrix"].items()) for stage, values in STAGES.items() if "matrix" in values
+    }
+    assert {"download", "group", "split", "audit", "backbone", "preprocess", "train"} <= set(matrices)
+    for factor, reference in itertools.chain.from_iterable(matrices.values()):
+        assert reference in (f"${{{factor}s}}", f"${{further.{factor}s}}")
         assert getattr(config, f"{factor}s")
+    for stage in matrices:
+        for factor in STAGES[stage]["matrix"]:
+            assert f"--{factor} ${{item.{factor}}}" in STAGES[stage]["cmd"]
 
 
 def test_stages_without_tensorflow_import_none():
-    allowed = {"backbone", "preprocess", "train", "train_tuned"}
+    allowed = {"backbone", "preprocess", "train", "train_further"}
+    imports = re.compile(r"^(?:import|from) (?:keras|tensorflow)\b", re.MULTILINE)
+    inside = re.compile(r"^\s+(?:import|from) (?:keras|tensorflow)\b", re.MULTILINE)
+    assert any(imports.search(file.read_text()) for file in code_of(script_of("train"), ROOT))
     for stage in set(STAGES) - allowed:
-        files = closure(script_of(stage))
-        for file in files:
+        for file in code_of(script_of(stage), ROOT):
             text = file.read_text(encoding="utf-8")
-            assert not re.search(r"^\s*(import|from) (keras|tensorflow)\b", text, re.MULTILINE), (stage, file)
+            assert not imports.search(text), (stage, file)
+            assert not inside.search(text), (stage, file)
+
+
+def test_the_file_stays_short():
+    assert len(TEXT.splitlines()) < 250

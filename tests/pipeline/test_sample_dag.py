@@ -11,18 +11,20 @@ import pandas as pd
 import pytest
 import yaml
 
-from lung_attention.cells import Cell, design
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
 from lung_attention.data.sample.archives import PLANTED
 from lung_attention.paths import PARAMS, Paths
+from lung_attention.workflow.status import training_stages
 
 pytestmark = pytest.mark.pipeline
 
 ROOT = Path(__file__).parents[2]
 CONFIG = load_config(ROOT / PARAMS)
-CELLS = list(design(CONFIG.datasets, CONFIG.backbones, CONFIG.heads, CONFIG.splits))
+CELLS = list(CONFIG.cells())
 PATHS = Paths("sample")
 ONE = Cell("iqoth", "mobilenetv2", "attention", "published", "grouped")
+STAGE = training_stages(ONE)[0]
 
 
 def run(copy, *command, check=True):
@@ -51,7 +53,7 @@ def copy(tmp_path_factory):
     run(copy, "git", "config", "user.name", "test")
     run(copy, "git", "add", "-A")
     run(copy, "git", "commit", "-qm", "start")
-    run(copy, "lung-attention", "repro", "--lanes", "2")
+    run(copy, "lung-attention", "repro", "--jobs", "2")
     return copy
 
 
@@ -65,10 +67,8 @@ def test_a_second_repro_does_nothing_and_says_so(copy):
 
 def test_every_cell_has_its_figures(copy):
     summary = pd.read_csv(copy / PATHS.summary)
-    factors = ["dataset", "backbone", "head", "split"]
-    assert {tuple(row) for row in summary[factors].itertuples(index=False)} == {
-        (cell.dataset, cell.backbone, cell.head, cell.split) for cell in CELLS
-    }
+    found = {tuple(row) for row in summary[list(FACTORS)].itertuples(index=False)}
+    assert found == {tuple(vars(cell).values()) for cell in CELLS}
     assert summary["accuracy"].between(summary["accuracy_low"], summary["accuracy_high"]).all()
     for name in (PATHS.report_markdown, PATHS.report_html):
         text = (copy / name).read_text(encoding="utf-8")
@@ -82,7 +82,7 @@ def test_git_sees_no_change_but_the_lock_and_the_results(copy):
 
 
 def test_figures_agree_with_the_committed_ones_within_the_stated_tolerance(copy):
-    assert "within the tolerance" in run(copy, "lung-attention", "drift").stdout
+    assert "within the tolerance" in run(copy, "lung-attention", "reproducibility").stdout
 
 
 def test_each_cell_is_one_complete_run(copy):
@@ -95,36 +95,62 @@ def test_each_cell_is_one_complete_run(copy):
         "    print(tags['stage'], run.info.status, tags['complete'], 'test_accuracy' in run.data.metrics)"
     )
     found = run(copy, sys.executable, "-c", script).stdout.split("\n")
-    assert sorted(filter(None, found)) == sorted(f"{cell.stage} FINISHED true True" for cell in CELLS)
+    assert sorted(filter(None, found)) == sorted(
+        f"{training_stages(cell)[0]} FINISHED true True" for cell in CELLS
+    )
 
 
 def test_a_forced_rerun_gives_the_same_bytes_and_supersedes_its_run(copy):
     # The lock holds the hash of the model as well.
     names = ["dvc.lock", PATHS.metrics(ONE), PATHS.predictions(ONE), PATHS.history(ONE)]
     before = [(copy / name).read_bytes() for name in names]
-    run(copy, "dvc", "repro", "--single-item", "--force", ONE.stage)
+    run(copy, "dvc", "repro", "--single-item", "--force", STAGE)
     run(copy, "dvc", "repro", "--single-item", "--force", f"evaluate@{ONE.name}")
     assert [(copy / name).read_bytes() for name in names] == before
     script = (
         "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db')\n"
         "for run in mlflow.search_runs(experiment_names=['lung-attention/sample'], output_format='list',\n"
-        f"    filter_string=\"tags.kind = 'cell' and tags.stage = '{ONE.stage}'\"):\n"
+        f"    filter_string=\"tags.kind = 'cell' and tags.stage = '{STAGE}'\"):\n"
         "    print(run.info.status, run.data.tags['complete'], run.data.tags['superseded'])"
     )
     found = run(copy, sys.executable, "-c", script).stdout.split("\n")
     assert sorted(filter(None, found)) == ["FINISHED false true", "FINISHED true false"]
 
 
-def test_a_change_of_the_report_retrains_nothing(copy):
-    page = copy / "src" / "lung_attention" / "report" / "page.py"
-    text = page.read_text(encoding="utf-8")
-    page.write_text(text + "\n# changed\n", encoding="utf-8")
+def changed(copy, name, edit):
+    """The stages that DVC finds changed once the hashes of edited code are written."""
+    path = copy / name
+    text = path.read_text(encoding="utf-8")
+    path.write_text(edit(text), encoding="utf-8")
     try:
+        run(copy, "dvc", "repro", "--single-item", "code")
         status = json.loads(run(copy, "dvc", "status", "--json").stdout)
     finally:
-        page.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+        run(copy, "dvc", "repro", "--single-item", "code")
     # The pipeline of the search is no part of this one, and was not run.
-    assert {name for name in status if not name.startswith("search/")} == {"report"}
+    return {name for name in status if not name.startswith("search/")}
+
+
+@pytest.mark.parametrize("name", ["report/page.py", "training/fitting.py", "models/heads/attention.py"])
+def test_a_comment_makes_no_stage_stale(copy, name):
+    lock = (copy / "dvc.lock").read_bytes()
+    assert (
+        changed(copy, f"src/lung_attention/{name}", lambda text: f"# a comment\n{text}\n# another\n") == set()
+    )
+    assert (copy / "dvc.lock").read_bytes() == lock
+    run(copy, "lung-attention", "check-lock")
+
+
+def test_a_change_of_the_report_retrains_nothing(copy):
+    name = "src/lung_attention/report/page.py"
+    assert changed(copy, name, lambda text: f"{text}\nCHANGED = 1\n") == {"report"}
+
+
+def test_a_change_of_a_head_retrains_its_cells_alone(copy):
+    name = "src/lung_attention/models/heads/attention.py"
+    expected = {training_stages(cell)[0] for cell in CELLS if cell.head == "attention"}
+    assert changed(copy, name, lambda text: f"{text}\nCHANGED = 1\n") == expected
 
 
 @pytest.mark.parametrize("command", [("metrics", "show"), ("metrics", "diff"), ("exp", "show"), ("dag",)])
@@ -210,21 +236,26 @@ def test_what_a_search_finds_is_kept_and_trained_with(copy):
     for study in found["studies"].values():
         assert study["trials"]["complete"] + study["trials"]["pruned"] == 2
 
+    searched = cell.with_recipe("searched")
+    old = "\nfurther: {datasets: [], backbones: [], heads: [], recipes: [], splits: []}\n"
+    values = ", ".join(f"{factor}s: [{getattr(searched, factor)}]" for factor in FACTORS)
     params = (copy / PARAMS).read_text(encoding="utf-8")
-    old = "\ntuned: {datasets: [], backbones: [], heads: []}\n"
-    assert old in params
-    new = f"\ntuned: {{datasets: [{cell.dataset}], backbones: [{cell.backbone}], heads: [{cell.head}]}}\n"
-    (copy / PARAMS).write_text(params.replace(old, new), encoding="utf-8")
+    assert params.count(old) == 1
+    (copy / PARAMS).write_text(params.replace(old, f"\nfurther: {{{values}}}\n"), encoding="utf-8")
     said = run(copy, "dvc", "repro").stdout
     stages = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
-    assert stages == [cell.tuned.stage, f"evaluate_tuned@{cell.unsplit}", "compare", "report"]
-    scores = metrics(copy, cell.tuned)
-    folds = {key.split(".")[0]: value for key, value in scores["params"].items() if key.endswith(".epochs")}
-    assert folds == {name: study["settings"]["epochs"] for name, study in found["studies"].items()}
+    # Settings of all cells are written anew, and those of the other cells are the same.
+    assert stages == [
+        "settings", training_stages(searched)[1], f"evaluate_further@{searched.name}", "compare", "report",
+    ]  # fmt: skip
+    scores = metrics(copy, searched)
+    settings = json.loads((copy / PATHS.settings(searched)).read_text(encoding="utf-8"))["settings"]
+    epochs = {name: study["settings"]["epochs"] for name, study in found["studies"].items()}
+    assert {name: recipe["epochs"] for name, recipe in settings.items()} == epochs
     comparisons = json.loads((copy / PATHS.comparisons).read_text(encoding="utf-8"))
-    (entry,) = comparisons["tuned"]
-    assert entry["differences"]["accuracy"]["tuned"] == pytest.approx(scores["accuracy"])
-    assert entry["differences"]["accuracy"]["default"] == pytest.approx(metrics(copy, cell)["accuracy"])
+    (entry,) = comparisons["recipe_vs_published"]
+    assert entry["differences"]["accuracy"]["changed"] == pytest.approx(scores["accuracy"])
+    assert entry["differences"]["accuracy"]["published"] == pytest.approx(metrics(copy, cell)["accuracy"])
     assert "Courses of the studies" in (copy / PATHS.report_html).read_text(encoding="utf-8")
     said = run(copy, "lung-attention", "track").stdout
-    assert f"{cell.tuned.name}: run " in said
+    assert f"{searched.name}: run " in said

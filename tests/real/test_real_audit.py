@@ -1,9 +1,9 @@
 """What is known of the real archives, found again."""
 
+from known import DATASETS
 from real_archives import MARKS, load
 
 from lung_attention.audit.dataset import audit
-from known import DATASETS
 from lung_attention.evaluation.baselines import run_baselines
 from lung_attention.splits.published import published_split
 
@@ -12,7 +12,7 @@ pytestmark = MARKS
 
 def run(dataset_id, *, near_duplicates_leak):
     manifest, thumbnails = load(dataset_id)
-    split = published_split(manifest, dataset_id, seed=0)
+    split = published_split(manifest, DATASETS[dataset_id].published_split, seed=0)
     return audit(
         manifest,
         thumbnails,
@@ -20,7 +20,7 @@ def run(dataset_id, *, near_duplicates_leak):
         {"published": split},
         near_duplicate_cosine=0.98,
         near_duplicates_leak=near_duplicates_leak,
-        group_unit=DATASETS[dataset_id].group,
+        group_unit=DATASETS[dataset_id].unit,
         listed=20,
     )
 
@@ -40,7 +40,7 @@ def test_iqoth():
 
 def test_on_the_published_iqoth_split_a_nearest_neighbour_makes_no_mistake():
     manifest, thumbnails = load("iqoth")
-    split = published_split(manifest, "iqoth", seed=0)
+    split = published_split(manifest, DATASETS["iqoth"].published_split, seed=0)
     table = run_baselines(split, manifest, thumbnails, DATASETS["iqoth"].labels, seed=0, trees=1, bins=8)
     nearest = table[table["baseline"] == "nearest_neighbour"]
     assert len(nearest) == 220

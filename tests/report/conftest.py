@@ -10,7 +10,7 @@ from fake_results import fake_project
 
 from lung_attention.cells import Cell
 
-TUNED = Cell("lidc_nodules", "densenet121", "plain", "published", "grouped")
+SEARCHED = Cell("lidc_nodules", "densenet121", "plain", "searched", "grouped")
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +27,8 @@ def real(tmp_path_factory):
         profile="local",
         datasets=["iqoth", "lidc_nodules"],
         backbones=["densenet121"],
-        without=["iqoth-densenet121-attention-grouped"],
-        tuned=TUNED,
+        without=["iqoth-densenet121-attention-published-grouped"],
+        further=[SEARCHED],
     )
 
 
@@ -41,4 +41,20 @@ def published_only(tmp_path_factory):
         datasets=["iqoth"],
         splits=["published"],
         extras=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def unpublished(tmp_path_factory):
+    """Images on which nothing was published, with cells of another recipe for both heads."""
+    return fake_project(
+        tmp_path_factory.mktemp("unpublished"),
+        profile="local",
+        datasets=["lidc_slices"],
+        backbones=["densenet121"],
+        further=[
+            Cell("lidc_slices", "densenet121", head, "searched", split)
+            for head in ("plain", "attention")
+            for split in ("published", "grouped")
+        ],
     )

@@ -1,6 +1,7 @@
 """Made-up results of a profile, written by the real code as far as there is some."""
 
 import io
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from known import DATASETS, LABELS
 from PIL import Image
 
-from lung_attention.cells import Cell, design
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import Config, load_config
-from known import DATASETS
 from lung_attention.data.published import load_published
 from lung_attention.evaluation.baselines import BASELINES
 from lung_attention.evaluation.comparisons import compare
@@ -23,7 +24,8 @@ from lung_attention.paths import Paths
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 RESAMPLING = {"resamples": 50, "bins": 5, "confidence": 0.95, "seed": 0}
 EXPERIMENT = {
-    "experiment": "nearest pixel", "settings": "preprocess.interpolation=nearest", "dataset": "iqoth",
+    "experiment": "nearest pixel", "settings": "preprocess.views.whole.interpolation=nearest",
+    "dataset": "iqoth",
     "backbone": "densenet121", "head": "plain", "split": "published", "n_test": 220, "accuracy": 0.991,
     "accuracy_low": 0.97, "accuracy_high": 0.999,
 }  # fmt: skip
@@ -53,7 +55,8 @@ def fake_project(
     splits: list[str] | None = None,
     backbones: list[str] | None = None,
     without: list[str] = (),
-    tuned: Cell | None = None,
+    further: list[Cell] = (),
+    stand_ins: list[str] | None = None,
     extras: bool = True,
 ) -> Project:
     """Writes params.yaml and the results of a profile; `extras` are all but the cells."""
@@ -63,25 +66,26 @@ def fake_project(
     values["splits"] = splits or ["published", "grouped"]
     values["backbones"] = backbones or ["mobilenetv2", "densenet121"]
     values["heads"] = ["plain", "attention"]
-    if tuned is not None:
-        factors = ("dataset", "backbone", "head")
-        values["tuned"] = {f"{factor}s": [getattr(tuned, factor)] for factor in factors}
+    values["recipes"] = ["published"]
+    values["further"] = {
+        f"{factor}s": list(dict.fromkeys(getattr(cell, factor) for cell in further)) for factor in FACTORS
+    }
+    if stand_ins is not None:
+        values["profiles"][profile]["stand_ins"] = stand_ins
+    shutil.copytree(PARAMS.parent / "datasets", root / "datasets")
     (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     config, paths = load_config(root / "params.yaml"), Paths(profile)
     rng = np.random.default_rng(1)
     tables: dict[Cell, pd.DataFrame] = {}
-    for cell in design(config.datasets, config.backbones, config.heads, config.splits):
+    for cell in config.cells():
         if cell.name not in without:
             seeds = (0, 1) if cell.dataset == "iqoth" else (0,)
-            skill = 4 if cell.split == "published" else 2
+            skill = {"published": 4, "grouped": 2}[cell.split] + (cell.recipe != "published")
             table = predictions(cell.dataset, cell.split, seeds=seeds, skill=skill, rng=rng)
             tables[cell] = table
             _write_cell(root, paths, cell, table)
-    found = {}
-    if tuned is not None:
-        found[tuned.tuned] = predictions(tuned.dataset, "grouped", seeds=(0,), skill=3, rng=rng)
-        _write_cell(root, paths, tuned.tuned, found[tuned.tuned])
-        write_json(root / paths.search(tuned), search_record(tuned))
+    for cell in further:
+        write_json(root / paths.search(cell), search_record(cell))
     if extras:
         baselines = {
             (dataset, split): _write_baselines(root, paths, dataset, split, rng)
@@ -91,10 +95,10 @@ def fake_project(
         experiments = pd.DataFrame([EXPERIMENT])
         comparisons = compare(
             tables,
-            load_published().results,
+            load_published().on(config.datasets).results,
+            labels=LABELS,
             baselines=baselines,
             experiments=experiments,
-            tuned=found,
             stand_in=bool(config.active.stand_ins),
             **RESAMPLING,
         )
@@ -107,7 +111,8 @@ def fake_project(
 
 def search_record(cell):
     """What a search of five outer folds leaves, made up."""
-    default = {"epochs": 100, "batch_size": 32, "jit_compile": True, "pooling": "flatten",
+    default = {"view": "whole", "optimizer": "adam", "class_weights": "none",
+               "epochs": 100, "batch_size": 32, "jit_compile": True, "pooling": "flatten",
                "hidden_units": [256, 32], "dropout": 0.0, "l2": 0.0, "attention_maps": 16,
                "attention_gamma": 0.01, "attention_activation": "relu", "learning_rate": 0.0001}  # fmt: skip
     rng = np.random.default_rng(3)
@@ -158,6 +163,7 @@ def _write_cell(root, paths, cell, table):
         "dataset": cell.dataset,
         "backbone": cell.backbone,
         "head": cell.head,
+        "recipe": cell.recipe,
         "split": cell.split,
         "unit": "patient" if cell.dataset.startswith("lidc") else "pseudo-group",
         "device": "cpu",
@@ -244,7 +250,7 @@ def audit_record(dataset, splits):
         "images": N_IMAGES,
         "images_per_class": per_class,
         "groups": {
-            "unit": DATASETS[dataset].group,
+            "unit": DATASETS[dataset].unit,
             "number": 30,
             "images_with_group": N_IMAGES,
             "smallest": 4,

@@ -9,18 +9,22 @@ import pytest
 
 from lung_attention.cells import Cell
 from lung_attention.report.collect import draw_cell, load_results, sample_images
-from lung_attention.report.page import build_report, inline, render_html, render_markdown
+from lung_attention.report.factors import estimates
+from lung_attention.report.page import answers_of, build_report, inline, render_html, render_markdown
 
+REPRODUCED = "Are the published figures reproduced?"
+QUESTIONS = ["What remains without leakage?", "Does attention help?"]
+PUBLISHED_SECTIONS = {"six", "confusion", "claims", "published"}
 VOID = {"meta", "link", "img"}
 
 
 def _built(project, *, drawn=()):
     """A report in which only some cells are drawn, as drawing takes long."""
-    draw = partial(draw_cell, project.paths, project.root)
+    draw = partial(draw_cell, project.config, project.root)
     return build_report(
         load_results(project.config, project.root),
         draw_cell=lambda cell: draw(cell) if cell in drawn else None,
-        read_images=partial(sample_images, project.paths, project.root),
+        read_images=partial(sample_images, project.config, project.root),
     )
 
 
@@ -63,10 +67,11 @@ def test_a_complete_report_misses_nothing(complete_report):
 
 
 def test_the_first_screen_shows_the_sentences_of_the_comparisons(complete, complete_report):
-    comparisons = load_results(complete.config, complete.root).comparisons
+    found = answers_of(load_results(complete.config, complete.root))
+    assert [one["question"] for one in found] == [REPRODUCED, *QUESTIONS]
     html = render_html(complete_report)
     top = html[: html.index("<nav")]
-    for one in comparisons["headline"]:
+    for one in found:
         assert one["question"] in top
         assert str(inline(one["answer"])) in top
 
@@ -114,8 +119,8 @@ def test_figures_that_are_off_name_the_experiment_that_shows_why(real, real_repo
     ]
     before = f"{100 * entry['difference']:+.2f}".replace("-", "−")
     assert row[2:] == [
-        "`preprocess.interpolation=nearest`", "99.10 % (97.0 to 99.9)", f"−0.45 (before: {before})",
-        "**then within sampling error**",
+        "`preprocess.views.whole.interpolation=nearest`", "99.10 % (97.0 to 99.9)",
+        f"−0.45 (before: {before})",        "**then within sampling error**",
     ]  # fmt: skip
     unexplained = next(line for line in six.splitlines() if line.startswith("No setting"))
     assert "IQ-OTH/NCCD, DenseNet121, attention" in unexplained
@@ -126,14 +131,14 @@ def test_what_is_not_of_the_design_stays_open(real_report):
     markdown = render_markdown(real_report)
     six = _section(markdown, "The six published results, and ours")
     assert "5 published results open" in six
-    assert "`lidc_nodules` is another task" in six
+    assert "LIDC-IDRI, nodule crops: nothing was published on these images" in six
     assert six.count("**open**") == 10
     methods = _section(markdown, "How the figures came about")
     assert "LIDC-IDRI, the paper's slices are not checked" in methods
 
 
 def test_missing_cells_are_named_everywhere(real_report):
-    name = "iqoth-densenet121-attention-grouped"
+    name = "iqoth-densenet121-attention-published-grouped"
     assert real_report.missing == [f"cell `{name}`"]
     markdown = render_markdown(real_report)
     assert f"> **Not complete.** Missing: cell `{name}`." in markdown
@@ -150,8 +155,8 @@ def test_without_comparisons_audit_and_baselines_each_section_says_so(bare_repor
         "trivial baselines of `iqoth` on the published split",
     ]
     markdown = render_markdown(bare_report)
-    assert "*Missing: the comparisons, so the three questions" in markdown
-    for title in ("What leakage carries", "Attention against plain", "Audit of the data", "Sample images"):
+    assert "*Missing: the comparisons, so no question" in markdown
+    for title in ("Optimism due to leakage", "Attention against plain", "Audit of the data", "Sample images"):
         assert "*Missing:" in _section(markdown, title), title
     assert "not compared yet" in _section(markdown, "The six published results, and ours")
     assert "no result yet" in _row(_section(markdown, "Two heads, two splits"), "baseline: majority")
@@ -242,32 +247,127 @@ def test_texts_are_escaped_but_for_code_strength_and_links():
     )
 
 
-def test_the_appendix_sets_tuned_beside_default_whatever_it_says(real, real_report):
-    text = _section(render_markdown(real_report), "Appendix: settings found by a search")
+APPENDIX = "Appendix: further recipes"
+
+
+def test_the_appendix_sets_each_recipe_beside_the_published_one_whatever_it_says(real, real_report):
+    text = _section(render_markdown(real_report), APPENDIX)
     results = load_results(real.config, real.root)
-    (entry,) = results.comparisons["tuned"]
+    (entry,) = results.comparisons["recipe_vs_published"]
     accuracy = entry["differences"]["accuracy"]
     row = _row(text, "LIDC-IDRI, nodule crops, DenseNet121")
-    assert row[1:4] == ["plain", f"{100 * accuracy['default']:.2f} %", f"{100 * accuracy['tuned']:.2f} %"]
-    assert row[4].startswith(f"{100 * accuracy['difference']:+.1f}".replace("-", "−"))
+    assert row[1:6] == [
+        "plain", "searched", "grouped", f"{100 * accuracy['published']:.2f} %",
+        f"{100 * accuracy['changed']:.2f} %",
+    ]  # fmt: skip
+    assert row[6].startswith(f"{100 * accuracy['difference']:+.1f}".replace("-", "−"))
+    assert row[-1] == entry["verdict"]
     assert _row(text, "learning rate")[1:] == ["0.0001", *(f"{0.000231 * k:.3g}" for k in range(1, 7))]
     assert _row(text, "hidden units")[1:] == ["256, 32", *["64"] * 6]
     assert "attention maps" not in text, "a plain head has none"
-    study = results.searches[results.tuned_cells[0]]["studies"]["fold-3"]
+    study = results.searches[results.further_cells[0]]["studies"]["fold-3"]
     assert _row(text, "fold-3")[1:3] == [str(study["trials"]["complete"]), str(study["trials"]["pruned"])]
     assert "*Picture in [report.html](report.html): Left: complete trials" in text
     assert render_html(real_report).count("Courses of the studies of") == 1
 
 
+def test_a_recipe_changes_no_table_of_the_published_one(real, real_report):
+    """Its cell is in the appendix and among the details, nowhere else."""
+    markdown = render_markdown(real_report)
+    before, appendix = markdown.split(f"\n## {APPENDIX}\n")
+    assert "searched" not in before.split("## Each cell in detail")[0].split("\n## ", 1)[1]
+    assert "searched" in appendix
+    results = load_results(real.config, real.root)
+    design = _section(markdown, "Two heads, two splits").split("LIDC-IDRI, nodule crops")[1]
+    published = results.metrics[Cell("lidc_nodules", "densenet121", "plain", "published", "grouped")]
+    assert _row(design, "DenseNet121, plain")[4].startswith(f"{100 * published['accuracy']:.2f} %")
+
+
+def test_recipes_on_both_splits_are_told_apart(unpublished):
+    text = _section(render_markdown(_built(unpublished)), APPENDIX)
+    comparisons = load_results(unpublished.config, unpublished.root).comparisons
+    name = "LIDC-IDRI, whole slices, DenseNet121"
+    for split in ("published", "grouped"):
+        (gain,) = [
+            entry
+            for entry in comparisons["recipe_vs_published"]
+            if (entry["head"], entry["split"]) == ("plain", split)
+        ]
+        row = _row(text, name, "plain", "searched", split)
+        assert row[7] == f"{gain['changed_better']} : {gain['published_better']}"
+        (entry,) = [
+            entry
+            for entry in comparisons["attention_vs_plain"]
+            if (entry["recipe"], entry["split"]) == ("searched", split)
+        ]
+        row = _row(text, f"{name}, searched", split)
+        assert row[2] == f"{entry['attention_better']} : {entry['plain_better']}"
+
+
 def test_a_search_that_is_not_there_is_named(real):
     results = load_results(real.config, real.root)
-    without = dataclasses.replace(results, searches={}, comparisons={**results.comparisons, "tuned": []})
+    compared = {**results.comparisons, "recipe_vs_published": []}
+    without = dataclasses.replace(results, searches={}, comparisons=compared)
     report = build_report(without, draw_cell=lambda cell: None, read_images=lambda dataset: None)
-    text = _section(render_markdown(report), "Appendix: settings found by a search")
+    text = _section(render_markdown(report), APPENDIX)
     assert text.count("*Missing:") == 2
 
 
-def test_a_report_without_searches_says_so(complete_report):
-    text = _section(render_markdown(complete_report), "Appendix: settings found by a search")
+def test_a_report_without_further_recipes_says_so(complete_report):
+    text = _section(render_markdown(complete_report), APPENDIX)
     assert "No cell of this run" in text
     assert "|" not in text
+
+
+def _sections(report):
+    return {section.anchor for section in report.sections}
+
+
+def test_images_of_which_the_paper_says_nothing_get_a_report_of_their_own(unpublished):
+    report = _built(unpublished)
+    assert report.title == "LIDC-IDRI, whole slices: classifiers with and without soft attention"
+    assert report.subtitle.startswith("By the method of ")
+    assert [one["question"] for one in report.headline] == [
+        *QUESTIONS, "Do settings found by a search help?",
+    ]  # fmt: skip
+    assert not _sections(report) & PUBLISHED_SECTIONS
+    assert {"overview", "design", "leakage", "attention", "audit", "recipes", "licences"} <= _sections(report)
+    for text in (render_markdown(report), render_html(report)):
+        lower = text.lower()
+        for word in ("published figure", "published accurac", "published result", "reproduc", "six "):
+            assert word not in lower, lower[lower.index(word) - 80 : lower.index(word) + 80]
+        assert "IQ-OTH" not in text and "LC25000" not in text
+
+
+def test_without_comparisons_such_a_report_asks_nothing_of_the_paper(unpublished):
+    results = dataclasses.replace(load_results(unpublished.config, unpublished.root), comparisons=None)
+    report = build_report(results, draw_cell=lambda cell: None, read_images=lambda dataset: None)
+    assert "reproduc" not in render_markdown(report) + render_html(report)
+
+
+@pytest.mark.parametrize("name", ["complete_report", "real_report", "bare_report"])
+def test_a_design_with_any_published_result_keeps_what_is_said_of_the_paper(name, request):
+    report = request.getfixturevalue(name)
+    assert report.title == "Lung cancer classifiers with soft attention: six published results, regenerated"
+    assert _sections(report) >= PUBLISHED_SECTIONS
+    text = render_markdown(report)
+    assert "a difference from a published figure is named only if" in text
+    if report.headline:
+        assert report.headline[0]["question"] == REPRODUCED
+
+
+def test_the_overview_shows_published_figures_only_where_there_are_any(real, unpublished):
+    def series(project, dataset):
+        results = load_results(project.config, project.root)
+        return {one.series for one in estimates(results, dataset, "densenet121")}
+
+    assert "published figure" in series(real, "iqoth")
+    for project, dataset in ((real, "lidc_nodules"), (unpublished, "lidc_slices")):
+        assert series(project, dataset) == {
+            *(
+                f"{head}, {split} split"
+                for head in ("plain", "attention")
+                for split in ("published", "grouped")
+            ),
+            *(f"best trivial baseline, {split} split" for split in ("published", "grouped")),
+        }

@@ -1,13 +1,22 @@
-"""The tables of the README."""
+"""What README.md and docs/results.md show."""
 
+import json
 import shutil
 from argparse import Namespace
+from pathlib import Path
 
+import pytest
 import yaml
 
 from lung_attention import commands
+from lung_attention.errors import UserError
+from lung_attention.paths import code_digest
 from lung_attention.report.collect import load_results
-from lung_attention.report.readme import render_tables
+from lung_attention.report.page import answers_of, build_report, render_markdown
+from lung_attention.report.readme import render_answers, render_tables, summary_picture
+from lung_attention.report.regions import region
+
+ROOT = Path(__file__).parents[2]
 
 
 def _rows(text):
@@ -44,12 +53,26 @@ def test_it_says_what_the_figures_are_worth(complete):
     assert "published |" not in text, "a stand-in beside a published figure"
 
 
-def test_real_images_answer_the_three_questions(real, complete):
+def test_real_images_answer_the_questions_and_stand_ins_none(real, complete):
     results = load_results(real.config, real.root)
     text = render_tables(results)
-    for entry in results.comparisons["headline"]:
-        assert f"- **{entry['question']}** {entry['answer']}\n" in text
+    found = answers_of(results)
+    assert len(found) == 4
+    for entry in found:
+        assert f"- **{entry['question']}** {entry['answer']}" in render_answers(results).splitlines()
+    assert render_answers(results) in text
+    assert render_answers(load_results(complete.config, complete.root)) == ""
     assert "Does attention help?" not in render_tables(load_results(complete.config, complete.root))
+
+
+def test_images_without_published_results_have_rows_of_their_own_alone(unpublished):
+    results = load_results(unpublished.config, unpublished.root)
+    header, _, *rows = _rows(render_tables(results))
+    assert [row[0] for row in rows] == ["LIDC-IDRI, whole slices"]
+    assert rows[0][header.index("published")] == "–"
+    assert "reproduc" not in render_tables(results)
+    picture = summary_picture(results)
+    assert "published figure" not in picture and "plain, grouped split" in picture
 
 
 def test_a_note_stands_above_the_table(real):
@@ -57,34 +80,95 @@ def test_a_note_stands_above_the_table(real):
     assert text.index("The code has changed.") < text.index("| dataset |")
 
 
-def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, tmp_path, monkeypatch):
-    shutil.copytree(real.root / "results", tmp_path / "results")
-    values = yaml.safe_load((real.root / "params.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(
-        yaml.safe_dump(
-            values | {"profile": "sample", "datasets": ["iqoth", "lc25000", "lidc", "lidc_nodules"]}
-        )
-    )
-    del values["profiles"]["local"]["search"]
-    (tmp_path / "results" / "local" / "params.yaml").write_text(yaml.safe_dump(values | {"gone": 1}))
-    marks = [f"<!-- {end}generated:results-{name} -->\n" for name in ("sample", "local") for end in ("", "/")]
-    (tmp_path / "README.md").write_text("".join(marks))
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """A work tree with the pages and their marks, the datasets' files, and no results yet."""
+    shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
+    marks = {
+        "README.md": ["answers"], "docs/results.md": ["results-sample", "results-local"],
+    }  # fmt: skip
+    for name, regions in marks.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n".join(region(one, "") for one in regions))
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _told(pages, name, mark):
+    return (pages / name).read_text().split(f"<!-- generated:{mark} -->")[1].split("<!-- /generated")[0]
+
+
+def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, pages):
+    shutil.copytree(real.root / "results", pages / "results")
+    values = yaml.safe_load((real.root / "params.yaml").read_text())
+    design = {"datasets": ["iqoth", "lc25000", "lidc", "lidc_nodules"], "recipes": ["searched"]}
+    nothing = {factor: [] for factor in values["further"]}
+    (pages / "params.yaml").write_text(
+        yaml.safe_dump(values | {"profile": "sample", "further": nothing} | design)
+    )
+    del values["search"]
+    del values["profiles"]["local"]["gate"]
+    (pages / "results" / "local" / "params.yaml").write_text(yaml.safe_dump(values | {"gone": 1}))
     assert commands.readme(Namespace(check=False)) == 0
-    told = (tmp_path / "README.md").read_text().split("<!-- generated:results-local -->")[1]
+    told = _told(pages, "docs/results.md", "results-local")
     assert "LIDC-IDRI, nodule crops | DenseNet121" in told
     assert "LIDC-IDRI, nodule crops | MobileNetV2" not in told
+    assert _told(pages, "README.md", "answers").strip() == render_answers(
+        load_results(real.config, real.root)
+    )
+    picture = (pages / "docs" / "images" / "results.svg").read_text()
+    assert "published figure" in picture and "best trivial baseline, grouped split" in picture
+    assert commands.readme(Namespace(check=True)) == 0
 
 
-def test_the_default_profile_is_told_with_the_parameters_of_the_work_tree(complete, tmp_path, monkeypatch):
-    """A narrower run of it in the isolated copy leaves a params.yaml of its own behind."""
-    shutil.copy(complete.root / "params.yaml", tmp_path)
-    shutil.copytree(complete.root / "results", tmp_path / "results")
-    values = yaml.safe_load((tmp_path / "params.yaml").read_text())
+def test_pages_that_do_not_show_the_committed_scores_are_named(real, pages):
+    shutil.copytree(real.root / "results", pages / "results")
+    shutil.copy(real.root / "params.yaml", pages)
+    with pytest.raises(UserError, match=r"README\.md, docs/results\.md, docs/images/results\.svg: not the"):
+        commands.readme(Namespace(check=True))
+    commands.readme(Namespace(check=False))
+    path = real.paths.comparisons
+    comparisons = json.loads((pages / path).read_text())
+    for entry in comparisons["attention_vs_plain"]:
+        entry["verdict"] = "helps"
+    (pages / path).write_text(json.dumps(comparisons))
+    with pytest.raises(UserError, match=r"^README\.md, docs/results\.md: not the committed scores"):
+        commands.readme(Namespace(check=True))
+
+
+def test_the_default_profile_is_told_with_the_parameters_of_the_work_tree(complete, pages):
+    """A narrower run of it in a temporary workspace leaves a params.yaml of its own behind."""
+    shutil.copy(complete.root / "params.yaml", pages)
+    shutil.copytree(complete.root / "results", pages / "results")
+    values = yaml.safe_load((pages / "params.yaml").read_text())
     narrower = yaml.safe_dump(values | {"splits": ["published"]})
-    (tmp_path / "results" / "sample" / "params.yaml").write_text(narrower)
-    marks = [f"<!-- {end}generated:results-{name} -->\n" for name in ("sample", "local") for end in ("", "/")]
-    (tmp_path / "README.md").write_text("".join(marks))
-    monkeypatch.chdir(tmp_path)
+    (pages / "results" / "sample" / "params.yaml").write_text(narrower)
     assert commands.readme(Namespace(check=False)) == 0
-    assert "plain, grouped split" in (tmp_path / "README.md").read_text()
+    assert "plain, grouped split" in _told(pages, "docs/results.md", "results-sample")
+    assert _told(pages, "README.md", "answers").strip() == ""
+
+
+def test_stale_results_are_noted_in_the_report_and_above_the_table(real, pages):
+    shutil.copytree(real.root / "results", pages / "results")
+    shutil.copy(real.root / "params.yaml", pages)
+    for folder in ("src/lung_attention", "stages"):
+        shutil.copytree(ROOT / folder, pages / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    with pytest.raises(UserError, match=r"results/local/dvc\.lock is missing"):
+        commands.stale(Namespace(profile="local"))
+    report = render_markdown(
+        build_report(
+            load_results(real.config, real.root), draw_cell=lambda _: None, read_images=lambda _: None
+        )
+    )
+    for path in (real.paths.report_markdown, real.paths.report_html):
+        path.write_text(report)
+    cells = [cell for cell in real.config.cells() if (pages / real.paths.metrics(cell)).exists()]
+    names = [f"train{'' if cell.recipe == 'published' else '_further'}@{cell.name}" for cell in cells]
+    code = code_digest("train").as_posix()
+    stages = {name: {"deps": [{"path": code, "md5": "0" * 32}]} for name in names[1:]}
+    (pages / real.paths.results / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    assert commands.stale(Namespace(profile="local")) == 0
+    note = f"has changed since the figures below were computed: train ({len(names) - 1}) and train_further."
+    assert note in real.paths.report_markdown.read_text()
+    commands.readme(Namespace(check=False))
+    assert note in _told(pages, "docs/results.md", "results-local")

@@ -7,7 +7,7 @@ from lung_attention.report.collect import load_results
 from lung_attention.report.summary import summary_table
 
 FIRST = [
-    "dataset", "backbone", "head", "split", "n_test", "accuracy", "accuracy_low", "accuracy_high",
+    "dataset", "backbone", "head", "recipe", "split", "n_test", "accuracy", "accuracy_low", "accuracy_high",
     "balanced_accuracy", "mcc", "auroc_ovr", "log_loss", "published_accuracy",
 ]  # fmt: skip
 

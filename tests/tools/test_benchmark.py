@@ -17,8 +17,9 @@ def recipe(request):
     return config.profiles["sample"].train.recipe
 
 
-def test_a_fit_is_measured(recipe):
-    found = benchmark.measure_fit(recipe, (2, 2, 8), 64, attention=True)
+@pytest.mark.parametrize("head", ["plain", "attention"])
+def test_a_fit_is_measured(recipe, head):
+    found = benchmark.measure_fit(recipe, (2, 2, 8), 64, head=head)
     assert 0 < found["ms"] < math.inf
     assert found["mb"] > 100 or math.isnan(found["mb"]), "TensorFlow alone takes more"
 

@@ -41,7 +41,7 @@ def edit(path, old, new):
 
 
 def test_comments_docstrings_and_blank_lines_change_no_hash(copy):
-    """In every module: a comment at the top, a blank line, and another docstring for everything that has one."""
+    """In every module: a comment at the top, a blank line, other docstrings."""
     modules = [*(copy / PACKAGE).rglob("*.py"), *(copy / STAGES).rglob("*.py")]
     edited = 0
     for path in modules:

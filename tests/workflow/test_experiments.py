@@ -10,9 +10,10 @@ from lung_attention.paths import EXPERIMENTS
 from lung_attention.workflow import experiments
 from lung_attention.workflow.experiments import COLUMNS, merged, run_experiment
 
-COMMITTED = Path(__file__).parents[1] / EXPERIMENTS
-SUMMARY = """dataset,backbone,head,split,n_test,accuracy,accuracy_low,accuracy_high,n_seeds,device,other
-iqoth,densenet121,plain,published,220,0.9,0.85,0.94,1,cpu,7
+COMMITTED = Path(__file__).parents[2] / EXPERIMENTS
+SUMMARY = """dataset,backbone,head,recipe,split,n_test,accuracy,accuracy_low,accuracy_high,n_seeds,device
+iqoth,densenet121,plain,published,published,220,0.9,0.85,0.94,1,cpu
+iqoth,densenet121,plain,cropped,published,220,0.7,0.65,0.74,1,cpu
 """
 
 
@@ -33,14 +34,14 @@ def test_the_committed_table_has_the_columns():
 
 
 def test_figures_are_kept_under_the_name_of_the_question(project):
-    settings = ["datasets=[iqoth]", "preprocess.interpolation=nearest"]
+    settings = ["datasets=[iqoth]", "preprocess.views.whole.interpolation=nearest"]
     run_experiment("local", "coarse pixels", settings)
     run_experiment("local", "coarse pixels", settings)
     run_experiment("local", "another", settings)
-    assert project[0] == ("local", ["tuned.datasets=[]", *settings])
+    assert project[0] == ("local", ["further.datasets=[]", *settings])
     table = read_table(EXPERIMENTS)
     assert table["experiment"].tolist() == ["coarse pixels", "another"]
-    assert table["settings"].tolist() == ["datasets=[iqoth] preprocess.interpolation=nearest"] * 2
+    assert table["settings"].tolist() == ["datasets=[iqoth] preprocess.views.whole.interpolation=nearest"] * 2
     assert table["accuracy"].tolist() == [0.9, 0.9] and table["n_test"].tolist() == [220, 220]
     assert tuple(table.columns) == COLUMNS
 

@@ -1,26 +1,29 @@
 """Another profile beside the default one: what is asked of DVC, and what comes back."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lung_attention.config import load_config, parse_value, read_values, validate
 from lung_attention.data.sources.resolve import fingerprint
 from lung_attention.errors import UserError
-from lung_attention.workflow import temporary as isolated
+from lung_attention.workflow import temporary
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
-NOTHING_TUNED = ["tuned.datasets=[]", "tuned.backbones=[]", "tuned.heads=[]"]
+ROOT = Path(__file__).parents[2]
+FACTORS = ("datasets", "backbones", "heads", "recipes", "splits")
+NOTHING_FURTHER = [f"further.{factor}=[]" for factor in FACTORS]
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder with params.yaml, an archive and two weight files, where DVC is only recorded."""
-    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    for profile in values["profiles"].values():
-        profile["tuned"] = {"datasets": [], "backbones": [], "heads": []}
+    """A folder with params.yaml, the datasets' files, an archive and weights; DVC is only recorded."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values["profiles"]["local"]["further"] = {factor: [] for factor in FACTORS}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     (tmp_path / "archives").mkdir()
     (tmp_path / "archives" / "iqoth.zip").write_bytes(b"iqoth")
     (tmp_path / "weights").mkdir()
@@ -44,81 +47,185 @@ def asked(project, monkeypatch):
         seen["env"] = env
         return subprocess.CompletedProcess(command, seen["code"])
 
-    monkeypatch.setattr(isolated.subprocess, "run", run)
-    monkeypatch.setattr(isolated, "_reference", lambda name: f"refs/exps/{name}")
-    monkeypatch.setattr(isolated, "_bring_back", lambda profile, reference: seen.update(back=reference))
+    monkeypatch.setattr(temporary.subprocess, "run", run)
+    monkeypatch.setattr(temporary, "_reference", lambda name: f"refs/exps/{name}")
+    monkeypatch.setattr(temporary, "_bring_back", lambda profile, reference: seen.update(back=reference))
     return seen
 
 
+def copied(asked):
+    """What is taken along besides what git knows."""
+    command = asked["command"]
+    return [command[i + 1] for i, word in enumerate(command) if word == "--copy-paths"]
+
+
+def as_dvc_would(project, settings):
+    """The configuration after DVC applied the settings to params.yaml, and a key without ++ must be there."""
+    values = read_values(project / "params.yaml")
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        *path, last = key.removeprefix("++").split(".")
+        place = values
+        for part in path:
+            if key.startswith("++"):
+                place = place.setdefault(part, {})
+            else:
+                assert part in place, key
+                place = place[part]
+        assert key.startswith("++") or last in place, key
+        place[last] = parse_value(value)
+    return validate(values, project / "params.yaml")
+
+
 def test_a_profile_runs_in_a_copy_with_the_hashes_of_its_sources(asked, project):
-    isolated.reproduce("local", ["datasets=[iqoth]", "train.recipe.epochs=3", "profiles.local.split.seed=1"])
+    overrides = ["datasets=[iqoth]", "train.recipe.epochs=3", "profiles.local.split.seed=1"]
+    temporary.reproduce("local", overrides)
     assert asked["command"][2:6] == ["dvc", "exp", "run", "--temp"]
     assert asked["settings"] == [
         "profile=local",
-        "datasets=[iqoth,lc25000,lidc_nodules]",
-        f"profiles.local.download.pins.iqoth={fingerprint(project / 'archives' / 'iqoth.zip')}",
+        "datasets=[iqoth,lc25000,lidc_nodules,lidc_slices]",
+        f"++profiles.local.download.checksums.iqoth={fingerprint(project / 'archives' / 'iqoth.zip')}",
         *(
-            f"profiles.local.backbone.pins.{name}="
+            f"++profiles.local.backbone.checksums.{name}="
             + fingerprint(project / "weights" / f"{name}_notop.weights.h5")
             for name in ("mobilenetv2", "densenet121")
         ),
         "datasets=[iqoth]",
-        "profiles.local.train.recipe.epochs=3",
-        "profiles.local.split.seed=1",
-        *NOTHING_TUNED,
+        "++profiles.local.train.recipe.epochs=3",
+        "++profiles.local.split.seed=1",
+        *NOTHING_FURTHER,
     ]
     assert asked["back"].startswith("refs/exps/local-")
 
 
-TUNED = ["tuned.datasets=[iqoth,lc25000]", "tuned.backbones=[densenet121]", "tuned.heads=[plain]"]
+def test_what_a_profile_does_not_say_itself_reaches_it_alone(asked, project):
+    """`train: {}` and `split: {}` of the profile stay short; what all share is not touched."""
+    assert read_values(project / "params.yaml")["profiles"]["local"]["train"] == {}
+    temporary.reproduce(
+        "local",
+        [
+            "datasets=[iqoth]",
+            "train.recipe.epochs=3",
+            "train.seeds.grouped=[7]",
+            "profiles.local.split.seed=1",
+        ],
+    )
+    config = as_dvc_would(project, asked["settings"])
+    before = load_config(project / "params.yaml")
+    assert config.active.train.recipe.epochs == 3
+    assert config.active.seeds(config.dataset("iqoth"), "grouped") == [7]
+    assert config.active.split.seed == 1
+    assert config.active.train.recipe.batch_size == before.profiles["local"].train.recipe.batch_size
+    assert config.profiles["sample"] == before.profiles["sample"]
+    assert config.profiles["public"] == before.profiles["public"]
+    assert config.active.download.checksums == {"iqoth": fingerprint(project / "archives" / "iqoth.zip")}
+    assert set(config.active.backbone.checksums) == {"mobilenetv2", "densenet121"}
+    assert (config.profile, config.datasets) == ("local", ["iqoth"])
 
 
-def test_what_is_tuned_takes_the_settings_found_with_it_into_the_copy(asked, project):
-    """They may be new and not in git; what the matrix leaves out is left out of `tuned`, too."""
+@pytest.mark.parametrize("override", ["evaluate.resamples=7", "profiles.local.evaluate.resamples=7"])
+def test_a_section_that_no_profile_has_is_changed_where_stages_look(asked, project, override):
+    """dvc.yaml names `evaluate` once, at the top; below the profile no stage would see it."""
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["evaluate"]
+    assert "evaluate" in stage["params"] and "profiles.${profile}.evaluate" not in stage["params"]
+    temporary.reproduce("local", ["datasets=[iqoth]", override])
+    assert "evaluate.resamples=7" in asked["settings"]
+    assert as_dvc_would(project, asked["settings"]).active.evaluate.resamples == 7
+
+
+FURTHER = [
+    "further.datasets=[iqoth,lc25000]", "further.backbones=[densenet121]", "further.heads=[plain]",
+    "further.recipes=[searched]", "further.splits=[grouped]",
+]  # fmt: skip
+
+
+def test_a_searched_recipe_takes_the_settings_found_with_it_into_the_copy(asked, project):
+    """They may be new and not in git; what the matrix leaves out is left out of `further`, too."""
     found = project / "results" / "sample" / "search" / "iqoth-densenet121-plain.json"
     found.parent.mkdir(parents=True)
     found.write_text("{}")
-    isolated.reproduce("sample", ["datasets=[iqoth]", *TUNED])
-    assert asked["settings"][-3:] == ["tuned.datasets=[iqoth]", *TUNED[1:]]
-    command = asked["command"]
-    assert command[command.index("--copy-paths") + 1] == str(found.relative_to(project))
-    isolated.reproduce("sample", ["datasets=[iqoth]", "splits=[published]", *TUNED])
-    assert asked["settings"][-3:] == NOTHING_TUNED
-    assert "--copy-paths" not in asked["command"]
+    temporary.reproduce("sample", ["datasets=[iqoth]", *FURTHER])
+    assert asked["settings"][-5:] == ["further.datasets=[iqoth]", *FURTHER[1:]]
+    assert copied(asked) == [str(found.relative_to(project)), "datasets/iqoth.yaml"]
+    cells = list(as_dvc_would(project, asked["settings"]).cells())
+    assert [cell.name for cell in cells if cell.recipe == "searched"] == [
+        "iqoth-densenet121-plain-searched-grouped"
+    ]
+    temporary.reproduce("sample", ["datasets=[iqoth]", "splits=[published]", *FURTHER])
+    assert asked["settings"][-5:] == ["further.datasets=[iqoth]", *FURTHER[1:4], "further.splits=[]"]
+    assert copied(asked) == ["datasets/iqoth.yaml"]
+    assert {cell.recipe for cell in as_dvc_would(project, asked["settings"]).cells()} == {"published"}
+
+
+def test_the_profiles_own_further_cells_run_as_far_as_the_matrix_covers_them(asked, project):
+    shutil.copy(ROOT / "params.yaml", project / "params.yaml")
+    searched = project / "results" / "local" / "search"
+    searched.mkdir(parents=True)
+    for head in ("plain", "attention"):
+        (searched / f"iqoth-densenet121-{head}.json").write_text("{}")
+    temporary.reproduce("local", ["datasets=[iqoth]", "heads=[attention]"])
+    assert asked["settings"][-5:] == [
+        "further.datasets=[iqoth]", "further.backbones=[densenet121]", "further.heads=[attention]",
+        "further.recipes=[searched]", "further.splits=[grouped]",
+    ]  # fmt: skip
+    assert copied(asked)[0] == "results/local/search/iqoth-densenet121-attention.json"
+    temporary.reproduce("local", ["datasets=[iqoth]", "backbones=[mobilenetv2]"])
+    assert "further.backbones=[]" in asked["settings"]
+    assert not any("search" in path for path in copied(asked))
+
+
+def test_a_new_dataset_takes_its_file_and_its_table_into_the_copy(asked, project):
+    """Neither need be in git."""
+    values = read_values(project / "datasets" / "lidc_slices.yaml")
+    table = values["table"] | {"file": "mine.csv", "sha256": "a" * 64}
+    (project / "datasets" / "mine.yaml").write_text(yaml.safe_dump(values | {"table": table}))
+    (project / "datasets" / "mine.csv").write_text("image,patient\n")
+    (project / "archives" / "mine").mkdir()
+    (project / "archives" / "mine" / "a.jpg").write_bytes(b"a")
+    temporary.reproduce("local", ["datasets=[mine,iqoth]"])
+    assert copied(asked) == ["datasets/mine.yaml", "datasets/iqoth.yaml", "datasets/mine.csv"]
+    assert any("download.checksums.mine=" in setting for setting in asked["settings"])
+
+
+def test_a_dataset_without_a_file_is_told_before_the_run(asked):
+    with pytest.raises(UserError, match=r"no file datasets/mine\.yaml") as caught:
+        temporary.reproduce("local", ["datasets=[mine]"])
+    assert "lung-attention dataset new mine" in str(caught.value)
+    assert "command" not in asked
 
 
 def test_a_cell_that_was_not_searched_is_told_before_the_run(asked):
     with pytest.raises(UserError, match=r"iqoth-densenet121-plain\.json is missing") as caught:
-        isolated.reproduce("sample", TUNED)
+        temporary.reproduce("sample", FURTHER)
     assert caught.value.remedy == "make search DATASET=iqoth BACKBONE=densenet121 HEAD=plain PROFILE=sample"
     assert "command" not in asked
 
 
 def test_a_missing_archive_is_told_before_the_run_and_its_remedy_works(asked):
     with pytest.raises(UserError, match=r"lc25000\.zip") as caught:
-        isolated.reproduce("local", [])
+        temporary.reproduce("local", [])
     assert "--set 'datasets=[...]'" in caught.value.remedy
     assert "command" not in asked
-    isolated.reproduce("local", ["datasets=[iqoth]"])
+    temporary.reproduce("local", ["datasets=[iqoth]"])
 
 
 def test_backbones_left_out_and_other_sources_need_no_files(asked, project):
     (project / "weights" / "densenet121_notop.weights.h5").unlink()
-    isolated.reproduce("local", ["datasets=[iqoth]", "backbones=[mobilenetv2]"])
-    isolated.reproduce("local", ["datasets=[iqoth]", "backbone.source=random"])
-    assert not any("backbone.pins" in setting for setting in asked["settings"])
+    temporary.reproduce("local", ["datasets=[iqoth]", "backbones=[mobilenetv2]"])
+    temporary.reproduce("local", ["datasets=[iqoth]", "backbone.source=random"])
+    assert not any("backbone.checksums" in setting for setting in asked["settings"])
 
 
-def test_pins_of_params_yaml_are_enforced_before_the_run(asked, project):
-    pin = "download.pins.iqoth=" + "a" * 64
+def test_checksums_of_params_yaml_are_enforced_before_the_run(asked, project):
+    pin = "download.checksums.iqoth=" + "a" * 64
     with pytest.raises(UserError, match="a" * 64) as caught:
-        isolated.reproduce("local", ["datasets=[iqoth]", pin])
+        temporary.reproduce("local", ["datasets=[iqoth]", pin])
     assert fingerprint(project / "archives" / "iqoth.zip") in caught.value.problem
     assert "command" not in asked
 
 
 def test_numbers_may_be_written_as_dvc_writes_them(asked):
-    isolated.reproduce("sample", ["train.learning_rate.iqoth.densenet121=1e-05"])
+    temporary.reproduce("sample", ["train.recipe.learning_rate=1e-05"])
     assert "command" in asked
 
 
@@ -126,24 +233,26 @@ def test_numbers_may_be_written_as_dvc_writes_them(asked):
     "override",
     [
         "train.epochs=5", "split.seed.x=1", "datasets=[x]", "splits=[published", "splits=", "splits=5",
-        "tuned=[]", "tuned.datasets=5", "tuned.datasets=iqoth", "tuned.datasets=[iqoht]", "tuned.x=[]",
+        "evaluate.resample=5", "profiles=5", "profiles.local=5", "profiles.lokal.split.seed=5", "further=[]",
+        "further.datasets=5", "further.datasets=iqoth", "further.datasets=[iqoht]",
+        "further.x=[]", "further.recipes=[published]", "train.recipe.epoch=5", "tuned.datasets=[]",
     ],
 )  # fmt: skip
 def test_overrides_that_params_yaml_would_refuse_are_told_before_the_run(asked, override):
     with pytest.raises(UserError):
-        isolated.reproduce("sample", [override])
+        temporary.reproduce("sample", [override])
     assert "command" not in asked
 
 
 def test_the_sample_profile_needs_no_variables(asked, monkeypatch):
     monkeypatch.delenv("LUNG_ATTENTION_ARCHIVES")
     monkeypatch.delenv("LUNG_ATTENTION_WEIGHTS")
-    isolated.reproduce("sample", [])
-    assert not any("pins" in setting for setting in asked["settings"])
+    temporary.reproduce("sample", [])
+    assert not any("checksums" in setting for setting in asked["settings"])
 
 
 def test_the_copy_uses_its_own_code_and_our_files(asked, project):
-    isolated.reproduce("sample", [])
+    temporary.reproduce("sample", [])
     env = asked["env"]
     assert env["PYTHONPATH"] == "src"
     assert env["LUNG_ATTENTION_ARCHIVES"] == str(project / "archives")
@@ -160,14 +269,14 @@ def test_the_copy_uses_its_own_code_and_our_files(asked, project):
 )
 def test_a_relative_database_does_not_end_in_the_copy(asked, project, monkeypatch, given, expected):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
-    isolated.reproduce("sample", [])
+    temporary.reproduce("sample", [])
     assert asked["env"]["MLFLOW_TRACKING_URI"] == expected.format(project=project)
 
 
 def test_a_failed_run_brings_nothing_back(asked):
     asked["code"] = 1
     with pytest.raises(UserError, match="did not end well") as caught:
-        isolated.reproduce("sample", [])
+        temporary.reproduce("sample", [])
     assert "goes on where it stopped" in caught.value.remedy
     assert "back" not in asked
 
@@ -177,7 +286,7 @@ def test_a_failed_run_brings_nothing_back(asked):
 )
 def test_mistakes_are_named(asked, profile, overrides, part):
     with pytest.raises(UserError, match=part):
-        isolated.reproduce(profile, overrides)
+        temporary.reproduce(profile, overrides)
     assert "command" not in asked
 
 
@@ -219,7 +328,7 @@ def test_what_comes_back_is_this_profiles_results_parameters_and_lock_alone(tmp_
     git("commit", "-qm", "new")
     git("update-ref", "refs/exps/ab/abcd/local-1", "HEAD")
     git("reset", "-q", "--hard", "HEAD~1")
-    isolated._bring_back("local", isolated._reference("local-1"))
+    temporary._bring_back("local", temporary._reference("local-1"))
     changed = {str(path) for path in Path().rglob("*") if path.is_file() and ".git" not in path.parts}
     assert {name for name in changed if Path(name).read_text() == "new"} == {
         "results/local/a.json", "results/local/params.yaml",
@@ -230,4 +339,4 @@ def test_what_comes_back_is_this_profiles_results_parameters_and_lock_alone(tmp_
     assert "old" in Path("dvc.lock").read_text()
     assert Path("params.yaml").read_text() == Path("results/sample/a.json").read_text() == "old"
     with pytest.raises(UserError, match="local-2"):
-        isolated._reference("local-2")
+        temporary._reference("local-2")

@@ -114,15 +114,22 @@ def _recipe_entries(measured: Mapping[Cell, Measured], *, confidence: float) -> 
             names, grouped = ("changed", "published"), cell.split == "grouped"
             paired = compare_pair(changed, base, names=names, grouped=grouped, confidence=confidence)
             entries.append({**asdict(cell), **paired})
-    _judge_families(entries, confidence=confidence)
+    _judge_families(entries, names=("changed", "published"), confidence=confidence)
     return entries
 
 
-def _judge_families(entries: Sequence[dict[str, Any]], *, confidence: float) -> None:
+def _judge_families(entries: Sequence[dict[str, Any]], *, names: tuple[str, str], confidence: float) -> None:
     """Judges the entries of each recipe and split together."""
     for key in dict.fromkeys((entry["recipe"], entry["split"]) for entry in entries):
         family = [entry for entry in entries if (entry["recipe"], entry["split"]) == key]
         _judge(family, confidence=confidence)
+    ours, theirs = names
+    for entry in entries:
+        # McNemar's test counts images, not by how many seeds: the mean may point the other way.
+        more_images = entry[f"{ours}_better"] - entry[f"{theirs}_better"]
+        difference = entry["differences"]["accuracy"]["difference"]
+        if entry["test"] == "mcnemar" and more_images * difference < 0:
+            entry["verdict"] = UNDECIDED
 
 
 def _judge(family: Sequence[dict[str, Any]], *, confidence: float) -> None:
@@ -143,13 +150,7 @@ def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) 
             paired = compare_pair(attention, plain, names=names, grouped=grouped, confidence=confidence)
             factors = {key: value for key, value in asdict(cell).items() if key != "head"}
             entries.append({**factors, **paired})
-    _judge_families(entries, confidence=confidence)
-    for entry in entries:
-        # McNemar's test counts images, not by how many seeds: the mean may point the other way.
-        more_images = entry["attention_better"] - entry["plain_better"]
-        difference = entry["differences"]["accuracy"]["difference"]
-        if entry["test"] == "mcnemar" and more_images * difference < 0:
-            entry["verdict"] = UNDECIDED
+    _judge_families(entries, names=("attention", "plain"), confidence=confidence)
     return entries
 
 

@@ -57,6 +57,12 @@ def run_gate_command(
             fresh,
         )
         ours, theirs = _candidate_cells(config, paths), cells_with_predictions(paths, before.root)
+        if not theirs:  # otherwise every cell would be a new one, and pass
+            raise UserError(
+                f"the reference {reference} names the cells of {paths.results.as_posix()}/cells by other "
+                "factors than this version",
+                remedy="name a newer --reference",
+            )
         chosen = set(select(sorted({*ours, *theirs}), cells))
         results = run_gate(
             [cell for cell in ours if cell in chosen],

@@ -62,7 +62,8 @@ def _declared_in(params: Path, profile: str) -> list[Declared]:
     """The declarations of a params.yaml of any age: one that is not understood has none."""
     try:
         values: Any = yaml.safe_load(params.read_bytes())
-        entries = values["profiles"][profile]["gate"]["declared"]
+        own, shared = values["profiles"][profile].get("gate", {}), values.get("gate", {})
+        entries = own["declared"] if "declared" in own else shared["declared"]
         return [Declared(tuple(entry["cells"]), entry["change"], entry["reason"]) for entry in entries]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return []

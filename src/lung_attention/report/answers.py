@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lung_attention.cells import PUBLISHED
@@ -139,26 +139,25 @@ class _Words:
 
     def helps(self, entries: Sequence[Entry]) -> str:
         """Answers whether attention helps, first where nothing leaks."""
-        parts = [
-            self._helps_on(where, of_split)
-            for split, where in (("grouped", "Without leakage"), ("published", "On the published split"))
-            if (of_split := [entry for entry in entries if entry["split"] == split])
-        ]
+        parts = [self._helps_on(where, here) for where, here in _by_split(entries)]
         if not parts:
             return "Open: no network was measured with and without attention."
         return self._preface + " ".join(parts)
 
     def recipe_helps(self, recipe: str, gains: Sequence[Entry], attention: Sequence[Entry]) -> str:
         """Answers whether a recipe does better than the published one, and attention where both have it."""
-        parts = [
-            self._helps_on("Without leakage", gains),
-            f"The cross-entropy{', by which a search chooses,' if recipe == 'searched' else ''} falls beyond "
-            f"sampling error in {_falls(gains, 'log_loss')} of {len(gains)}, the AUROC in "
-            f"{_falls(gains, 'auroc_ovr')}.",
-        ]
-        if attention:
-            how = _OF_RECIPE.get(recipe, f"by the recipe {recipe}")
-            parts.append(self._helps_on(f"Attention against plain, both {how}", attention))
+        parts = []
+        chooses = ", by which a search chooses," if recipe == "searched" else ""
+        for where, here in _by_split(gains):
+            parts += [
+                self._helps_on(where, here),
+                f"The cross-entropy{chooses} falls beyond sampling error in {_falls(here, 'log_loss')} of "
+                f"{len(here)}, the AUROC in {_falls(here, 'auroc_ovr')}.",
+            ]
+        how = _OF_RECIPE.get(recipe, f"by the recipe {recipe}")
+        for where, here in _by_split(attention):
+            place = "" if here[0]["split"] == "grouped" else f" {where[0].lower()}{where[1:]}"
+            parts.append(self._helps_on(f"Attention against plain{place}, both {how}", here))
         return self._preface + " ".join(parts)
 
     def _helps_on(self, where: str, entries: Sequence[Entry]) -> str:
@@ -207,6 +206,13 @@ def points(value: float) -> str:
     """A signed number of percentage points, with as many digits as tell it from 0."""
     text = f"{value:+.1f}" if abs(value) >= 0.05 or value == 0 else f"{value:+.2g}"
     return "0.0" if value == 0 else text.replace("-", "−")
+
+
+def _by_split(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
+    """Yields the entries of each split that has any, first those where nothing leaks."""
+    for split, where in (("grouped", "Without leakage"), ("published", "On the published split")):
+        if here := [entry for entry in entries if entry["split"] == split]:
+            yield where, here
 
 
 def _of(entries: Sequence[Entry], verdict: str) -> list[Entry]:

@@ -43,10 +43,11 @@ def overview(results: Results) -> Section:
         return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
     figure, (ax,) = new_figure(4.8, 1.7 + 1.05 * len(rows), panels=1)
     intervals(ax, rows, what="accuracy", looks=LOOKS)
+    published = "the published figure, " if results.published.results else ""
     picture = Picture(
         svg_uri(figure),
-        "Accuracies with intervals of every dataset and backbone: the published figure, both heads on both "
-        "splits and the best trivial baseline. All numbers stand in the tables below.",
+        f"Accuracies with intervals of every dataset and backbone: {published}each head on each split "
+        "and the best trivial baseline. All numbers stand in the tables below.",
         "Accuracies with their intervals. Filled: published split; hollow: grouped split.",
         width_px(figure),
     )

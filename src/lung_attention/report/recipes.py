@@ -14,7 +14,7 @@ from lung_attention.report.embed import svg_uri, width_px
 from lung_attention.report.numbers import change, count, decimal, p_value, percent, points
 
 # Not searched, or the same everywhere.
-_NOT_SHOWN = ("jit_compile",)
+_NOT_SHOWN = ("jit_compile", "view", "optimizer", "class_weights")
 
 
 def recipes_section(results: Results) -> Section:
@@ -31,8 +31,9 @@ def recipes_section(results: Results) -> Section:
             "training groups alone, and its test part was predicted once. So the scores measure the rule of "
             "choosing, and they stand whatever they say. Differences are to the published recipe on the same "
             "images, in percentage points, with an interval that resamples groups. The column changed : "
-            "published counts the groups in which each is better; the test flips signs over groups, and "
-            "Holm's method adjusts all p values of a recipe and split together. Undecided is no proof that "
+            "published counts where each is better: groups on the grouped split, whose test flips signs over "
+            "groups, and images on the published one, whose test is McNemar's. Holm's method adjusts all p "
+            "values of a recipe and split together. Undecided is no proof that "
             "both are equal."
         )
     ]
@@ -49,6 +50,7 @@ def recipes_section(results: Results) -> Section:
             f"{results.dataset(cell.dataset).title}, {results.title(cell.backbone)}",
             cell.head,
             cell.recipe,
+            cell.split,
         ]
         rows.append(
             [
@@ -67,19 +69,25 @@ def recipes_section(results: Results) -> Section:
     if rows:
         blocks.append(
             Table(
-                "Accuracy on the grouped split beside that of the published recipe",
+                "Accuracy beside that of the published recipe",
                 (
-                    "dataset, backbone", "head", "recipe", "published", "changed", "difference",
+                    "dataset, backbone", "head", "recipe", "split", "published", "changed", "difference",
                     "changed : published", "p", "p, Holm", "verdict",
                 ),
-                "lllrrrrrrl",
+                "llllrrrrrrl",
                 rows,
             )
         )  # fmt: skip
         blocks.append(
             Table(
                 "Changed minus published for other scores (a negative difference of the loss is a gain)",
-                ("dataset, backbone, head, recipe", "balanced accuracy", "MCC", "AUROC, one vs rest", "loss"),
+                (
+                    "dataset, backbone, head, recipe, split",
+                    "balanced accuracy",
+                    "MCC",
+                    "AUROC, one vs rest",
+                    "loss",
+                ),
                 "lrrrr",
                 others,
             )
@@ -105,6 +113,7 @@ def _attention(results: Results, entries: Sequence[Json]) -> list[Block]:
             ", ".join(
                 (results.dataset(entry["dataset"]).title, results.title(entry["backbone"]), entry["recipe"])
             ),
+            entry["split"],
             f"{entry['attention_better']:,} : {entry['plain_better']:,}",
             points(entry["differences"]["accuracy"]),
             p_value(entry["p_value"]),
@@ -119,9 +128,17 @@ def _attention(results: Results, entries: Sequence[Json]) -> list[Block]:
             "the same recipe; a search chose its settings with the same effort."
         ),
         Table(
-            "Accuracy on the grouped split, attention minus plain, both by the same recipe",
-            ("dataset, backbone, recipe", "attention : plain", "difference", "p", "p, Holm", "verdict"),
-            "lrrrrl",
+            "Accuracy, attention minus plain, both by the same recipe",
+            (
+                "dataset, backbone, recipe",
+                "split",
+                "attention : plain",
+                "difference",
+                "p",
+                "p, Holm",
+                "verdict",
+            ),
+            "llrrrrl",
             rows,
         ),
     ]
@@ -129,7 +146,9 @@ def _attention(results: Results, entries: Sequence[Json]) -> list[Block]:
 
 def _name(results: Results, cell: Cell) -> str:
     title = results.dataset(cell.dataset).title
-    return f"{title}, {results.title(cell.backbone)}, {cell.head} head, {cell.recipe} recipe"
+    return (
+        f"{title}, {results.title(cell.backbone)}, {cell.head} head, {cell.recipe} recipe, {cell.split} split"
+    )
 
 
 def _search(name: str, found: Json) -> Details:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lung_attention.cells import PUBLISHED
 from lung_attention.files import read_table, write_table
 from lung_attention.paths import EXPERIMENTS, Paths
 from lung_attention.workflow.temporary import kept_file, run_in_temporary
@@ -38,7 +39,10 @@ def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.Data
     # Cells of further recipes have settings of their own, which one changed setting says nothing about.
     reference = run_in_temporary(profile, ["further.datasets=[]", *overrides])
     summary = pd.read_csv(io.StringIO(kept_file(reference, Paths(profile).summary)))
-    rows = summary.assign(profile=profile, experiment=name, settings=" ".join(overrides))
+    # What is published was made by the published recipe.
+    rows = summary[summary["recipe"] == PUBLISHED].assign(
+        profile=profile, experiment=name, settings=" ".join(overrides)
+    )
     rows = rows.loc[:, list(COLUMNS)]
     write_table(EXPERIMENTS, merged(read_table(EXPERIMENTS), rows))
     return rows

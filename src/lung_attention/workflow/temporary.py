@@ -211,13 +211,21 @@ def _checksums(config: Config) -> list[str]:
 
 
 def _qualified(override: str, profile: str) -> str:
-    key, equals, _ = override.partition("=")
+    """An override as DVC takes it, at the place that the stages look at."""
+    key, equals, value = override.lstrip("+").partition("=")
     if not equals:
         raise UserError(f"--set {override!r}: expected key=value", remedy="--set 'splits=[published]'")
-    if key.split(".")[0] in (*DESIGN, "profiles"):
-        return override
-    # A profile says only what differs from what all share, so the key may be new to it.
-    return f"++profiles.{profile}.{override}"
+    section, *rest = key.split(".")
+    if section in DESIGN:
+        return f"{key}={value}"
+    values = read_values(PARAMS)
+    if section == "profiles" and len(rest) > 1 and rest[0] in values["profiles"]:
+        profile, section, key = rest[0], rest[1], ".".join(rest[1:])
+    # A profile says only what differs from what all share, so the key may be new to it. But a section that it
+    # does not have stands at the top alone, where DVC looks for changes; this is the copy's params.yaml.
+    if section != "profiles" and (section in values["profiles"][profile] or section not in values):
+        return f"++profiles.{profile}.{key}={value}"
+    return f"{key}={value}"
 
 
 def _environment() -> dict[str, str]:

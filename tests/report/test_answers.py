@@ -1,0 +1,292 @@
+"""The answers that open a report, for every pattern of verdicts."""
+
+import pytest
+from known import DATASETS
+
+from lung_attention.evaluation.verdicts import (
+    ABOVE,
+    BELOW,
+    DROP,
+    HELPS,
+    HURTS,
+    OPEN,
+    RISE,
+    STAND_IN,
+    UNCLEAR,
+    UNDECIDED,
+    WITHIN,
+)
+from lung_attention.report.answers import answers, points
+
+BACKBONES = {"densenet121": "DenseNet121", "mobilenetv2": "MobileNetV2"}
+TITLES = {name: dataset.title for name, dataset in DATASETS.items()}
+PAIRS = [(dataset, backbone) for dataset in ("iqoth", "lc25000", "lidc") for backbone in BACKBONES]
+REPRODUCED = "Are the published figures reproduced?"
+QUESTIONS = ["What remains without leakage?", "Does attention help?"]
+
+
+def test_points_are_signed_and_never_a_false_zero():
+    assert [points(value) for value in (1.23, -0.5, 0.0, -0.012)] == ["+1.2", "−0.5", "0.0", "−0.012"]
+
+
+def reproduced(verdicts, head="plain"):
+    """Entries of `reproduction` for the six results."""
+    return [
+        {
+            "dataset": dataset,
+            "backbone": backbone,
+            "head": head,
+            "verdict": verdict,
+            "published": {"accuracy": 0.96},
+            "ours": None if verdict == OPEN else {"accuracy": 0.98},
+            "difference": 0.02,
+            "low": 0.01,
+            "high": 0.03,
+        }
+        for (dataset, backbone), verdict in zip(PAIRS, verdicts, strict=True)
+    ]
+
+
+def leaked(verdicts, *, baseline=False, recipe="published"):
+    networks = [
+        {
+            "dataset": dataset,
+            "kind": "network",
+            "backbone": backbone,
+            "head": "plain",
+            "recipe": recipe,
+            "baseline": None,
+            "accuracy": {"published": 0.98, "grouped": 0.98 - change, "difference": change},
+            "verdict": verdict,
+        }
+        for (dataset, backbone), (verdict, change) in zip(PAIRS, verdicts, strict=False)
+    ]
+    trivial = [
+        {
+            "dataset": "iqoth",
+            "kind": "baseline",
+            "backbone": None,
+            "head": None,
+            "recipe": None,
+            "baseline": name,
+            "accuracy": {"published": published, "grouped": grouped, "difference": published - grouped},
+            "verdict": DROP,
+        }
+        for name, published, grouped in (("majority", 0.5, 0.51), ("nearest_neighbour", 1.0, 0.7))
+    ]
+    return networks + trivial if baseline else networks
+
+
+def attended(verdicts, split="grouped", recipe="published"):
+    change = {HELPS: 0.03, HURTS: -0.04, UNDECIDED: 0.001}
+    return [
+        {
+            "dataset": dataset,
+            "backbone": backbone,
+            "recipe": recipe,
+            "split": split,
+            "verdict": verdict,
+            "differences": {
+                "accuracy": {
+                    "difference": change[verdict],
+                    "low": change[verdict] - 0.02,
+                    "high": change[verdict] + 0.02,
+                }
+            },
+        }
+        for (dataset, backbone), verdict in zip(PAIRS, verdicts, strict=False)
+    ]
+
+
+def gained(verdicts, recipe="searched", split="grouped", *, losses=None):
+    """Entries of `recipe_vs_published`, alternately of both heads; `losses` bound its changes."""
+    losses = [-0.1] * len(verdicts) if losses is None else losses
+    entries = []
+    for number, (entry, loss) in enumerate(zip(attended(verdicts, split, recipe), losses, strict=True)):
+        others = {"log_loss": {"low": -0.2, "high": loss}, "auroc_ovr": {"low": None, "high": None}}
+        head = ("plain", "attention")[number % 2]
+        entries.append(entry | {"head": head, "differences": entry["differences"] | others})
+    return entries
+
+
+def told(attention=(), leakage=(), reproductions=(), recipes=(), *, stand_in=False):
+    """Answers by question, in order."""
+    comparisons = {
+        "stand_in": stand_in,
+        "attention_vs_plain": list(attention),
+        "leakage": list(leakage),
+        "reproduction": list(reproductions),
+        "recipe_vs_published": list(recipes),
+    }
+    entries = answers(comparisons, datasets=TITLES, backbones=BACKBONES)
+    return {entry["question"]: entry["answer"] for entry in entries}
+
+
+def test_only_what_there_is_to_answer_is_asked():
+    assert list(told()) == QUESTIONS
+    assert list(told(reproductions=reproduced([WITHIN] * 6))) == [REPRODUCED, *QUESTIONS]
+    recipes = gained([HELPS]) + gained([HURTS], "cropped") + gained([UNDECIDED])
+    assert list(told(recipes=recipes)) == [
+        *QUESTIONS, "Do settings found by a search help?", "Does the recipe cropped help?",
+    ]  # fmt: skip
+    assert all(answer.startswith("Open: ") for answer in told().values())
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "begins", "says", "says_not"),
+    [
+        ([WITHIN] * 6, "Yes: ", ["6 of 6 accuracies lie within"], ["lower", "higher", "Not run"]),
+        ([ABOVE] * 6, "No: ", ["0 of 6 accuracies lie", "higher for DenseNet121 on IQ"], ["lower"]),
+        ([BELOW] * 6, "No: ", ["0 of 6", "Ours is lower for"], ["higher"]),
+        (
+            [WITHIN, BELOW, ABOVE, ABOVE, OPEN, OPEN],
+            "In part: ",
+            [
+                "1 of 4 accuracies lies within",
+                "lower for MobileNetV2 on IQ-OTH/NCCD (98.0 % against 96.0 %, +2.0 points,",
+                "interval +1.0 to +3.0).",
+                "higher for DenseNet121 on LC25000 (lung) (",
+                "Not run here: DenseNet121 on LIDC-IDRI, the paper's slices; MobileNetV2 on LIDC",
+            ],
+            [],
+        ),
+        ([WITHIN] * 4 + [OPEN] * 2, "Yes, as far as checked: ", ["4 of 4", "Not run here"], []),
+        ([WITHIN] + [OPEN] * 5, "Yes, as far as checked: ", ["1 of 1 accuracies lies"], []),
+        ([OPEN] * 6, "Open: ", ["no published accuracy was checked"], ["Yes", "within"]),
+    ],
+)  # fmt: skip
+def test_whether_figures_are_reproduced(verdicts, begins, says, says_not):
+    answer = told(reproductions=reproduced(verdicts))[REPRODUCED]
+    assert answer.startswith(begins)
+    assert all(text in answer for text in says), answer
+    assert not any(text in answer for text in says_not), answer
+
+
+def test_the_method_with_attention_is_told_apart():
+    both = reproduced([WITHIN] * 6) + reproduced([BELOW] * 5 + [WITHIN], head="attention")
+    answer = told(reproductions=both)[REPRODUCED]
+    assert answer.startswith("Yes: without attention") and "lower" not in answer
+    assert "With attention connected, as the paper describes it, 1 of 6 accuracies lies within" in answer
+
+
+def test_stand_ins_reproduce_nothing():
+    first, *others = told(
+        attended([HELPS] * 6),
+        leaked([(DROP, 0.2)] * 6),
+        reproduced([STAND_IN] * 6),
+        gained([HELPS, HURTS]),
+        stand_in=True,
+    ).values()
+    assert first.startswith("Not assessed") and "within" not in first
+    assert len(others) == 3
+    assert all(answer.startswith("(On stand-ins") for answer in others)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "begins", "says"),
+    [
+        ([(DROP, 0.25), (DROP, 0.1)], "Less: 2 of 2 accuracies fall", ["by 10.0 to 25.0 points"]),
+        ([(DROP, 0.25), (UNCLEAR, 0.01), (RISE, -0.01)], "Less: 1 of 3 accuracies falls", ["rises"]),
+        ([(UNCLEAR, 0.01)] * 4, "No loss shown: 0 of 4", []),
+        ([(RISE, -0.01), (UNCLEAR, 0.0)], "More: 1 of 2 accuracies rises", []),
+        ([], "Open: ", []),
+    ],
+)  # fmt: skip
+def test_what_remains_without_leakage(verdicts, begins, says):
+    answer = told(leakage=leaked(verdicts))[QUESTIONS[0]]
+    assert answer.startswith(begins), answer
+    assert all(text in answer for text in says), answer
+
+
+def test_the_best_baseline_stands_beside_the_networks():
+    answer = told(leakage=leaked([(DROP, 0.25), (DROP, 0.2)], baseline=True))[QUESTIONS[0]]
+    assert "IQ-OTH/NCCD: 98.0 % becomes 73.0 to 78.0 % (the best trivial baseline without leakage, " in answer
+    assert "nearest neighbour: 100.0 % becomes 70.0 %)." in answer
+    assert told(leakage=leaked([], baseline=True))[QUESTIONS[0]].startswith("Open: ")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "begins", "says"),
+    [
+        ([HELPS] * 6, "Without leakage, yes: of 6", ["6 better (DenseNet121 on IQ-OTH/NCCD +3.0 points"]),
+        ([HURTS] * 6, "Without leakage, no, it hurts: of 6", ["6 worse"]),
+        ([HELPS, UNDECIDED], "Without leakage, in part: ", ["1 better", "1 undecided"]),
+        ([HURTS, UNDECIDED], "Without leakage, no, in part it hurts: ", ["1 worse", "1 undecided"]),
+        ([HELPS, HURTS, UNDECIDED], "Without leakage, mixed: ", ["1 better", "1 worse", "−4.0 points"]),
+        ([UNDECIDED] * 6, "Without leakage, not shown: 0 of 6", ["from −1.9 to +2.1 points"]),
+        ([], "Open: ", []),
+    ],
+)
+def test_whether_attention_helps(verdicts, begins, says):
+    answer = told(attention=attended(verdicts))[QUESTIONS[1]]
+    assert answer.startswith(begins), answer
+    assert all(text in answer for text in says), answer
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "says"),
+    [
+        ([HELPS, UNDECIDED], "Without leakage, in part: of 2 comparisons (Holm-adjusted) 1 better ("),
+        ([HELPS] * 2, "Without leakage, yes: of 2 comparisons"),
+        ([HELPS, HURTS], "Without leakage, mixed: of 2 comparisons"),
+        ([HURTS] * 2, "Without leakage, no, it hurts: of 2 comparisons"),
+        ([UNDECIDED] * 2, "Without leakage, not shown: 0 of 2 comparisons are significant"),
+    ],
+)
+def test_whether_a_search_helps(verdicts, says):
+    answer = told(recipes=gained(verdicts, losses=[-0.1, 0.1]))["Do settings found by a search help?"]
+    assert answer.startswith(says)
+    assert (", plain head, +3.0 points" in answer) == (verdicts[0] == HELPS)
+    assert (", attention head, −4.0 points" in answer) == (verdicts[1] == HURTS)
+    assert "The cross-entropy, by which a search chooses, falls beyond sampling error in 1 of 2" in answer
+    assert answer.endswith("the AUROC in 0.")
+
+
+def test_each_recipe_is_answered_from_its_own_entries():
+    """What another recipe gains, and what attention does by another, stays out of an answer."""
+    answer = told(
+        attended([UNDECIDED] * 2)
+        + attended([HURTS], recipe="searched")
+        + attended([HELPS], recipe="cropped"),
+        leaked([(UNCLEAR, 0.01)]) + leaked([(DROP, 0.4)] * 2, recipe="cropped"),
+        recipes=gained([HELPS, HELPS], "cropped", losses=[0.1, 0.1]) + gained([HURTS]),
+    )
+    assert answer["What remains without leakage?"].startswith("No loss shown: 0 of 1 accuracies")
+    assert answer["Does attention help?"].startswith("Without leakage, not shown: 0 of 2")
+    cropped = answer["Does the recipe cropped help?"]
+    assert cropped.startswith("Without leakage, yes: of 2")
+    assert "The cross-entropy falls beyond sampling error in 0 of 2" in cropped
+    assert "Attention against plain, both by the recipe cropped, yes: of 1" in cropped
+    searched = answer["Do settings found by a search help?"]
+    assert searched.startswith("Without leakage, no, it hurts: of 1")
+    assert "Attention against plain, both with found settings, no, it hurts: of 1" in searched
+
+
+def test_a_gain_on_the_published_split_is_never_said_to_be_without_leakage():
+    answer = told(
+        attended([HELPS], "published", "searched"),
+        recipes=gained([HELPS, HELPS], split="published", losses=[-0.1, 0.1]) + gained([UNDECIDED]),
+    )["Do settings found by a search help?"]
+    leakless, leaky = answer.split("On the published split, ")
+    assert leakless.startswith("Without leakage, not shown: 0 of 1") and "in 1 of 1" in leakless
+    assert leaky.startswith("yes: of 2") and "in 1 of 2" in leaky
+    assert "Attention against plain on the published split, both with found settings, yes: of 1" in leaky
+    (alone,) = [
+        text for ask, text in told(recipes=gained([HELPS], split="published")).items() if "search" in ask
+    ]
+    assert "Without leakage" not in alone
+
+
+def test_a_recipe_with_one_head_says_nothing_of_attention():
+    (answer,) = [text for ask, text in told(recipes=gained([HELPS])).items() if "search" in ask]
+    assert "Attention" not in answer
+
+
+def test_attention_is_answered_without_leakage_first():
+    both = attended([HELPS] * 2, "published") + attended([UNDECIDED] * 2)
+    answer = told(attention=both)[QUESTIONS[1]]
+    assert answer.startswith("Without leakage, not shown")
+    assert "On the published split, yes: of 2" in answer
+    assert told(attention=attended([HELPS], "published"))[QUESTIONS[1]].startswith(
+        "On the published split, yes"
+    )
