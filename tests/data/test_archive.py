@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from known import DATASETS
 from PIL import Image
 
 from lung_attention.data import archive as archive_module
@@ -17,7 +18,6 @@ from lung_attention.data.archive import (
     find_members,
     open_archive,
 )
-from known import DATASETS
 from lung_attention.errors import UserError
 
 IQOTH = DATASETS["iqoth"]

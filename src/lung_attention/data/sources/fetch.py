@@ -21,13 +21,14 @@ from lung_attention.config.sources import Kind
 from lung_attention.data.archive import find_members, open_archive, require_counts
 from lung_attention.data.sources.checksums import CHECKSUMS, Record, read_record, write_record
 from lung_attention.data.sources.idc import cut_settings, series_source, transfer_bytes
-from lung_attention.data.sources.resolve import verify
+from lung_attention.data.sources.resolve import WEIGHTS_VARIABLE, verify
 from lung_attention.data.sources.services import Deliver, deliverers
 from lung_attention.data.sources.table import Item, items
 from lung_attention.data.sources.transfer import TransferError, tell
 from lung_attention.data.sources.weights import convert_weights
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
+from lung_attention.models.backbone_table import BACKBONES
 from lung_attention.paths import DATASETS, PARAMS
 
 # More than this is not transferred without having been asked for expressly.
@@ -77,7 +78,7 @@ def fetch_named(
         The SHA-256 of each file, by name.
 
     Raises:
-        UserError: As `fetch_all`, a name is unknown, or nobody serves a dataset.
+        UserError: As `fetch_all`, a name is unknown, or nobody serves what it names.
     """
     known = items(catalog)
     for name in names:
@@ -85,6 +86,12 @@ def fetch_named(
             raise UserError(
                 f"{DATASETS}/{name}.yaml: sources: nobody serves {name}, so it cannot be fetched",
                 remedy="name who serves it there (docs/data.md), leave it out, or use a copy of your own: "
+                "make repro PROFILE=local",
+            )
+        if name in BACKBONES and name not in known:
+            raise UserError(
+                f"{name}: no source of its weights is known",
+                remedy=f"let ${WEIGHTS_VARIABLE} name a folder with {name}_notop.weights.h5, then: "
                 "make repro PROFILE=local",
             )
         if name not in known:

@@ -35,7 +35,6 @@ def from_web(item: Item, source: Source, target: Path) -> None:
     import pooch
 
     assert isinstance(source, WebSource)
-
     pooch.get_logger().setLevel("WARNING")
     downloads = pooch.create(
         path=target.parent,
