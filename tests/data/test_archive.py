@@ -8,7 +8,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from known import DATASETS
 from PIL import Image
 
 from lung_attention.data import archive as archive_module
@@ -18,6 +17,7 @@ from lung_attention.data.archive import (
     find_members,
     open_archive,
 )
+from known import DATASETS
 from lung_attention.errors import UserError
 
 IQOTH = DATASETS["iqoth"]

@@ -7,11 +7,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from known import DATASETS
-from lung_attention.data.provenance import PROVENANCE
 from PIL import Image
 
+from known import DATASETS
 from lung_attention.data.manifest import COLUMNS, import_archive, patient_of
+from lung_attention.data.provenance import PROVENANCE
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
 

@@ -1,8 +1,8 @@
 import dataclasses
 
 import pytest
-from known import DATASETS
 
+from known import DATASETS
 from lung_attention.data.published import load_published
 
 RESULTS = load_published().results

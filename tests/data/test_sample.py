@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known import DATASETS
 from PIL import Image
 
 from lung_attention.data.archive import find_members
+from known import DATASETS
 from lung_attention.data.manifest import import_archive, patient_of
 from lung_attention.data.sample.archives import PLANTED, make_sample, true_groups
 from lung_attention.data.sample.calibration import calibration_images

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from known import DATASETS
 from natsort import natsorted
 from PIL import Image
 
+from known import DATASETS
 from lung_attention.images.decode import thumbnail
 
 FOLDER = os.environ.get("LUNG_ATTENTION_ARCHIVES", "")
@@ -34,11 +34,10 @@ def load(dataset_id):
     if not path.is_file():
         pytest.skip(f"LUNG_ATTENTION_ARCHIVES has no {dataset_id}.zip")
     dataset = DATASETS[dataset_id]
-    root = dataset.archive.root
     rows, thumbnails = [], []
     with zipfile.ZipFile(path) as archive:
-        for label, folders in dataset.classes.items():
-            tops = tuple(f"{root}/{folder}/" for folder in folders)
+        for label, folders in zip(dataset.classes, dataset.folders, strict=True):
+            tops = tuple(f"{dataset.root}/{folder}/" for folder in folders)
             for name in natsorted(name for name in archive.namelist() if name.startswith(tops)):
                 content = archive.read(name)
                 with Image.open(io.BytesIO(content)) as image:
@@ -46,7 +45,7 @@ def load(dataset_id):
                 patient = re.search(r"LIDC-IDRI-\d{4}(?=_)", name)
                 group = patient[0] if patient else ""
                 digest = sha256(content).hexdigest()
-                image_name = name.removeprefix(f"{root}/")
+                image_name = name.removeprefix(f"{dataset.root}/")
                 rows.append((image_name, label, len(content), digest, width, height, group))
                 thumbnails.append(thumbnail(content))
     columns = ["image", "label", "bytes", "sha256", "width", "height", "group"]

@@ -1,21 +1,29 @@
 """The groups of the real archives."""
 
 import time
-from dataclasses import replace
 from functools import cache
 
-from known import DATASETS
 from real_archives import MARKS, load
 
 from lung_attention.groups.infer import groups_with_two_labels, infer_groups
+from lung_attention.groups.near_duplicates import NearDuplicateGroups
+from lung_attention.groups.source_tiles import SourceTileGroups
 
 pytestmark = MARKS
 
 
-def find(dataset_id, **other):
-    """Manifest and groups as the dataset's file says, but for other settings."""
+def find(dataset_id, *, strictness="thumbnails_and_neighbours"):
     manifest, thumbnails = load(dataset_id)
-    groups = infer_groups(manifest, thumbnails, replace(DATASETS[dataset_id].groups, **other))
+    groups = infer_groups(
+        manifest,
+        thumbnails,
+        dataset_id,
+        near_duplicate_cosine=0.98,
+        pseudo=NearDuplicateGroups(strictness=strictness, cosine=0.90, neighbour_cosine=0.80),
+        source=SourceTileGroups(
+            candidates=100, correlation=0.96, overlap_correlation=0.42, least_overlap=0.3
+        ),
+    )
     assert groups.groupby(manifest["sha256"]).nunique().max() == 1
     return manifest, groups
 
