@@ -5,5 +5,7 @@ from pathlib import Path
 from lung_attention.config import load_config
 
 ROOT = Path(__file__).parents[1]
-DATASETS = load_config(ROOT / "params.yaml").catalog
+CONFIG = load_config(ROOT / "params.yaml")
+DATASETS = CONFIG.catalog
+PROFILES = CONFIG.profiles
 LABELS = {name: dataset.labels for name, dataset in DATASETS.items()}

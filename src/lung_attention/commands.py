@@ -53,7 +53,7 @@ def datasets(arguments: argparse.Namespace) -> int:
     """Lists where everything comes from."""
     from lung_attention.data.sources.listing import list_items
 
-    print(list_items())
+    print(list_items(load_config(PARAMS).catalog))
     return 0
 
 
@@ -84,6 +84,7 @@ def fetch(arguments: argparse.Namespace) -> int:
     for name, digest in fetch_named(
         arguments.names or [*public.datasets, *config.backbones],
         arguments.to or downloads_folder(),
+        catalog=config.catalog,
         settings=public,
         consent=arguments.yes,
     ).items():

@@ -1,4 +1,4 @@
-"""docs/extend.md, edit by edit: a dataset, a backbone, a head and a score of one's own, in a copy of the project."""
+"""docs/extend.md, edit by edit: dataset, backbone, head and score of one's own, in a copy of the project."""
 
 import json
 import os
@@ -130,7 +130,8 @@ def test_an_own_dataset_backbone_head_and_score(copy):
     replace(
         copy / "src/lung_attention/evaluation/further_scores.py",
         "FURTHER_SCORES: dict[str, Score] = {}",
-        'FURTHER_SCORES: dict[str, Score] = {\n    "certainty": lambda y_true, y_score: float(y_score.max(axis=1).mean()),\n}',
+        "FURTHER_SCORES: dict[str, Score] = {\n"
+        '    "certainty": lambda y_true, y_score: float(y_score.max(axis=1).mean()),\n}',
     )
     set_design(copy, datasets=["mine"], backbones=["mobilenet"], heads=["plain", "gated"])
     replace(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from lung_attention.training.settings import Settings
 
 from lung_attention.config import Recipe, Search, SearchSpace
-from lung_attention.training.settings import Settings
 
 CLASSES = ("normal", "malignant")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bowl import ended, opened
+from lung_attention.training.searched import fold_name, found_settings
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
 from sklearn.metrics import log_loss
 
@@ -23,7 +24,6 @@ from lung_attention.search.results import search_result, studies_digest
 from lung_attention.splits.settings import REFIT
 from lung_attention.training.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
 from lung_attention.training.fitting import predict
-from lung_attention.training.searched import fold_name, found_settings
 
 SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import optuna
 import pytest
+from lung_attention.training.settings import Settings, settings_from_json
 from optuna.trial import FixedTrial
 from settings_of_a_search import DEFAULT, SPACE, changed
 
 from lung_attention.config import Range
 from lung_attention.errors import UserError
 from lung_attention.search.space import parameters_of, suggest
-from lung_attention.training.settings import Settings, settings_from_json
 
 ATTENTION = {"attention_maps", "attention_gamma", "attention_activation"}
 

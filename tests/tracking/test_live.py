@@ -10,8 +10,8 @@ import time
 from dataclasses import asdict, replace
 
 import pytest
-
 from known import DATASETS
+
 from lung_attention.tracking import live_run
 from lung_attention.tracking.processes import code_tags
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from lung_attention.tracking.dvc_lock import lock_entry
 from PIL import Image
 
 from lung_attention import tracking
@@ -22,7 +23,6 @@ from lung_attention.paths import Paths
 from lung_attention.tracking import cells as profile_cells
 from lung_attention.tracking import live_run
 from lung_attention.tracking.cells import cells_with_results, identity_of, promote
-from lung_attention.tracking.dvc_lock import lock_entry
 from lung_attention.tracking.publish import publish_cell
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,10 @@ def test_the_lock_entry_is_that_of_the_profile_and_changes_with_it(project):
     assert local not in (None, committed)
     Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(entry["outs"][0]["md5"], "0" * 32))
     assert lock_entry(CELL, Paths("sample")) not in (None, committed)
-    assert lock_entry(Cell("lidc_nodules", "densenet121", "plain", "published", "grouped"), Paths("sample")) is None
+    assert (
+        lock_entry(Cell("lidc_nodules", "densenet121", "plain", "published", "grouped"), Paths("sample"))
+        is None
+    )
 
 
 def test_the_champion_is_moved_by_promotion_alone_and_loads_by_its_alias(client, project, model, tmp_path):

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from cell_files import METRICS, PARAMS, PATHS, curve, publish
+from known import DATASETS
 from PIL import Image
 
 from lung_attention import tracking
-from lung_attention.data.catalog import DATASETS
 from lung_attention.files import write_table
 from lung_attention.tracking import live_run, runs
 
@@ -319,7 +319,7 @@ else:
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     predicted = pd.read_json(tmp_path / "out.json")
-    assert list(predicted.columns) == list(DATASETS["iqoth"].classes)
+    assert list(predicted.columns) == list(DATASETS["iqoth"].labels)
     assert list(predicted.index) == [5, 7]
     for row, image in enumerate(images):
         pixels = np.asarray(Image.open(BytesIO(image)).convert("RGB"))

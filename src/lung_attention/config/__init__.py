@@ -14,6 +14,7 @@ from lung_attention.config.reading import (
     read_values,
     validate,
 )
+from lung_attention.config.sources import Source
 from lung_attention.config.stages import Rebuild
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Rebuild",
     "Search",
     "SearchSpace",
+    "Source",
     "load_config",
     "parse_value",
     "read_values",

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from lung_attention.config.values import Backbone, Checksum, Count, Distinct, Fraction, Section, Seed, SizePx
+from lung_attention.config.sources import Sources
+from lung_attention.config.values import (
+    Backbone,
+    Checksum,
+    Count,
+    Distinct,
+    Fraction,
+    Pattern,
+    Section,
+    Seed,
+    SizePx,
+)
 from lung_attention.groups.settings import NearDuplicateGroups, PatientGroups, SourceTileGroups
 from lung_attention.splits.settings import FolderSplit, NotebookSplit, RandomSplit
 
-
-def _is_pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"no regular expression ({error})") from error
-    return text
-
-
 Text = Annotated[str, Field(min_length=1)]
-Pattern = Annotated[str, AfterValidator(_is_pattern)]
 # In names of stages and files, whose parts are separated by dashes.
 DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
@@ -120,7 +121,7 @@ class Dataset(Section):
         licence: The licence of the images.
         citation: How the dataset is cited.
         copies: What is different in archives other than the release, by their SHA-256.
-        sources: Where the public archive is served; empty for none.
+        sources: Who serves the archive; null where nobody does.
     """
 
     id: DatasetName
@@ -142,7 +143,7 @@ class Dataset(Section):
     licence: Text
     citation: Text
     copies: dict[Checksum, Text]
-    sources: list[dict[str, Any]] = Field(default_factory=list)
+    sources: Sources | None
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import Annotated, Literal, TypeVar
 
@@ -29,6 +30,14 @@ def _one_of(known: dict[str, object]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _is_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"no regular expression ({error})") from error
+    return text
+
+
 # A design names each of its factors' values once; a seed given twice would count its images twice.
 Unique = Annotated[list[T], AfterValidator(_all_different)]
 Distinct = Annotated[list[T], Field(min_length=1), AfterValidator(_all_different)]
@@ -38,6 +47,7 @@ Head = Annotated[str, _one_of(dict(HEADS))]
 RecipeName = Annotated[str, _one_of(dict(RECIPES))]
 Split = Literal["published", "grouped"]
 
+Pattern = Annotated[str, AfterValidator(_is_pattern)]
 Count = Annotated[int, Field(ge=1)]
 SizePx = Annotated[int, Field(ge=32)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -195,19 +195,19 @@ def _checksums(config: Config) -> list[str]:
     if public:
         from lung_attention.data.sources.fetch import fetch_named
 
-        fetch_named(public, downloads_folder(), settings=profile, consent=False)
-    pins = []
+        fetch_named(public, downloads_folder(), catalog=config.catalog, settings=profile, consent=False)
+    checksums = []
     if archives_from in ("folder", "public"):
         for dataset in config.datasets:
             archive = find_archive(dataset, source=archives_from)
             found, _ = verify(archive, expected=profile.download.checksums.get(dataset))
-            pins.append(f"++profiles.{config.profile}.download.checksums.{dataset}={found}")
+            checksums.append(f"++profiles.{config.profile}.download.checksums.{dataset}={found}")
     if weights_from in ("folder", "public"):
         for backbone in config.backbones:
             weights = find_weights(backbone, source=weights_from)
             found, _ = verify(weights, expected=profile.backbone.checksums.get(backbone))
-            pins.append(f"++profiles.{config.profile}.backbone.checksums.{backbone}={found}")
-    return pins
+            checksums.append(f"++profiles.{config.profile}.backbone.checksums.{backbone}={found}")
+    return checksums
 
 
 def _qualified(override: str, profile: str) -> str:

@@ -8,16 +8,17 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 from ct_phantom import Bucket, multi_frame_file, series, serving, settings, slice_file
+from known import DATASETS
 from PIL import Image
 from pydicom.uid import RLELossless
 
-from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
 from lung_attention.data.sources.collection import ct_series
-from lung_attention.data.sources.lidc import cut_lidc, lidc_series, listed_slices, parse_listed
+from lung_attention.data.sources.lidc import cut_lidc, listed_slices, parse_listed, series_of_slices
 from lung_attention.data.sources.transfer import TransferError
 from lung_attention.errors import UserError
 
+LIDC = DATASETS["lidc"]
 COUNTS = {
     1: 133, 11: 128, 12: 128, 28: 141, 49: 133, 62: 117, 100: 269, 124: 117,
     129: 253, 143: 133, 149: 143, 164: 258, 174: 133, 189: 117, 205: 135,
@@ -51,7 +52,8 @@ def cut(tmp_path, listed, rows, name="a.zip"):
     target = tmp_path / name
     record = cut_lidc(
         target,
-        [parse_listed(image) for image in listed],
+        LIDC,
+        [parse_listed(image, LIDC) for image in listed],
         rows,
         work=tmp_path / "work",
         rebuild=settings(),
@@ -66,11 +68,11 @@ def bucket(monkeypatch):
 
 
 def test_the_list_is_the_papers():
-    listed = listed_slices()
+    listed = listed_slices(LIDC)
     parts = Counter(each.image.split("/")[0] for each in listed)
     assert parts == {"train": 1323, "valid": 330, "test": 413}
     classes = Counter(each.image.split("/")[1] for each in listed)
-    assert tuple(classes[name] for name in DATASETS["lidc"].classes) == DATASETS["lidc"].counts
+    assert classes == LIDC.archive.counts
     assert len({each.image for each in listed}) == 2066
 
 
@@ -78,14 +80,14 @@ def test_a_hundred_slices_carry_both_labels_and_a_memoriser_scores_about_as_the_
     """Who only remembers which class most training slices of a patient have is right in .949 of the test."""
     labels = defaultdict(set)
     train = defaultdict(Counter)
-    for each in listed_slices():
+    for each in listed_slices(LIDC):
         part, label, _ = each.image.split("/")
         labels[each.patient, each.number].add(label)
         if part == "train":
             train[each.patient][label] += 1
     both = [patient for (patient, _), names in labels.items() if len(names) == 2]
     assert Counter(both) == {"LIDC-IDRI-0174": 70, "LIDC-IDRI-0205": 30}
-    test = [each for each in listed_slices() if each.image.startswith("test/")]
+    test = [each for each in listed_slices(LIDC) if each.image.startswith("test/")]
     right = sum(
         max(train[each.patient], key=train[each.patient].get) == each.image.split("/")[1] for each in test
     )
@@ -93,7 +95,7 @@ def test_a_hundred_slices_carry_both_labels_and_a_memoriser_scores_about_as_the_
 
 
 def test_the_series_resolve_offline():
-    found = {row.patient: row for row in lidc_series()}
+    found = {row.patient: row for row in series_of_slices(listed_slices(LIDC))}
     assert {int(patient[-4:]): row.instances for patient, row in found.items()} == COUNTS
     assert found["LIDC-IDRI-0001"].uid == "1.3.6.1.4.1.14519.5.2.1.6279.6001.179049373636438705059720603192"
     assert found["LIDC-IDRI-0001"].bucket == "idc-open-data"
@@ -104,7 +106,7 @@ def test_the_series_resolve_offline():
 
 def test_every_number_of_the_list_fits_its_series_and_only_one_slice_of_0011_is_not_listed():
     numbers = defaultdict(set)
-    for each in listed_slices():
+    for each in listed_slices(LIDC):
         numbers[int(each.patient[-4:])].add(each.number)
     assert all(min(found) >= 1 and max(found) <= COUNTS[patient] for patient, found in numbers.items())
     assert set(range(1, 129)) - numbers[11] == {61}
@@ -204,7 +206,7 @@ def test_a_file_of_several_frames_is_named_and_no_archive_is_left(tmp_path, buck
 
 def test_the_whole_subset_from_series_of_the_true_size(tmp_path, bucket):
     """All 15 series with the index's own counts, each slice tiny: 2,066 images that `lidc` accepts."""
-    rows = lidc_series()
+    rows = series_of_slices(listed_slices(LIDC))
     for row in rows:
         # One drawn slice a patient, its place and number changed in the bytes.
         template = slice_file(np.full((2, 2), -500.0), z=-10000.5, number=10000)
@@ -221,10 +223,10 @@ def test_the_whole_subset_from_series_of_the_true_size(tmp_path, bucket):
             if not name.startswith("000"):
                 (tmp_path / "work" / row.uid / name).write_bytes(content)
     archive = tmp_path / "lidc.zip"
-    record = cut_lidc(archive, listed_slices(), rows, work=tmp_path / "work", rebuild=settings())
+    record = cut_lidc(archive, LIDC, listed_slices(LIDC), rows, work=tmp_path / "work", rebuild=settings())
     table = import_archive(
         archive,
-        DATASETS["lidc"],
+        LIDC,
         archive=tmp_path / "out.zip",
         manifest=tmp_path / "out.csv",
         check_counts=True,

@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from ct_phantom import Bucket, serving, settings, slice_file
+from known import DATASETS
 
 from lung_attention.data.sources.annotations import Nodule, read_nodules, write_nodules
 from lung_attention.data.sources.collection import series_of_identifiers
@@ -83,7 +84,12 @@ def test_the_true_nodules_of_two_patients_are_cut(tmp_path, monkeypatch):
         )
     with serving(bucket, monkeypatch):
         record = cut_nodules(
-            tmp_path / "a.zip", chosen, series_of_nodules(chosen), work=tmp_path / "work", rebuild=rebuild
+            tmp_path / "a.zip",
+            DATASETS["lidc_nodules"],
+            chosen,
+            series_of_nodules(chosen),
+            work=tmp_path / "work",
+            rebuild=rebuild,
         )
     assert record["nodules"] == {label: len(found) for label, found in chosen.items()}
     assert record["left_out"] == []

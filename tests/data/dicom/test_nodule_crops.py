@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 from ct_phantom import Bucket, series, serving, settings, slice_file
+from known import DATASETS
 from PIL import Image
 
-from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
 from lung_attention.data.sources.annotations import Nodule
 from lung_attention.data.sources.nodules import central_planes, cut_nodules, cut_square
@@ -46,7 +46,9 @@ def images(archive):
 
 def cut(tmp_path, chosen, rows):
     target = tmp_path / "a.zip"
-    record = cut_nodules(target, chosen, rows, work=tmp_path / "work", rebuild=settings())
+    record = cut_nodules(
+        target, DATASETS["lidc_nodules"], chosen, rows, work=tmp_path / "work", rebuild=settings()
+    )
     return target, record
 
 

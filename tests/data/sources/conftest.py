@@ -10,8 +10,6 @@ from public_server import PublicServer
 
 sys.path.append(str(Path(__file__).parents[1] / "dicom"))  # its drawn CT series
 
-ROOT = Path(__file__).parents[3]
-
 
 @pytest.fixture
 def server():
@@ -61,20 +59,20 @@ def folder(tmp_path):
 @pytest.fixture
 def run(services, folder):
     """Fetches with the real table and the real clients."""
-    from lung_attention.config import load_config
+    from known import DATASETS, PROFILES
+
     from lung_attention.data.sources.fetch import Wanted, fetch_all
     from lung_attention.data.sources.services import deliverers
-    from lung_attention.data.sources.table import ITEMS
-    from lung_attention.paths import PARAMS
+    from lung_attention.data.sources.table import items as items_of
 
-    rebuild = load_config(ROOT / PARAMS).profiles["public"].rebuild
+    known, rebuild = items_of(DATASETS), PROFILES["public"].rebuild
 
     def fetch_items(
         *items, checksum=None, check_counts=False, made_with=None, consent=False, deliver=None, only=None
     ):
         wanted = []
         for item in items:
-            item = ITEMS[item] if isinstance(item, str) else item
+            item = known[item] if isinstance(item, str) else item
             if only is not None:
                 chosen = tuple(source for source in item.sources if source.name == only)
                 item = dataclasses.replace(item, sources=chosen)

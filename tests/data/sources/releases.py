@@ -8,10 +8,9 @@ import zipfile
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from known import DATASETS
 from PIL import Image
 from public_server import Served
-
-from lung_attention.data.catalog import DATASETS
 
 MENDELEY = "/data.mendeley.com/public-api/zip/bhmdr45bh2/download/4"
 KAGGLE_IQOTH = "adityamahimkar/iqothnccd-lung-cancer-dataset"
@@ -31,11 +30,11 @@ def release(dataset_id, seed=0, each=2):
     dataset = DATASETS[dataset_id]
     names = {"iqoth": "{} ({}).jpg", "lc25000": "{}{}.jpeg"}[dataset_id]
     files = {}
-    for place, (folder,) in enumerate(dataset.folders):
+    for place, (folder,) in enumerate(dataset.classes.values()):
         stem = folder.removesuffix("s") if dataset_id == "iqoth" else folder.replace("_", "")
         for number in range(1, each + 1):
             content = image(1000 * seed + 10 * place + number)
-            files[f"{dataset.root}/{folder}/{names.format(stem, number)}"] = content
+            files[f"{dataset.archive.root}/{folder}/{names.format(stem, number)}"] = content
     return files
 
 

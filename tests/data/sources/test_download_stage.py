@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def stage(tmp_path):
     digest = hashlib.sha256(SAMPLE).hexdigest()
     record = Record(digest, len(SAMPLE), "mendeley", "https://data.example/zip", "2026-01-01", {})
     write_record(downloads / "iqoth.zip", record)
+    shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for name in ("public", "local"):
         values["profiles"][name]["download"]["check_counts"] = False

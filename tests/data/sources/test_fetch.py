@@ -2,10 +2,12 @@
 
 import dataclasses
 import io
+import json
 import zipfile
 
 import pytest
 from filelock import FileLock
+from known import DATASETS, PROFILES
 from public_server import Served
 from releases import (
     KAGGLE_IQOTH,
@@ -13,21 +15,27 @@ from releases import (
     KAGGLE_LC25000,
     MENDELEY,
     digest,
+    image,
     kaggle_has,
     release,
     state,
     zipped,
 )
 
-from lung_attention.config import load_config
+from lung_attention.config import Dataset
+from lung_attention.config.sources import SeriesSource
 from lung_attention.data.sources import fetch
 from lung_attention.data.sources.checksums import read_record
 from lung_attention.data.sources.fetch import fetch_named
-from lung_attention.data.sources.table import ITEMS, Source
+from lung_attention.data.sources.idc import cut_settings
+from lung_attention.data.sources.table import items
+from lung_attention.data.sources.transfer import TransferError
 from lung_attention.errors import UserError
 
 IQOTH = zipped(release("iqoth"))
 CHANGED = zipped(release("iqoth", seed=1))
+IQOTH_ITEM = items(DATASETS)["iqoth"]
+CUT = SeriesSource(name="idc", kind="idc", address="lidc_idri", cut="nodules")
 
 
 def test_the_first_source_serves_and_is_recorded(run, server, folder):
@@ -147,7 +155,7 @@ def test_another_source_has_a_hash_of_its_own(run, server, folder):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_pin_of_params_yaml_is_enforced(run, server, folder, there):
+def test_a_checksum_of_params_yaml_is_enforced(run, server, folder, there):
     server.files[MENDELEY] = Served(CHANGED)
     if there:
         run("iqoth")
@@ -170,7 +178,7 @@ def test_a_copy_that_the_user_put_there_is_taken_and_recorded(run, server, folde
 
 def test_a_large_transfer_wants_a_yes(run, server):
     server.files[MENDELEY] = Served(IQOTH)
-    item = dataclasses.replace(ITEMS["iqoth"], about_bytes=6_000_000_000)
+    item = dataclasses.replace(IQOTH_ITEM, about_bytes=6_000_000_000)
     with pytest.raises(UserError, match=r"about 6\.0 GB .* more than 5 GB") as caught:
         run(item)
     assert caught.value.remedy == "lung-attention fetch --yes iqoth"
@@ -179,7 +187,7 @@ def test_a_large_transfer_wants_a_yes(run, server):
 
 
 def test_a_disk_that_cannot_hold_it_all_is_told_before_anything_is_asked(run, server):
-    item = dataclasses.replace(ITEMS["iqoth"], about_bytes=10**15)
+    item = dataclasses.replace(IQOTH_ITEM, about_bytes=10**15)
     with pytest.raises(UserError, match="GB free"):
         run(item, consent=True)
     assert server.requests == []
@@ -197,7 +205,7 @@ def test_an_archive_that_was_cut_with_other_parameters_is_not_taken_for_this_one
     def cut(item, source, target):
         target.write_bytes(content[cut.size])
 
-    item = dataclasses.replace(ITEMS["iqoth"], sources=(Source(name="idc", kind="idc", address="lidc_idri"),))
+    item = dataclasses.replace(IQOTH_ITEM, sources=(CUT,))
     cut.size = 1
     run(item, made_with={"size": 1}, deliver={"idc": cut})
     cut.size = 2
@@ -207,14 +215,97 @@ def test_an_archive_that_was_cut_with_other_parameters_is_not_taken_for_this_one
     assert run(item, made_with={"size": 2}, deliver={"idc": cut}) == {"iqoth": digest(CHANGED)}
 
 
-def test_by_name_everything_of_a_profile(services, server, folder, monkeypatch, request):
-    public = load_config(request.config.rootpath / "params.yaml").profiles["public"]
-    monkeypatch.setattr(fetch, "transfer_bytes", lambda item, rebuild: 1)
+@pytest.fixture
+def fetched(services, folder):
+    """Fetches by name, as the profile `public` says but for the images' numbers."""
+    public = PROFILES["public"]
+    download = public.download.model_copy(update={"check_counts": False})
+
+    def run(*names, catalog=DATASETS, checksums=None):
+        own = download.model_copy(update={"checksums": checksums or {}})
+        settings = public.model_copy(update={"download": own})
+        return fetch_named(names, folder, catalog=catalog, settings=settings, consent=False)
+
+    return run
+
+
+def test_by_name_each_once(fetched, server):
     server.files[MENDELEY] = Served(IQOTH)
-    settings = public.model_copy(
-        update={"download": public.download.model_copy(update={"check_counts": False})}
-    )
-    found = fetch_named(["iqoth", "iqoth"], folder, settings=settings, consent=False)
-    assert found == {"iqoth": digest(IQOTH)}
-    with pytest.raises(UserError, match="nonsense"):
-        fetch_named(["nonsense"], folder, settings=settings, consent=False)
+    assert fetched("iqoth", "iqoth") == {"iqoth": digest(IQOTH)}
+
+
+def test_a_checksum_of_the_profile_is_demanded(fetched, server):
+    server.files[MENDELEY] = Served(IQOTH)
+    with pytest.raises(UserError, match=digest(CHANGED)):
+        fetched("iqoth", checksums={"iqoth": digest(CHANGED)})
+
+
+def test_a_name_that_nobody_knows(fetched):
+    with pytest.raises(UserError, match=r"'nonsense': expected some of .*'iqoth'.*'densenet121'") as caught:
+        fetched("nonsense")
+    assert caught.value.remedy == "lung-attention datasets"
+
+
+def test_a_dataset_that_nobody_serves_is_refused_before_anything_is_asked(fetched, server, folder):
+    server.files[MENDELEY] = Served(IQOTH)
+    with pytest.raises(UserError, match=r"datasets/lidc_slices\.yaml: sources: nobody serves") as caught:
+        fetched("iqoth", "lidc_slices")
+    assert "PROFILE=local" in caught.value.remedy
+    assert server.requests == []
+    assert not folder.exists()
+
+
+def test_a_dataset_of_the_users_own_comes_from_the_sources_that_its_file_names(fetched, server, folder):
+    values = DATASETS["iqoth"].model_dump(mode="json") | {
+        "id": "mine",
+        "classes": {"ill": ["ill"], "well": ["well"]},
+        "archive": {"root": "", "suffixes": [".jpg"], "ignored": [], "counts": None},
+        "floors": {"published": 0.6, "grouped": 0.6},
+        "sources": {
+            "about_bytes": 1000,
+            "from": [
+                {"name": "gone", "kind": "kaggle", "address": "nobody/nothing"},
+                {
+                    "name": "ours",
+                    "kind": "web",
+                    "address": "https://data.example/mine.zip",
+                    "bytes": None,
+                    "md5": None,
+                },
+            ],
+        },
+    }
+    archive = zipped({f"{name}/{n}.jpg": image(n) for name in ("ill", "well") for n in (1, 2)})
+    server.files["/data.example/mine.zip"] = Served(archive)
+    mine = Dataset.model_validate_json(json.dumps(values))
+    assert fetched("mine", catalog={**DATASETS, "mine": mine}) == {"mine": digest(archive)}
+    assert read_record(folder / "mine.zip").source == "ours"
+
+
+def test_a_backbone_whose_weights_nobody_serves_as_the_pipeline_reads_them(fetched, server):
+    with pytest.raises(UserError, match="resnet50: no source of its weights is known") as caught:
+        fetched("resnet50")
+    assert "resnet50_notop.weights.h5" in caught.value.remedy
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("name", ["lidc", "lidc_nodules"])
+def test_what_is_cut_and_how_much_that_takes_is_said_by_the_source_alone(fetched, folder, monkeypatch, name):
+    cut = []
+
+    def deliver(item, source, target):
+        cut.append((item.dataset.id, source.cut))
+        raise TransferError("not today")
+
+    monkeypatch.setattr(fetch, "deliverers", lambda rebuild: {"idc": deliver})
+    other = DATASETS[name].model_copy(update={"id": "other"})
+    with pytest.raises(UserError, match="other could not be fetched:\n  idc: not today"):
+        fetched("other", catalog={"other": other})
+    assert cut == [("other", {"lidc": "listed_slices", "lidc_nodules": "nodules"}[name])]
+
+
+def test_parameters_of_the_nodules_belong_to_archives_of_nodules():
+    rebuild = PROFILES["public"].rebuild
+    slices = cut_settings(CUT.model_copy(update={"cut": "listed_slices"}), rebuild)
+    assert slices == {"level_hu": rebuild.level_hu, "width_hu": rebuild.width_hu}
+    assert cut_settings(CUT, rebuild) == slices | rebuild.nodules.model_dump()

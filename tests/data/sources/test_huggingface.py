@@ -3,9 +3,9 @@
 import zipfile
 
 import pytest
+from known import DATASETS
 from releases import hugging_face_has, image, release, state
 
-from lung_attention.data.catalog import DATASETS
 from lung_attention.data.manifest import import_archive
 from lung_attention.data.sources.checksums import read_record
 from lung_attention.errors import UserError

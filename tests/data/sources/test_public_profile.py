@@ -12,18 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ct_phantom import BUCKET, Bucket, listing, slice_file
+from known import DATASETS, PROFILES, ROOT
 from public_server import Served
 from releases import hugging_face_has
 
-from lung_attention.config import load_config
 from lung_attention.data.sources.collection import series_of_identifiers
-from lung_attention.data.sources.lidc import lidc_series
+from lung_attention.data.sources.lidc import listed_slices, series_of_slices
 from lung_attention.data.sources.nodules import choose_nodules
-from lung_attention.paths import PARAMS
 
 pytestmark = pytest.mark.pipeline
 
-ROOT = Path(__file__).parents[3]
 PATIENTS = 12
 SETTINGS = [
     "backbones=[mobilenetv2]",
@@ -35,13 +33,11 @@ SETTINGS = [
     "rebuild.nodules.size_px=32",
     "backbone.source=random",  # the published weights cannot be drawn
     "backbone.calibration_images=4",
-    "preprocess.image_size_px={iqoth: 32, lc25000: 32, lidc: 32, lidc_nodules: 32}",
+    "preprocess.image_size_px=32",
     "train.recipe.epochs=1",
     "train.recipe.hidden_units=[8]",
     "train.recipe.jit_compile=false",
-    "train.seeds.iqoth.published=[0]",
-    "train.seeds.lidc.published=[0]",
-    "train.seeds.lidc_nodules.published=[0]",
+    "train.seeds.published=[0]",
     "evaluate.resamples=50",
     "baseline.trees=5",
 ]
@@ -89,10 +85,10 @@ def test_one_command_fetches_everything_and_reports(server, other_server, copy, 
     with zipfile.ZipFile(ROOT / "sample" / "lc25000.zip") as sample:
         tiles = {name: sample.read(name) for name in sample.namelist()}
     hugging_face_has(server, tiles, storage=other_server)
-    for series in lidc_series():
+    for series in series_of_slices(listed_slices(DATASETS["lidc"])):
         assert series.bucket == BUCKET
         serve_series(server, series, [])
-    rebuild = load_config(ROOT / PARAMS).profiles["public"].rebuild
+    rebuild = PROFILES["public"].rebuild
     nodules = rebuild.nodules.model_copy(update={"max_patients": PATIENTS})
     chosen = choose_nodules(rebuild.model_copy(update={"nodules": nodules}))
     heights = {}

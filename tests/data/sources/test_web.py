@@ -4,9 +4,11 @@ import hashlib
 
 import numpy as np
 import pytest
+from known import DATASETS
 from public_server import Served
 
-from lung_attention.data.sources.table import ITEMS, Source
+from lung_attention.config.sources import WebSource
+from lung_attention.data.sources.table import items
 from lung_attention.data.sources.transfer import TransferError
 from lung_attention.data.sources.web import from_web, mirrored
 from lung_attention.errors import UserError
@@ -21,8 +23,8 @@ def get(services, folder):
     """Downloads the server's file; what is left in the folder can be looked at."""
 
     def run(address="https://data.example/zip", **known):
-        source = Source(name="s", kind="web", address=address, **known)
-        from_web(ITEMS["iqoth"], source, folder / "got.zip")
+        source = WebSource(name="s", kind="web", address=address, **{"bytes": None, "md5": None, **known})
+        from_web(items(DATASETS)["iqoth"], source, folder / "got.zip")
         return (folder / "got.zip").read_bytes()
 
     run.left = lambda: sorted(path.name for path in folder.iterdir())

@@ -16,18 +16,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from lung_attention.config import Profile
+from lung_attention.config import Dataset, Profile, Source
+from lung_attention.config.sources import Kind
 from lung_attention.data.archive import find_members, open_archive, require_counts
-from lung_attention.data.catalog import DATASETS
 from lung_attention.data.sources.checksums import CHECKSUMS, Record, read_record, write_record
-from lung_attention.data.sources.idc import cut_settings, transfer_bytes
-from lung_attention.data.sources.resolve import verify
+from lung_attention.data.sources.idc import cut_settings, series_source, transfer_bytes
+from lung_attention.data.sources.resolve import WEIGHTS_VARIABLE, verify
 from lung_attention.data.sources.services import Deliver, deliverers
-from lung_attention.data.sources.table import ITEMS, Item, Kind, Source
+from lung_attention.data.sources.table import Item, items
 from lung_attention.data.sources.transfer import TransferError, tell
 from lung_attention.data.sources.weights import convert_weights
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
+from lung_attention.models.backbone_table import BACKBONES
+from lung_attention.paths import DATASETS, PARAMS
 
 # More than this is not transferred without having been asked for expressly.
 CONSENT_BYTES = 5_000_000_000
@@ -55,12 +57,20 @@ class Wanted:
     made_with: dict[str, Any]
 
 
-def fetch_named(names: Sequence[str], folder: Path, *, settings: Profile, consent: bool) -> dict[str, str]:
+def fetch_named(
+    names: Sequence[str],
+    folder: Path,
+    *,
+    catalog: Mapping[str, Dataset],
+    settings: Profile,
+    consent: bool,
+) -> dict[str, str]:
     """Fetches datasets and weights by name.
 
     Args:
-        names: Keys of `table.ITEMS`.
+        names: Of datasets and backbones.
         folder: The folder of downloads.
+        catalog: The datasets.
         settings: The profile whose checksums must match, and which says how archives are cut.
         consent: Whether the user has agreed to a large transfer.
 
@@ -68,18 +78,33 @@ def fetch_named(names: Sequence[str], folder: Path, *, settings: Profile, consen
         The SHA-256 of each file, by name.
 
     Raises:
-        UserError: As `fetch_all`, or a name is unknown.
+        UserError: As `fetch_all`, a name is unknown, or nobody serves what it names.
     """
-    if unknown := [name for name in names if name not in ITEMS]:
-        raise UserError(f"{unknown}: expected some of {list(ITEMS)}", remedy="lung-attention datasets")
+    known = items(catalog)
+    for name in names:
+        if name in catalog and name not in known:
+            raise UserError(
+                f"{DATASETS}/{name}.yaml: sources: nobody serves {name}, so it cannot be fetched",
+                remedy="name who serves it there (docs/data.md), leave it out, or use a copy of your own: "
+                "make repro PROFILE=local",
+            )
+        if name in BACKBONES and name not in known:
+            raise UserError(
+                f"{name}: no source of its weights is known",
+                remedy=f"let ${WEIGHTS_VARIABLE} name a folder with {name}_notop.weights.h5, then: "
+                "make repro PROFILE=local",
+            )
+        if name not in known:
+            raise UserError(f"{name!r}: expected some of {list(known)}", remedy="lung-attention datasets")
     rebuild = settings.rebuild
-    checksums = {**settings.download.pins, **settings.backbone.pins}
+    checksums = {**settings.download.checksums, **settings.backbone.checksums}
     wanted = []
-    for item in (ITEMS[name] for name in dict.fromkeys(names)):
-        is_cut = any(source.kind == "idc" for source in item.sources)
-        if is_cut and not (folder / item.file).exists():
-            item = replace(item, about_bytes=transfer_bytes(item, rebuild))
-        made_with = cut_settings(item, rebuild) if is_cut else {}
+    for item in (known[name] for name in dict.fromkeys(names)):
+        source, made_with = series_source(item), {}
+        if source is not None and item.dataset is not None:
+            made_with = cut_settings(source, rebuild)
+            if not (folder / item.file).exists():
+                item = replace(item, about_bytes=transfer_bytes(item.dataset, source, rebuild))
         wanted.append(Wanted(item, checksums.get(item.id), settings.download.check_counts, made_with))
     return fetch_all(wanted, folder, deliver=deliverers(rebuild), consent=consent)
 
@@ -168,7 +193,7 @@ def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[Kind, Deliver]) -> str
     failures = []
     for source in item.sources:
         # Keras tells its older layout of weights from today's `.weights.h5` by the name.
-        target = incoming / f"{source.name}{'.h5' if item.kind == 'weights' else '.zip'}"
+        target = incoming / f"{source.name}{'.h5' if item.dataset is None else '.zip'}"
         try:
             deliver[source.kind](item, source, target)
             digest = sha256(target)
@@ -181,7 +206,7 @@ def _fetch(wanted: Wanted, folder: Path, deliver: Mapping[Kind, Deliver]) -> str
             continue
         found = sha256(made)
         if wanted.checksum is not None and found != wanted.checksum:
-            raise _mismatch(made, file, source, found, wanted.checksum, "params.yaml")
+            raise _mismatch(made, file, source, found, wanted.checksum, str(PARAMS))
         # The record first: a file without one would count as found there by chance.
         write_record(
             file,
@@ -224,15 +249,14 @@ def _verified(target: Path, wanted: Wanted) -> Path:
     """
     item = wanted.item
     try:
-        if item.kind == "weights":
+        if item.dataset is None:
             made = target.with_name(item.file)
             convert_weights(target, made, backbone=item.id)
             return made
-        dataset = DATASETS[item.id]
         with open_archive(target) as (names, read):
-            members = find_members(names, dataset, path=target)
+            members = find_members(names, item.dataset, path=target)
             if wanted.check_counts:
-                require_counts(members, dataset, path=target)
+                require_counts(members, item.dataset, path=target)
             for member in tqdm(members, desc=f"verify {item.id}", unit="image", mininterval=1):
                 read(member.source)
         return target

@@ -8,8 +8,10 @@ import re
 import shutil
 from pathlib import Path
 
+from lung_attention.config import Source
+from lung_attention.config.sources import HuggingFaceSource, Layout
 from lung_attention.data.sources.packing import new_archive
-from lung_attention.data.sources.table import Item, Layout, Source
+from lung_attention.data.sources.table import Item
 from lung_attention.data.sources.transfer import TransferError, failing_as_source
 from lung_attention.files import sha256
 
@@ -32,8 +34,8 @@ def from_hugging_face(item: Item, source: Source, target: Path) -> None:
     Raises:
         TransferError: The service does not deliver, or its shards are not as expected.
     """
+    assert isinstance(source, HuggingFaceSource)
     folder = target.with_name(f"{target.name}.shards")
-    assert source.layout is not None  # the model wants one for this kind
     with failing_as_source(source.address):
         _zip_images(_fetch_shards(source.address, folder), target, source.layout)
     shutil.rmtree(folder)

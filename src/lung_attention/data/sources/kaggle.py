@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from lung_attention.data.catalog import DATASETS
+from lung_attention.config import Source
 from lung_attention.data.sources.packing import pack_images
-from lung_attention.data.sources.table import Item, Source
+from lung_attention.data.sources.table import Item
 from lung_attention.data.sources.transfer import TransferError, failing_as_source, words_of
 
 _CACHE_VARIABLE = "KAGGLEHUB_CACHE"
@@ -32,6 +32,8 @@ def from_kaggle(item: Item, source: Source, target: Path) -> None:
     """
     import requests
 
+    assert item.dataset is not None
+
     folder = target.with_name(f"{target.name}.kaggle")
     try:
         with failing_as_source(source.address), _cache(folder):
@@ -39,7 +41,7 @@ def from_kaggle(item: Item, source: Source, target: Path) -> None:
 
             logging.getLogger("kagglehub").setLevel(logging.WARNING)  # it logs to the standard output
             unpacked = Path(kagglehub.dataset_download(source.address))
-            pack_images(unpacked, target, DATASETS[item.id])
+            pack_images(unpacked, target, item.dataset)
     except TransferError as error:
         cause = error.__cause__
         if isinstance(cause, requests.HTTPError) and cause.response is not None:

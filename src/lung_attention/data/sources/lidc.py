@@ -1,4 +1,4 @@
-"""`lidc` rebuilt: the paper's slices of 15 patients, cut from their CT series and windowed to grey.
+"""The paper's slices of 15 patients rebuilt: cut from their CT series and windowed to grey.
 
 What the file names mean is inferred in part; the record in the archive, and docs/lidc.md, say what.
 """
@@ -12,8 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lung_attention.config import Rebuild
-from lung_attention.data.catalog import DATASETS
+from lung_attention.config import Dataset, Rebuild
 from lung_attention.data.manifest import patient_of
 from lung_attention.data.sources.collection import CtSeries, series_of_patients
 from lung_attention.data.sources.dicom import Slice, Stack
@@ -50,35 +49,40 @@ class ListedSlice:
     number: int
 
 
-def listed_slices() -> list[ListedSlice]:
-    """The paper's 2,066 slices, as the list that ships with the package names them."""
+def listed_slices(dataset: Dataset) -> list[ListedSlice]:
+    """The paper's 2,066 slices, as the list that ships with the package names them.
+
+    Args:
+        dataset: Whose rules tell the patient by a slice's name.
+    """
     text = files("lung_attention.data.sources").joinpath("lidc_subset.txt").read_text(encoding="utf-8")
-    return [parse_listed(line) for line in text.splitlines() if line and not line.startswith("#")]
+    return [parse_listed(line, dataset) for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def parse_listed(image: str) -> ListedSlice:
+def parse_listed(image: str, dataset: Dataset) -> ListedSlice:
     """Slice that a line of the list means.
 
     Args:
         image: Such as `train/benign/174-001 (12).dcm.png`.
+        dataset: Whose rules tell the patient.
 
     Raises:
         UserError: The name does not follow the list's patterns.
     """
-    label, name = image.split("/")[1:]
-    patient = patient_of("lidc", image, label)
-    match = _NAME.fullmatch(name)
+    patient = patient_of(dataset, image)
+    match = _NAME.fullmatch(image.rsplit("/", 1)[-1])
     assert match is not None  # `patient_of` refuses other names
     return ListedSlice(image, patient, int(match["short"] or match["plain"]))
 
 
-def lidc_series() -> list[CtSeries]:
-    """CT series of the paper's 15 patients, from the installed index."""
-    return series_of_patients(sorted({each.patient for each in listed_slices()}))
+def series_of_slices(listed: Sequence[ListedSlice]) -> list[CtSeries]:
+    """CT series of the patients of slices, from the installed index."""
+    return series_of_patients(sorted({each.patient for each in listed}))
 
 
 def cut_lidc(
     to: Path,
+    dataset: Dataset,
     listed: Sequence[ListedSlice],
     series: Sequence[CtSeries],
     *,
@@ -91,6 +95,7 @@ def cut_lidc(
 
     Args:
         to: The zip file to write, whole or not at all.
+        dataset: What the archive is of.
         listed: The slices.
         series: One series of each patient.
         work: A folder for the series, which an interrupted run leaves for the next one.
@@ -116,7 +121,7 @@ def cut_lidc(
         return cuts, lost
 
     about = {"doubtful": list(_DOUBTS)}
-    return cut_archive(to, DATASETS["lidc"], series, plan, work=work, rebuild=rebuild, about=about)
+    return cut_archive(to, dataset, series, plan, work=work, rebuild=rebuild, about=about)
 
 
 def numbered_slice(stack: Stack, number: int) -> Slice:

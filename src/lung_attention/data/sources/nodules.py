@@ -1,4 +1,4 @@
-"""`lidc_nodules` rebuilt: crops around the nodules of LIDC-IDRI on which radiologists agree.
+"""Nodule crops rebuilt: squares around the nodules of LIDC-IDRI on which radiologists agree.
 
 Of a series only what is needed is transferred: the first kilobytes of each file tell where its slice lies,
 and of the slices only those that cross a nodule's middle are fetched: about 2 GB instead of 69 GB.
@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
-from lung_attention.config import Rebuild
-from lung_attention.data.catalog import DATASETS
+from lung_attention.config import Dataset, Rebuild
 from lung_attention.data.sources.annotations import Nodule, read_nodules
 from lung_attention.data.sources.collection import CtSeries, series_of_identifiers
 from lung_attention.data.sources.dicom import Slice, Stack
@@ -64,6 +63,7 @@ def nodules_transfer_bytes(chosen: dict[str, list[Nodule]], *, slices: int) -> i
 
 def cut_nodules(
     to: Path,
+    dataset: Dataset,
     chosen: dict[str, list[Nodule]],
     series: Sequence[CtSeries],
     *,
@@ -76,6 +76,7 @@ def cut_nodules(
 
     Args:
         to: The zip file to write, whole or not at all.
+        dataset: What the archive is of.
         chosen: The nodules of each class.
         series: Their series.
         work: A folder for the slices, which an interrupted run leaves for the next one.
@@ -117,7 +118,7 @@ def cut_nodules(
         "nodules": {label: len(nodules) for label, nodules in chosen.items()},
         "doubtful": ["The labels are radiologists' opinions, not pathology."],
     }
-    return cut_archive(to, DATASETS["lidc_nodules"], series, plan, work=work, rebuild=rebuild, about=about)
+    return cut_archive(to, dataset, series, plan, work=work, rebuild=rebuild, about=about)
 
 
 def central_planes(nodule: Nodule, count: int) -> list[float]:

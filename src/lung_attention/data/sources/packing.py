@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lung_attention.config import Dataset
 from lung_attention.data.archive import find_members, open_archive
-from lung_attention.data.catalog import Dataset
 from lung_attention.data.sources.transfer import TransferError
 from lung_attention.errors import UserError
-from lung_attention.files import replacing
-
-# The earliest time a zip can hold: the archive's bytes must not depend on the day it is made.
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+from lung_attention.files import ZIP_TIME, replacing
 
 
 @contextmanager
@@ -31,7 +28,7 @@ def new_archive(to: Path) -> Iterator[Callable[[str, bytes], None]]:
     with replacing(to) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
 
         def add(name: str, content: bytes) -> None:
-            archive.writestr(zipfile.ZipInfo(name, _ZIP_TIME), content)
+            archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), content)
 
         yield add
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from lung_attention.config import Rebuild
-from lung_attention.data.catalog import Dataset
+from lung_attention.config import Dataset, Rebuild
 from lung_attention.data.sources.bucket import Bucket
 from lung_attention.data.sources.collection import CtSeries
 from lung_attention.data.sources.dicom import (
@@ -168,7 +167,7 @@ def cut_archive(
         TransferError: The bucket does not deliver.
         UserError: A file is broken.
     """
-    bucket = Bucket()
+    bucket, root = Bucket(), dataset.archive.root
     told = []
     left_out: list[str] = []
     with new_archive(to) as add:
@@ -179,7 +178,7 @@ def cut_archive(
             left_out += lost
             for cut, hu in zip(cuts, folder.hounsfield([cut.place for cut in cuts]), strict=True):
                 grey = window(cut.part(hu), level_hu=rebuild.level_hu, width_hu=rebuild.width_hu)
-                add(f"{dataset.root}/{cut.image}", png(grey))
+                add(f"{root}/{cut.image}", png(grey))
             told.append(_describe(each, stack) | {"images": len(cuts)})
         record = {
             "collection": "LIDC-IDRI",
@@ -189,7 +188,7 @@ def cut_archive(
             **about,
         }
         text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
-        add(f"{dataset.root}/{RECORD_NAME}", f"{text}\n".encode())
+        add(f"{root}/{RECORD_NAME}", f"{text}\n".encode())
     for problem in left_out:
         tell(f"{dataset.id}: {problem}; left out")
     return record

@@ -41,7 +41,7 @@ def find_archive(dataset_id: str, *, source: str) -> Path:
         return SAMPLE / f"{dataset_id}.zip"
     if source == "public":
         return _fetched(dataset_id, f"{dataset_id}.zip")
-    folder = _folder(ARCHIVES_VARIABLE, "archives such as iqoth.zip, or folders such as iqoth/")
+    folder = _folder(ARCHIVES_VARIABLE, "archives <dataset>.zip, or of folders <dataset>/")
     for candidate in (folder / f"{dataset_id}.zip", folder / dataset_id):
         if candidate.exists():
             return candidate

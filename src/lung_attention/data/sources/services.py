@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lung_attention.config import Rebuild
+from lung_attention.config import Rebuild, Source
+from lung_attention.config.sources import Kind
 from lung_attention.data.sources.huggingface import from_hugging_face
 from lung_attention.data.sources.idc import from_idc
 from lung_attention.data.sources.kaggle import from_kaggle
-from lung_attention.data.sources.table import Item, Kind, Source
+from lung_attention.data.sources.table import Item
 from lung_attention.data.sources.web import from_web
 
 # Writes what a source serves of an item to a file, or raises TransferError.

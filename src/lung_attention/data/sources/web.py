@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lung_attention.data.sources.table import Item, Source
+from lung_attention.config import Source
+from lung_attention.config.sources import WebSource
+from lung_attention.data.sources.table import Item
 from lung_attention.data.sources.transfer import TransferError, failing_as_source
 from lung_attention.errors import UserError
 
@@ -32,6 +34,7 @@ def from_web(item: Item, source: Source, target: Path) -> None:
     """
     import pooch
 
+    assert isinstance(source, WebSource)
     pooch.get_logger().setLevel("WARNING")
     downloads = pooch.create(
         path=target.parent,
