@@ -63,11 +63,6 @@ class PatientRule(Section):
             raise ValueError(f"patient: {self.patient!r} is no format of the groups of match") from error
         return self
 
-    def patient_of(self, image: str) -> str | None:
-        """The patient of an image, None where the rule does not match its path."""
-        found = re.fullmatch(self.match, image)
-        return self.patient.format(*found.groups(""), **found.groupdict("")) if found else None
-
 
 class ImageTable(Section):
     """A CSV file with a row an image, whose columns are carried into the manifest.

@@ -17,6 +17,8 @@ from lung_attention.paths import DATASETS
 
 # What stands at the top of params.yaml and is no section of every profile.
 DESIGN = ("datasets", "backbones", "heads", "recipes", "splits", "views", "further")
+# Sections that stages read at the top alone: their values are part of how every profile is measured.
+_OF_ALL = ("audit", "baseline", "evaluate")
 _TOP = ("profile", *DESIGN, "profiles")
 
 
@@ -76,6 +78,14 @@ def validate(values: Any, path: Path) -> Config:
     """
     if not isinstance(values, dict) or not isinstance(values.get("profiles"), dict):
         raise UserError(f"{path}: expected keys, among them profiles", remedy=f"mend {path}")
+    for name, own in values["profiles"].items():
+        for key in _OF_ALL if isinstance(own, dict) else ():
+            if key in own:
+                raise UserError(
+                    f"{path}: profiles.{name}.{key}: this section is the same for all profiles; no stage looks "
+                    "for it below one",
+                    remedy=f"set {key} at the top of {path}",
+                )
     shared = {key: value for key, value in values.items() if key not in _TOP}
     whole = {key: value for key, value in values.items() if key in _TOP}
     whole["profiles"] = {

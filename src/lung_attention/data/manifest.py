@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -39,9 +40,9 @@ def patient_of(dataset: Dataset, image: str) -> str:
         UserError: The dataset has rules, but none matches.
     """
     for rule in dataset.patients:
-        patient = rule.patient_of(image)
-        if patient is not None:
-            return patient
+        found = re.fullmatch(rule.match, image)
+        if found:
+            return rule.patient.format(*found.groups(""), **found.groupdict(""))
     if not dataset.patients:
         return ""
     rules = " or ".join(repr(rule.match) for rule in dataset.patients)

@@ -31,6 +31,9 @@ OBSERVERS = {
     "models/heads/__init__": "names heads, each of which has a hash of its own",
 }
 
+# What a stage has from there beyond values: the settings of a cell are put together from a profile and a dataset.
+ALSO = {"settings": ("config/profiles.py",)}
+
 _EMPTY: tuple[object, ...] = (None, [], "")
 _NO_CODE = frozenset({"type_comment", "kind", "ctx"})
 
@@ -57,7 +60,9 @@ def code_digests(root: Path) -> dict[Path, dict[str, str]]:
     return {
         digest: {
             file.relative_to(root).as_posix(): _digest(file, file.read_bytes())
-            for file in sorted(code_of(script, root))
+            for file in sorted(
+                code_of(script, root) | {root / PACKAGE / also for also in ALSO.get(script.stem, ())}
+            )
         }
         for digest, script in roots.items()
     }
