@@ -82,8 +82,8 @@ def validate(values: Any, path: Path) -> Config:
         for key in _OF_ALL if isinstance(own, dict) else ():
             if key in own:
                 raise UserError(
-                    f"{path}: profiles.{name}.{key}: this section is the same for all profiles; no stage looks "
-                    "for it below one",
+                    f"{path}: profiles.{name}.{key}: this section is the same for all profiles; no stage "
+                    "looks for it below one",
                     remedy=f"set {key} at the top of {path}",
                 )
     shared = {key: value for key, value in values.items() if key not in _TOP}

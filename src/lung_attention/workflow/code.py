@@ -31,7 +31,7 @@ OBSERVERS = {
     "models/heads/__init__": "names heads, each of which has a hash of its own",
 }
 
-# What a stage has from there beyond values: the settings of a cell are put together from a profile and a dataset.
+# What a stage has from there beyond values: a cell's settings come together from a profile and a dataset.
 ALSO = {"settings": ("config/profiles.py",)}
 
 _EMPTY: tuple[object, ...] = (None, [], "")
