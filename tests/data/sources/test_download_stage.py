@@ -81,13 +81,32 @@ def test_what_has_not_been_fetched_is_told_with_the_command(stage):
     assert "lung-attention fetch iqoth" in done.stderr
 
 
-def test_neither_the_stage_nor_what_fetches_waits_for_a_client_before_it_is_asked():
-    program = (
-        "import runpy, sys; runpy.run_path(sys.argv[1]); import lung_attention.data.sources.fetch; "
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    )
-    command = [sys.executable, "-c", program, str(ROOT / "stages" / "download.py")]
+def imported_by(program, *arguments):
+    """The top packages that a program has imported when it ends."""
+    program += "; import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    clients = {"boto3", "botocore", "huggingface_hub", "idc_index_data", "kagglehub", "keras", "pooch"}
-    assert not clients & set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+CLIENTS = {
+    "boto3",
+    "botocore",
+    "huggingface_hub",
+    "idc_index_data",
+    "kagglehub",
+    "keras",
+    "pooch",
+    "requests",
+}
+
+
+def test_neither_the_stage_nor_what_fetches_waits_for_a_client_before_it_is_asked():
+    program = "import runpy, sys; runpy.run_path(sys.argv[1]); import lung_attention.data.sources.fetch"
+    assert not CLIENTS & imported_by(program, str(ROOT / "stages" / "download.py"))
+
+
+def test_the_configuration_knows_sources_without_what_asks_them():
+    found = imported_by("import lung_attention.config")
+    assert not (CLIENTS | {"pydicom", "scipy", "sklearn", "tensorflow"}) & found

@@ -16,9 +16,11 @@ from known import DATASETS, PROFILES, ROOT
 from public_server import Served
 from releases import hugging_face_has
 
+from lung_attention.cells import Cell
 from lung_attention.data.sources.collection import series_of_identifiers
 from lung_attention.data.sources.lidc import listed_slices, series_of_slices
 from lung_attention.data.sources.nodules import choose_nodules
+from lung_attention.paths import Paths
 
 pytestmark = pytest.mark.pipeline
 
@@ -117,8 +119,9 @@ def test_one_command_fetches_everything_and_reports(server, other_server, copy, 
     results = copy / "results" / "public"
     report = (results / "report.md").read_text(encoding="utf-8")
     for dataset in ("iqoth", "lc25000", "lidc", "lidc_nodules"):
-        cell = results / "cells" / f"{dataset}-mobilenetv2-plain-published"
-        assert 0 <= json.loads((cell / "metrics.json").read_text())["accuracy"] <= 1
+        cell = Cell(dataset, "mobilenetv2", "plain", "published", "published")
+        metrics = json.loads((copy / Paths("public").metrics(cell)).read_text())
+        assert 0 <= metrics["accuracy"] <= 1
         archive = tmp_path / "downloads" / f"{dataset}.zip"
         digest = hashlib.sha256(archive.read_bytes()).hexdigest()
         assert digest in (results / "params.yaml").read_text()  # DVC knows what it was
