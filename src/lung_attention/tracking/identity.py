@@ -35,7 +35,7 @@ class RunIdentity:
         """The run's colour in MLflow's charts, `#rrggbb`.
 
         MLflow picks one of a few by the run's id, so that two of six often look alike. Here the hue tells
-        dataset and head, the lightness the backbone, the saturation the split.
+        dataset, head and recipe, the lightness the backbone, the saturation the split.
         """
         cell = self.cell
         hue = _fraction(f"{cell.dataset}-{cell.head}-{cell.recipe}")
