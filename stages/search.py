@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 
 import optuna
@@ -85,8 +84,9 @@ def main() -> None:
     if arguments.trials_only:
         return
     result = search_result(studies, searched)
-    about = {"inputs": inputs, "split": sha256(split_path), "device": device_name()}
-    write_json(paths.found(cell), {**asdict(cell), **about, **result})
+    about = {"dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head}
+    about |= {"inputs": inputs, "split": sha256(split_path), "device": device_name()}
+    write_json(paths.found(cell), {**about, **result})
 
 
 if __name__ == "__main__":
