@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from known import LABELS
 
-from lung_attention.data.catalog import DATASETS
 from lung_attention.files import write_json, write_table
 from lung_attention.paths import Paths
 from lung_attention.tracking import RunIdentity
@@ -66,7 +66,7 @@ def publish(
         metrics: What differs from `METRICS`.
     """
     cell = identity.cell
-    classes = DATASETS[cell.dataset].classes
+    classes = LABELS[cell.dataset]
     about = {"inputs": identity.inputs, "params": PARAMS, "device": device}
     write_table(PATHS.history(cell), history)
     write_table(PATHS.predictions(cell), predictions(classes, history, mistakes))

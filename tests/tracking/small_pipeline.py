@@ -21,9 +21,9 @@ from lung_attention.plots import figures
 from lung_attention.tracking import RunIdentity
 
 CELLS = (
-    Cell("iqoth", "mobilenetv2", "plain", "grouped"),
-    Cell("iqoth", "densenet121", "plain", "grouped"),
-    Cell("lidc_nodules", "densenet121", "plain", "grouped"),
+    Cell("iqoth", "mobilenetv2", "plain", "published", "grouped"),
+    Cell("iqoth", "densenet121", "plain", "published", "grouped"),
+    Cell("lidc_nodules", "densenet121", "plain", "published", "grouped"),
 )
 FOLDS, EPOCHS = 2, 3
 

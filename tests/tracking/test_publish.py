@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from cell_files import METRICS, PARAMS, PATHS, curve, publish
+from known import LABELS
 from PIL import Image
 
 from lung_attention import tracking
-from lung_attention.data.catalog import DATASETS
 from lung_attention.files import write_table
 from lung_attention.tracking import live_run, runs
 
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.usefixtures("drawn")
 @pytest.fixture(autouse=True)
 def project(store):
     shutil.copy(ROOT / "params.yaml", store)
+    shutil.copytree(ROOT / "datasets", store / "datasets")
 
 
 def put(content, path):
@@ -319,7 +320,7 @@ else:
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     predicted = pd.read_json(tmp_path / "out.json")
-    assert list(predicted.columns) == list(DATASETS["iqoth"].classes)
+    assert list(predicted.columns) == list(LABELS["iqoth"])
     assert list(predicted.index) == [5, 7]
     for row, image in enumerate(images):
         pixels = np.asarray(Image.open(BytesIO(image)).convert("RGB"))
