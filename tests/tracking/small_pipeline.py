@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from cell_files import PARAMS, curve, publish
+from cell_files import PARAMS, copy_configuration, curve, publish
 
 from lung_attention import tracking
 from lung_attention.cells import Cell
@@ -30,6 +30,7 @@ FOLDS, EPOCHS = 2, 3
 
 def run_pipeline(folder: Path) -> None:
     os.chdir(folder)
+    copy_configuration(folder)
     tracking.connect(folder)
     figures.cell_figures = lambda *_: {}  # the real ones take seconds
     for cell in CELLS:

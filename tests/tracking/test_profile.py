@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from cell_files import copy_configuration
 from PIL import Image
 
 from lung_attention import tracking
@@ -34,8 +35,7 @@ OTHER = Cell("iqoth", "mobilenetv2", "plain", "published", "grouped")
 @pytest.fixture
 def project(store):
     """Two cells of the committed sample, in the folder of the connected store, under two profiles."""
-    shutil.copy(ROOT / "params.yaml", store)
-    shutil.copytree(ROOT / "datasets", store / "datasets")
+    copy_configuration(store)
     shutil.copy(ROOT / "dvc.lock", store)
     for profile in ("sample", "local"):
         for cell in (CELL, OTHER):

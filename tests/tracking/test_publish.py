@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,7 +15,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from cell_files import METRICS, PARAMS, PATHS, curve, publish
+from cell_files import METRICS, PARAMS, PATHS, copy_configuration, curve, publish
 from known import LABELS
 from PIL import Image
 
@@ -24,7 +23,6 @@ from lung_attention import tracking
 from lung_attention.files import write_table
 from lung_attention.tracking import live_run, runs
 
-ROOT = Path(__file__).parents[2]
 SOURCE = Path(tracking.__file__).parents[2]
 TWO_FITS = pd.concat([curve(3, fold=0), curve(3, fold=1)])
 
@@ -33,8 +31,7 @@ pytestmark = pytest.mark.usefixtures("drawn")
 
 @pytest.fixture(autouse=True)
 def project(store):
-    shutil.copy(ROOT / "params.yaml", store)
-    shutil.copytree(ROOT / "datasets", store / "datasets")
+    copy_configuration(store)
 
 
 def put(content, path):
