@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 
 import optuna
 
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.config import load_config
-from lung_attention.errors import run_guarded
+from lung_attention.errors import UserError, run_guarded
 from lung_attention.files import read_json, read_table, sha256, write_json
 from lung_attention.models.features import load_features
 from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
@@ -26,6 +26,15 @@ from lung_attention.tracking import check_reachable, connect
 from lung_attention.tracking.search import StudyIdentity
 from lung_attention.training.fitting import device_name
 from lung_attention.training.recipe import fold_name, settings_from_json
+
+
+def _require(files: Iterable[Path], cell: Cell) -> None:
+    """Asks for what other stages make; a worker on another machine may lack it."""
+    for path in files:
+        if not path.exists():
+            raise UserError(
+                f"{path} is missing", remedy=f"dvc repro split@{cell.dataset}-{cell.split} settings"
+            )
 
 
 def main() -> None:
@@ -44,17 +53,17 @@ def main() -> None:
         storage_address(arguments.storage, paths.studies(cell)),
         heartbeat_s=profile.search.heartbeat_s, grace_s=profile.search.grace_s,
     )  # fmt: skip
-    content = read_json(paths.settings(cell))
+    split_path, settings_path = paths.split(cell.dataset, cell.split), paths.settings(cell)
+    code = [code_digest("search"), head_digest(cell.head)]
+    _require([split_path, settings_path, *code], cell)
+    content, table = read_json(settings_path), read_table(split_path)
     info = content["features"]
-    split_path = paths.split(cell.dataset, cell.split)
-    table = read_table(split_path)
-    features = load_features(
-        paths.features(cell.dataset, cell.backbone, info["name"]), info, table["image"].tolist()
-    )
+    features_path = paths.features(cell.dataset, cell.backbone, info["name"])
+    _require([features_path], cell)
+    features = load_features(features_path, info, table["image"].tolist())
     default = settings_from_json(content).of(REFIT)
     searched = Searched(head=cell.head, default=default, search=profile.search)
-    code = [code_digest("search"), head_digest(cell.head)]
-    inputs = studies_digest(cell.searched, searched, [split_path, paths.settings(cell), *code])
+    inputs = studies_digest(cell.searched, searched, [split_path, settings_path, *code])
     connect(Path.cwd())
     check_reachable()
 
@@ -75,8 +84,9 @@ def main() -> None:
     if arguments.trials_only:
         return
     result = search_result(studies, searched)
-    about = {"inputs": inputs, "split": sha256(split_path), "device": device_name()}
-    write_json(paths.found(cell), {**asdict(cell), **about, **result})
+    about = {"dataset": cell.dataset, "backbone": cell.backbone, "head": cell.head}
+    about |= {"inputs": inputs, "split": sha256(split_path), "device": device_name()}
+    write_json(paths.found(cell), {**about, **result})
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from lung_attention.training.settings import Settings
 
-from lung_attention.config import Recipe, Search, SearchSpace
+from lung_attention.config import Search, SearchSpace
+from lung_attention.training.recipe import Recipe, recipe_from_json
 
 CLASSES = ("normal", "malignant")
 
@@ -33,12 +33,10 @@ SPACE = SearchSpace.model_validate(
     }
 )
 
-DEFAULT = Settings(
-    Recipe(
-        epochs=2, batch_size=8, jit_compile=False, pooling="flatten", hidden_units=[4], dropout=0.0, l2=0.0,
-        attention_maps=2, attention_gamma=0.01, attention_activation="relu",
-    ),
-    0.01,
+DEFAULT = Recipe(
+    view="whole", epochs=2, batch_size=8, optimizer="adam", learning_rate=0.01, class_weights="none",
+    jit_compile=False, pooling="flatten", hidden_units=(4,), dropout=0.0, l2=0.0, attention_maps=2,
+    attention_gamma=0.01, attention_activation="relu",
 )  # fmt: skip
 
 SEARCH = Search.model_validate(
@@ -50,10 +48,9 @@ SEARCH = Search.model_validate(
 )  # fmt: skip
 
 
-def changed(settings: Settings, **values: Any) -> Settings:
-    """The same settings but for some of the recipe's values."""
-    recipe = Recipe.model_validate({**settings.recipe.model_dump(), **values})
-    return Settings(recipe, settings.learning_rate)
+def changed(recipe: Recipe, **values: Any) -> Recipe:
+    """The same settings but for some of their values."""
+    return recipe_from_json({**recipe.as_json(), **values})
 
 
 def toy() -> tuple[np.ndarray, pd.DataFrame]:

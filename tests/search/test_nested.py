@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from bowl import ended, opened
-from lung_attention.training.searched import fold_name, found_settings
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
 from sklearn.metrics import log_loss
 
-import lung_attention
 from lung_attention.errors import UserError
-from lung_attention.files import sha256, write_json, write_table
+from lung_attention.files import read_json, sha256, write_json, write_table
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
 from lung_attention.search.objective import inner_folds, inner_loss, part_of
@@ -24,8 +20,10 @@ from lung_attention.search.results import search_result, studies_digest
 from lung_attention.splits.settings import REFIT
 from lung_attention.training.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
 from lung_attention.training.fitting import predict
+from lung_attention.training.recipe import Settings, fold_name, require_split
+from lung_attention.training.recipes import RECIPES
 
-SEARCHED = Searched(attention=True, default=DEFAULT, search=SEARCH)
+SEARCHED = Searched(head="attention", default=DEFAULT, search=SEARCH)
 
 
 def nothing(*_):
@@ -43,7 +41,7 @@ def search(tmp_path, name, features, table, *, track=untracked):
     for study in studies.values():
         settings = best_settings(study, SEARCHED)
         assert settings.learning_rate == study.best_trial.params["learning_rate"]
-        assert settings.recipe.epochs == study.best_trial.params["epochs"]
+        assert settings.epochs == study.best_trial.params["epochs"]
     return {fold: ended(study) for fold, study in studies.items()}, search_result(studies, SEARCHED)
 
 
@@ -85,7 +83,7 @@ def test_what_a_study_does_receive_changes_it(tmp_path, searched_toy):
     features, table = toy()
     fold = fits_of(table)[0]
     features[fold.train[:2]] = np.nan
-    first = Searched(True, DEFAULT, SEARCH.model_copy(update={"trials": 1}))
+    first = Searched("attention", DEFAULT, SEARCH.model_copy(update={"trials": 1}))
     part = part_of(
         features, label_numbers(table, CLASSES), table["group"].to_numpy(dtype=str), fold.train, n_classes=2
     )
@@ -104,13 +102,13 @@ def test_what_a_study_does_receive_changes_it(tmp_path, searched_toy):
 )
 def test_a_search_in_which_no_trial_was_completed_says_why(tmp_path, monkeypatch, budget, said):
     monkeypatch.setattr(nested, "build_objective", lambda *_, **__: lambda trial: np.nan)
-    searched = Searched(True, DEFAULT, SEARCH.model_copy(update={"time_budget_s": budget}))
+    searched = Searched("attention", DEFAULT, SEARCH.model_copy(update={"time_budget_s": budget}))
     with pytest.raises(UserError, match=f"^a: .*{said}"):
         search_part(everything(), searched, opened(tmp_path / "a.db"), name="a", fold=0, on_trial=nothing)
 
 
 def test_another_seed_searches_elsewhere(tmp_path, searched_toy):
-    other = Searched(True, DEFAULT, SEARCH.model_copy(update={"seed": 6, "trials": 2}))
+    other = Searched("attention", DEFAULT, SEARCH.model_copy(update={"seed": 6, "trials": 2}))
     part, storage = everything(fits_of(toy()[1])[0].train), opened(tmp_path / "other.db")
     study = search_part(part, other, storage, name="a", fold=0, on_trial=nothing)
     assert ended(study)[1][2] != searched_toy[0][0][1][2]
@@ -166,19 +164,18 @@ def test_the_loss_is_the_cross_entropy_without_the_penalty():
     folds = inner_folds(part, folds=2, seed=1)
     losses = []
     for l2 in (0.0, 0.5):
-        settings = changed(DEFAULT, l2=l2)
-        settings = type(settings)(settings.recipe, 1e-30)
+        settings = changed(DEFAULT, l2=l2, learning_rate=1e-30)
         reported = []
         losses.append(
             inner_loss(
-                part, settings, folds, attention=False, jit_compile=False, seed=3,
+                part, settings, folds, head="plain", jit_compile=False, seed=3,
                 on_epoch=lambda fold, epoch, loss, reported=reported: reported.append((fold, epoch, loss)),
             )
         )  # fmt: skip
         assert [entry[:2] for entry in reported] == [(0, 1), (0, 2), (1, 1), (1, 2)]
         assert reported[-1][2] == pytest.approx(losses[-1])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    heads, probabilities = CompiledHead(part.features.shape[1:], len(CLASSES), attention=False), []
+    heads, probabilities = CompiledHead("plain", part.features.shape[1:], len(CLASSES)), []
     for number, (_, validation) in enumerate(folds):
         head = heads.start(settings, seed=fit_seed(3, number))
         probabilities.append(predict(head, part.features, validation, batch_size=8))
@@ -188,16 +185,22 @@ def test_the_loss_is_the_cross_entropy_without_the_penalty():
     assert losses[0] == pytest.approx(expected, rel=1e-4)
 
 
-def test_watching_has_no_influence_on_a_fit():
-    """So that a tuned cell, which watches nothing, and the default one differ by their settings alone."""
+def by_fit(**of):
+    """Settings of the fits of `toy`, those that were searched where no others are given."""
+    return Settings({"fold-0": DEFAULT, "fold-1": DEFAULT, "all": DEFAULT} | of, None)
+
+
+def test_monitoring_has_no_influence_on_a_fit():
+    """So that a searched cell, which monitors nothing, and the published one differ by settings alone."""
     features, table = toy()
-    settings = {fold.number: DEFAULT for fold in fits_of(table)}
     seen, unseen = (
         fit_cell(
-            features, table, CLASSES, settings, attention=True, seeds=[0, 1], watch=watch, on_epoch=nothing
+            features, table, CLASSES, by_fit(), head="attention", seeds=[0, 1], monitor=monitor,
+            on_epoch=nothing,
         )
-        for watch in (True, False)
-    )
+        for monitor in (True, False)
+    )  # fmt: skip
+    assert seen.history["val_loss"].notna().any()
     pd.testing.assert_frame_equal(unseen.predictions, seen.predictions)
     for ours, theirs in zip(unseen.head.get_weights(), seen.head.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -205,27 +208,26 @@ def test_watching_has_no_influence_on_a_fit():
 
 def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     features, table = toy()
-    lazy = type(DEFAULT)(DEFAULT.recipe, 1e-30)
-    settings = {0: DEFAULT, 1: lazy, REFIT: changed(DEFAULT, hidden_units=[2, 2])}
+    lazy = changed(DEFAULT, learning_rate=1e-30)
+    wide = changed(DEFAULT, hidden_units=[2, 2])
     fits = []
     fitted = fit_cell(
-        features, table, CLASSES, settings, attention=False, seeds=[0], watch=False,
-        on_epoch=lambda seed, fold, epoch, values: fits.append((fold, epoch)),
+        features, table, CLASSES, by_fit(**{"fold-1": lazy, "all": wide}), head="plain", seeds=[0],
+        monitor=False, on_epoch=lambda seed, fold, epoch, values: fits.append((fold, epoch)),
     )  # fmt: skip
-    tuned = fitted.predictions
-    assert sorted(tuned["image"]) == sorted(table["image"])
+    searched = fitted.predictions
+    assert sorted(searched["image"]) == sorted(table["image"])
     assert fits == [(0, 1), (0, 2), (1, 1), (1, 2), (REFIT, 1), (REFIT, 2)]
     curves = fitted.history
     assert list(zip(curves["fold"], curves["epoch"], strict=True)) == fits
     assert curves["loss"].notna().all()
-    assert curves["val_loss"].isna().all(), "a test part was watched"
+    assert curves["val_loss"].isna().all(), "a test part was monitored"
     both = fit_cell(
-        features, table, CLASSES, {**settings, 1: DEFAULT}, attention=False, seeds=[0], watch=False,
-        on_epoch=nothing,
-    ).predictions  # fmt: skip
-    same = (tuned["probability_normal"] == both["probability_normal"]).to_numpy()
-    assert same[tuned["fold"] == 0].all()
-    assert not same[tuned["fold"] == 1].any()
+        features, table, CLASSES, by_fit(all=wide), head="plain", seeds=[0], monitor=False, on_epoch=nothing
+    ).predictions
+    same = (searched["probability_normal"] == both["probability_normal"]).to_numpy()
+    assert same[searched["fold"] == 0].all()
+    assert not same[searched["fold"] == 1].any()
     assert [layer.units for layer in fitted.head.layers if hasattr(layer, "units")] == [2, 2, 2]
 
 
@@ -239,18 +241,21 @@ def kept(searched_toy, tmp_path):
 
 
 def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy, kept):
-    settings = found_settings(*kept)
-    assert list(settings) == [0, 1, REFIT]
-    for fold, of_fold in settings.items():
-        assert of_fold.as_json() == searched_toy[1]["studies"][fold_name(fold)]["settings"]
+    found, split = kept
+    settings = RECIPES["searched"](DEFAULT, read_json(found))
+    require_split(settings, split)
+    assert set(settings.by_fit) == {"fold-0", "fold-1", "all"}
+    for fold in (0, 1, REFIT):
+        assert settings.of(fold).as_json() == searched_toy[1]["studies"][fold_name(fold)]["settings"]
 
 
 def test_a_search_on_another_split_is_refused(kept):
     """Its folds have the same names, but their settings may have been chosen by what they test now."""
     found, split = kept
     write_table(split, toy()[1].assign(fold=lambda table: 1 - table["fold"]))
-    with pytest.raises(UserError, match=r"cell\.json: searched on another split") as caught:
-        found_settings(found, split)
+    settings = RECIPES["searched"](DEFAULT, read_json(found))
+    with pytest.raises(UserError, match="searched on another split") as caught:
+        require_split(settings, split)
     assert "make search" in caught.value.remedy
 
 
@@ -262,27 +267,10 @@ def test_the_hash_of_a_study_counts_what_its_values_depend_on(tmp_path):
         return studies_digest("cell", searched, [data])
 
     first = digest()
+    assert studies_digest("other", SEARCHED, [data]) != first
     more = {"trials": 99, "time_budget_s": 5.0, "heartbeat_s": 9, "grace_s": 9}
-    assert digest(Searched(True, DEFAULT, SEARCH.model_copy(update=more))) == first
-    assert digest(Searched(True, DEFAULT, SEARCH.model_copy(update={"seed": 6}))) != first
-    assert digest(Searched(True, changed(DEFAULT, epochs=3), SEARCH)) != first
+    assert digest(Searched("attention", DEFAULT, SEARCH.model_copy(update=more))) == first
+    assert digest(Searched("attention", DEFAULT, SEARCH.model_copy(update={"seed": 6}))) != first
+    assert digest(Searched("attention", changed(DEFAULT, epochs=3), SEARCH)) != first
     data.write_text("image,label\na,b\n")
     assert digest() != first
-
-
-def test_the_hash_of_a_study_counts_the_code_of_its_trials(tmp_path, monkeypatch):
-    package = Path(lung_attention.__file__).parent
-    shutil.copytree(
-        package, tmp_path / "src" / "lung_attention", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    monkeypatch.chdir(tmp_path)
-    first = studies_digest("cell", SEARCHED, [])
-    for module, counts in (
-        ("search/nested.py", True),
-        ("training/fits.py", True),
-        ("search/track.py", False),
-    ):
-        with (tmp_path / "src" / "lung_attention" / module).open("a") as code:
-            code.write("# changed\n")
-        assert (studies_digest("cell", SEARCHED, []) != first) == counts, module
-        first = studies_digest("cell", SEARCHED, [])

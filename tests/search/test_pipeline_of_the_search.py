@@ -2,72 +2,88 @@
 
 from __future__ import annotations
 
-import ast
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from lung_attention.cells import Cell
+from lung_attention.cells import FACTORS, Cell
 from lung_attention.errors import UserError
-from lung_attention.paths import Paths
+from lung_attention.paths import Paths, code_digest, head_digest
 from lung_attention.search import launch
 from lung_attention.search.address import STORAGE_VARIABLE
-from lung_attention.workflow import temporary as isolated
+from lung_attention.workflow import temporary
+from lung_attention.workflow.code import code_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lung_attention"
 STAGES = yaml.safe_load((ROOT / "search" / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-OBSERVERS = {"config", "cells", "errors", "progress", "tracking"}  # as for the main pipeline
+MAIN = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 CELL = Cell("iqoth", "densenet121", "attention", "published", "grouped")
+PATHS = Paths("sample")
 
 
-def imported(path: Path) -> set[Path]:
-    """The package's files that a file imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lung_attention"):
-            for name in [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]:
-                parts = name.split(".")[1:]
-                found |= {PACKAGE.joinpath(*parts[:depth]) / "__init__.py" for depth in range(len(parts) + 1)}
-                found.add(PACKAGE.joinpath(*parts).with_suffix(".py"))
-    return {file for file in found if file.exists()}
+def filled(text):
+    """A text of a dvc.yaml, as it is for one cell."""
+    text = text.replace("${profile}", PATHS.profile)
+    for factor in FACTORS:
+        text = text.replace(f"${{item.{factor}}}", getattr(CELL, factor))
+    return text
 
 
-def closure(script: Path) -> set[str]:
-    seen, todo = set(), [script]
-    while todo:
-        for module in imported(todo.pop()):
-            observer = module.relative_to(PACKAGE).with_suffix("").parts[0] in OBSERVERS
-            if module not in seen and not observer:
-                seen.add(module)
-                todo.append(module)
-    return {str(file.relative_to(ROOT)) for file in seen | {script}}
+def outs(stage):
+    return [filled(out if isinstance(out, str) else next(iter(out))) for out in stage.get("outs", [])]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_exactly_what_it_imports(stage):
-    named = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("src/", "stages/"))}
-    assert named == closure(ROOT / "stages" / f"{stage}.py")
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_files_of_a_stage_are_those_of_the_package(stage):
-    paths = Paths("sample")
-    known = {
-        str(path)
+def test_the_stage_names_the_files_that_it_reads_and_writes():
+    stage = STAGES["search"]
+    assert {filled(dep) for dep in stage["deps"]} == {
+        path.as_posix()
         for path in (
-            paths.split("iqoth", "grouped"), paths.features("iqoth", "densenet121"),
-            paths.features_info("iqoth", "densenet121"), paths.found(CELL),
+            PATHS.settings(CELL), PATHS.split(CELL.dataset, CELL.split), code_digest("search"),
+            head_digest(CELL.head),
         )
     }  # fmt: skip
-    outs = [out if isinstance(out, str) else next(iter(out)) for out in STAGES[stage]["outs"]]
-    for text in [*STAGES[stage]["deps"], *outs]:
-        for key, value in {"profile": "sample", **vars(CELL)}.items():
-            text = text.replace("${" + ("" if key == "profile" else "item.") + f"{key}}}", value)
-        assert text in known or text.startswith(("src/", "stages/")), text
+    assert outs(stage) == [PATHS.found(CELL).as_posix()]
+
+
+def test_the_stage_gets_its_cell_and_has_the_name_that_the_command_asks_for():
+    stage = STAGES["search"]
+    assert list(stage["matrix"]) == ["dataset", "backbone", "head"]
+    assert "-".join(filled(f"${{item.{name}}}") for name in stage["matrix"]) == CELL.searched
+    assert filled(stage["cmd"]).split() == [
+        "python", "stages/search.py", "--dataset", CELL.dataset, "--backbone", CELL.backbone,
+        "--head", CELL.head,
+    ]  # fmt: skip
+
+
+def test_the_stage_names_the_sections_that_it_reads():
+    """What it reads of others is in the cell's settings, which are a dependency."""
+    code = (ROOT / "stages" / "search.py").read_text(encoding="utf-8")
+    read = set(re.findall(r"\bprofile\.(\w+)", code)) | set(re.findall(r"config\.active\.(\w+)", code))
+    assert STAGES["search"]["params"] == [
+        word for section in sorted(read) for word in (section, f"profiles.${{profile}}.{section}")
+    ]
+
+
+def test_all_that_the_stage_reads_is_made_by_the_main_pipeline():
+    made = {out for stage in MAIN.values() for out in outs(stage)}
+    for dep in STAGES["search"]["deps"]:
+        assert any(Path(filled(dep)).is_relative_to(out) for out in made), dep
+
+
+def test_the_code_of_a_study_is_that_of_its_trials():
+    """What only tells of a search, or says where studies are kept, begins none anew."""
+    files = code_of(ROOT / "stages" / "search.py", ROOT)
+    counted = {file.relative_to(PACKAGE).as_posix() for file in files if file.is_relative_to(PACKAGE)}
+    assert counted >= {
+        "search/nested.py", "search/objective.py", "search/pruner.py", "search/sampler.py",
+        "search/space.py", "search/study.py", "training/fits.py", "training/fitting.py",
+    }  # fmt: skip
+    assert not counted & {"search/track.py", "search/storage.py", "search/address.py", "tracking/search.py"}
 
 
 def test_studies_are_no_output():
@@ -76,12 +92,12 @@ def test_studies_are_no_output():
 
 def test_dvc_repro_runs_no_search():
     """The main pipeline reads the file that `make search` keeps, which is no output of the search's stage."""
-    main = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    outs = {next(iter(out)) for stage in STAGES.values() for out in stage["outs"]}
-    for stage in main.values():
+    for stage in MAIN.values():
         for dep in stage["deps"]:
-            assert not any(out.startswith(dep) for out in outs), dep
-    assert any(dep.startswith("results/${profile}/search/") for dep in main["train_tuned"]["deps"])
+            for out in outs(STAGES["search"]):
+                assert not Path(out).is_relative_to(filled(dep)), dep
+    kept = PATHS.search(CELL)
+    assert any(kept.is_relative_to(filled(dep)) for dep in MAIN["settings"]["deps"])
 
 
 def test_only_the_search_imports_optuna():
@@ -94,7 +110,8 @@ def test_only_the_search_imports_optuna():
 def launched(monkeypatch, tmp_path):
     """What `run_search` asks DVC for, and what it brings back."""
     calls = []
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(STORAGE_VARIABLE, raising=False)
 
@@ -103,7 +120,7 @@ def launched(monkeypatch, tmp_path):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(isolated, "_reference", lambda name: "refs/exps/x")
+    monkeypatch.setattr(temporary, "_reference", lambda name: "refs/exps/x")
     monkeypatch.setattr(launch, "kept_file", lambda reference, path: f"{path} of {reference}\n")
     return calls
 
@@ -115,11 +132,25 @@ def test_a_search_runs_in_a_copy_with_its_studies_outside(launched, tmp_path):
     assert command[-1] == "search/dvc.yaml:search@iqoth-densenet121-attention"
     settings = [command[place + 1] for place, word in enumerate(command) if word == "-S"]
     assert "profile=sample" in settings
-    assert "datasets=[iqoth]" in settings
-    assert "profiles.sample.search.trials=7" in settings
+    # As the last one of a name counts: the dataset alone, without cells that wait for this search.
+    chosen = dict(setting.split("=") for setting in settings)
+    assert chosen["datasets"] == "[iqoth]"
+    assert chosen["recipes"] == "[published]"
+    assert {value for key, value in chosen.items() if key.startswith("further.")} == {"[]"}
+    assert chosen["++profiles.sample.search.trials"] == "7"
     assert environment[STORAGE_VARIABLE] == f"sqlite:///{tmp_path / Paths('sample').studies(CELL)}"
     assert path == Paths("sample").search(CELL)
     assert path.read_text() == f"{Paths('sample').found(CELL)} of refs/exps/x\n"
+
+
+def test_a_search_does_not_wait_for_itself(launched, tmp_path):
+    """Where params.yaml already names cells that are trained with what it finds."""
+    params = tmp_path / "params.yaml"
+    values = yaml.safe_load(params.read_text())
+    values["recipes"] = ["published", "searched"]
+    params.write_text(yaml.safe_dump(values))
+    launch.run_search("sample", CELL, [], storage=None)
+    assert len(launched) == 1
 
 
 def test_a_database_goes_by_environment_and_is_not_shown(launched, capsys):
@@ -145,7 +176,7 @@ def test_a_path_is_refused_before_anything_runs(launched):
     ("profile", "cell", "named"),
     [
         ("nowhere", CELL, "profile"),
-        ("sample", Cell("", "densenet121", "plain", "grouped"), "dataset"),
+        ("sample", Cell("", "densenet121", "plain", "published", "grouped"), "dataset"),
         ("sample", Cell("iqoth", "vgg16", "plain", "published", "grouped"), "backbone"),
         ("sample", Cell("iqoth", "densenet121", "deep", "published", "grouped"), "head"),
     ],

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import optuna
 import pytest
-from lung_attention.training.settings import Settings, settings_from_json
 from optuna.trial import FixedTrial
 from settings_of_a_search import DEFAULT, SPACE, changed
 
 from lung_attention.config import Range
 from lung_attention.errors import UserError
 from lung_attention.search.space import parameters_of, suggest
+from lung_attention.training.recipe import Recipe, recipe_from_json
 
 ATTENTION = {"attention_maps", "attention_gamma", "attention_activation"}
 
 
-def drawn(seed: int, *, attention: bool) -> tuple[optuna.trial.FrozenTrial, Settings]:
+def drawn(seed: int, *, attention: bool) -> tuple[optuna.trial.FrozenTrial, Recipe]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     trial = study.ask()
     settings = suggest(trial, SPACE, DEFAULT, attention=attention)
@@ -29,7 +29,7 @@ def test_settings_and_parameters_are_inverse(seed, attention):
     trial, settings = drawn(seed, attention=attention)
     assert parameters_of(settings, SPACE, attention=attention) == trial.params
     assert suggest(FixedTrial(trial.params), SPACE, DEFAULT, attention=attention) == settings
-    assert settings_from_json(settings.as_json()) == settings
+    assert recipe_from_json(settings.as_json()) == settings
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -37,7 +37,7 @@ def test_only_a_head_with_attention_is_asked_for_it(seed):
     plain, settings = drawn(seed, attention=False)
     assert not ATTENTION & set(plain.params)
     for name in ATTENTION:
-        assert getattr(settings.recipe, name) == getattr(DEFAULT.recipe, name)
+        assert getattr(settings, name) == getattr(DEFAULT, name)
     assert set(drawn(seed, attention=True)[0].params) >= ATTENTION
 
 
@@ -47,7 +47,7 @@ def test_the_second_layers_width_is_asked_for_only_where_there_is_one():
         trial, settings = drawn(seed, attention=False)
         layers = trial.params["hidden_layers"]
         seen.add(layers)
-        assert len(settings.recipe.hidden_units) == layers
+        assert len(settings.hidden_units) == layers
         assert ("hidden_units_2" in trial.params) == (layers == 2)
     assert seen == {1, 2}
 
@@ -58,12 +58,20 @@ def test_every_part_of_the_space_is_searched():
     assert renamed == set(type(SPACE).model_fields)
 
 
+def test_what_is_not_searched_stays_as_it_is():
+    default = changed(DEFAULT, view="crop", optimizer="sgd", class_weights="balanced", jit_compile=True)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    settings = suggest(study.ask(), SPACE, default, attention=True)
+    for name in ("view", "optimizer", "class_weights", "jit_compile"):
+        assert getattr(settings, name) == getattr(default, name)
+
+
 def test_values_stay_inside_their_ranges():
     for seed in range(20):
         trial, settings = drawn(seed, attention=True)
         assert SPACE.learning_rate.holds(settings.learning_rate)
-        assert SPACE.epochs.low <= settings.recipe.epochs <= SPACE.epochs.high
-        assert isinstance(settings.recipe.epochs, int)
+        assert SPACE.epochs.low <= settings.epochs <= SPACE.epochs.high
+        assert isinstance(settings.epochs, int)
         assert trial.params["batch_size"] in SPACE.batch_size
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from known import DATASETS
+from known import LABELS, ROOT
 
 from lung_attention.files import write_json, write_table
 from lung_attention.paths import Paths
@@ -23,6 +24,12 @@ METRICS = {
     "per_class": {"malignant": {"sensitivity": 0.5, "specificity": 0.6, "ppv": 0.7, "f1": 0.8, "support": 3}},
     "confusion_matrix": {"classes": ["normal", "malignant"], "counts": [[3, 0], [1, 2]]},
 }  # fmt: skip
+
+
+def copy_configuration(folder: Path) -> None:
+    """Puts what says the design and the datasets into a folder, where commands run."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "datasets", folder / "datasets", dirs_exist_ok=True)
 
 
 def curve(epochs: int, *, fold: int = 0, seed: int = 0) -> pd.DataFrame:
@@ -66,7 +73,7 @@ def publish(
         metrics: What differs from `METRICS`.
     """
     cell = identity.cell
-    classes = DATASETS[cell.dataset].labels
+    classes = LABELS[cell.dataset]
     about = {"inputs": identity.inputs, "params": PARAMS, "device": device}
     write_table(PATHS.history(cell), history)
     write_table(PATHS.predictions(cell), predictions(classes, history, mistakes))

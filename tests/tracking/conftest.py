@@ -23,6 +23,7 @@ from postgres import reason_for_absence
 from lung_attention import tracking
 from lung_attention.cells import Cell
 from lung_attention.tracking import RunIdentity
+from lung_attention.training.recipe import Recipe
 
 matplotlib.use("Agg")
 SOURCE = Path(tracking.__file__).parents[2]
@@ -58,7 +59,7 @@ def client(store: Path) -> mlflow.MlflowClient:
 
 @pytest.fixture
 def identity() -> RunIdentity:
-    cell = Cell("iqoth", "densenet121", "plain", "published")
+    cell = Cell("iqoth", "densenet121", "plain", "published", "published")
     return RunIdentity("lung-attention/sample", cell, "0f" * 32)
 
 
@@ -66,7 +67,7 @@ def identity() -> RunIdentity:
 def cells(identity: RunIdentity) -> list[RunIdentity]:
     """Six cells: three datasets by two backbones."""
     return [
-        replace(identity, cell=Cell(dataset, backbone, "attention", "published"))
+        replace(identity, cell=Cell(dataset, backbone, "attention", "published", "published"))
         for dataset in ("iqoth", "lc25000", "lidc_nodules")
         for backbone in ("mobilenetv2", "densenet121")
     ]
@@ -93,10 +94,12 @@ def keras_file(tmp_path_factory):
     from lung_attention.models.heads import build_head
 
     keras.utils.set_random_seed(0)
-    head = build_head(
-        (4, 4, 8), 3, attention=True, hidden_units=[8], attention_maps=2, attention_gamma=0.01,
-        attention_activation="relu", pooling="flatten", dropout=0.0, l2=0.0, seed=0,
+    recipe = Recipe(
+        view="whole", epochs=1, batch_size=8, optimizer="adam", learning_rate=0.001, class_weights="none",
+        jit_compile=False, pooling="flatten", hidden_units=(8,), dropout=0.0, l2=0.0, attention_maps=2,
+        attention_gamma=0.01, attention_activation="relu",
     )  # fmt: skip
+    head = build_head("attention", (4, 4, 8), 3, recipe, seed=0)
     model = keras.Sequential(
         [
             keras.Input((None, None, 3), dtype="uint8"),

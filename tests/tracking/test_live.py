@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 import pytest
 from known import DATASETS
 
+from lung_attention.cells import design
 from lung_attention.tracking import live_run
 from lung_attention.tracking.processes import code_tags
 
@@ -199,16 +200,13 @@ def test_a_training_whose_curves_have_gaps_has_not_finished(client, identity, mo
 
 
 def test_no_two_cells_have_the_same_colour(identity):
-    colours = {
-        replace(
-            identity, cell=replace(identity.cell, dataset=dataset, backbone=backbone, head=head, split=split)
-        ).colour
-        for dataset in DATASETS
-        for backbone in ("mobilenetv2", "densenet121", "another")
-        for head in ("plain", "attention")
-        for split in ("published", "grouped")
-    }
-    assert len(colours) == len(DATASETS) * 3 * 2 * 2
+    factors = (
+        DATASETS, ("mobilenetv2", "densenet121", "another"), ("plain", "attention", "another"),
+        ("published", "searched"), ("published", "grouped"),
+    )  # fmt: skip
+    cells = list(design(*map(tuple, factors)))
+    colours = {replace(identity, cell=cell).colour for cell in cells}
+    assert len(colours) == len(cells) == len(DATASETS) * 36
     assert all(re.fullmatch("#[0-9a-f]{6}", name) for name in colours)
 
 

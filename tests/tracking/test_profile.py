@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from lung_attention.tracking.dvc_lock import lock_entry
+from cell_files import copy_configuration
 from PIL import Image
 
 from lung_attention import tracking
@@ -24,6 +24,7 @@ from lung_attention.tracking import cells as profile_cells
 from lung_attention.tracking import live_run
 from lung_attention.tracking.cells import cells_with_results, identity_of, promote
 from lung_attention.tracking.publish import publish_cell
+from lung_attention.workflow.status import lock_entry, training_stages
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(tracking.__file__).parents[2]
@@ -34,7 +35,7 @@ OTHER = Cell("iqoth", "mobilenetv2", "plain", "published", "grouped")
 @pytest.fixture
 def project(store):
     """Two cells of the committed sample, in the folder of the connected store, under two profiles."""
-    shutil.copy(ROOT / "params.yaml", store)
+    copy_configuration(store)
     shutil.copy(ROOT / "dvc.lock", store)
     for profile in ("sample", "local"):
         for cell in (CELL, OTHER):
@@ -117,14 +118,21 @@ def test_the_lock_entry_is_that_of_the_profile_and_changes_with_it(project):
     assert local not in (None, committed)
     Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(entry["outs"][0]["md5"], "0" * 32))
     assert lock_entry(CELL, Paths("sample")) not in (None, committed)
-    assert (
-        lock_entry(Cell("lidc_nodules", "densenet121", "plain", "published", "grouped"), Paths("sample"))
-        is None
-    )
+    unknown = Cell("lidc_nodules", "densenet121", "plain", "published", "grouped")
+    assert lock_entry(unknown, Paths("sample")) is None
+
+
+def test_the_lock_entry_is_found_wherever_in_the_design_a_cell_stands(project):
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    in_the_matrix, further = training_stages(CELL)
+    lock["stages"][further] = lock["stages"].pop(in_the_matrix)
+    before = lock_entry(CELL, Paths("sample"))
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    assert lock_entry(CELL, Paths("sample")) == before is not None
 
 
 def test_the_champion_is_moved_by_promotion_alone_and_loads_by_its_alias(client, project, model, tmp_path):
-    name = "lung-attention.local.iqoth-densenet121-attention-published"
+    name = "lung-attention.local.iqoth-densenet121-attention-published-published"
     with pytest.raises(UserError, match="not registered"):
         promote([CELL], Paths("local"), root=project)
     run_id = publish_cell(CELL, Paths("local"), root=project)
@@ -166,7 +174,7 @@ assert predicted.shape == (1, 3) and abs(predicted.to_numpy().sum() - 1) < 1e-6,
 def test_no_alias_moves_unless_all_can(client, project, model):
     publish_cell(CELL, Paths("local"), root=project)
     publish_cell(OTHER, Paths("local"), root=project)  # its model is not at hand
-    with pytest.raises(UserError, match="mobilenetv2-plain-grouped"):
+    with pytest.raises(UserError, match="mobilenetv2-plain-published-grouped"):
         promote([CELL, OTHER], Paths("local"), root=project)
     (registered,) = client.search_registered_models()
     assert client.get_registered_model(registered.name).aliases == {}

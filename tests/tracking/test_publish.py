@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,15 +15,14 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from cell_files import METRICS, PARAMS, PATHS, curve, publish
-from known import DATASETS
+from cell_files import METRICS, PARAMS, PATHS, copy_configuration, curve, publish
+from known import LABELS
 from PIL import Image
 
 from lung_attention import tracking
 from lung_attention.files import write_table
 from lung_attention.tracking import live_run, runs
 
-ROOT = Path(__file__).parents[2]
 SOURCE = Path(tracking.__file__).parents[2]
 TWO_FITS = pd.concat([curve(3, fold=0), curve(3, fold=1)])
 
@@ -33,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("drawn")
 
 @pytest.fixture(autouse=True)
 def project(store):
-    shutil.copy(ROOT / "params.yaml", store)
+    copy_configuration(store)
 
 
 def put(content, path):
@@ -319,7 +317,7 @@ else:
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     predicted = pd.read_json(tmp_path / "out.json")
-    assert list(predicted.columns) == list(DATASETS["iqoth"].labels)
+    assert list(predicted.columns) == list(LABELS["iqoth"])
     assert list(predicted.index) == [5, 7]
     for row, image in enumerate(images):
         pixels = np.asarray(Image.open(BytesIO(image)).convert("RGB"))

@@ -14,6 +14,8 @@ import small_pipeline
 from lung_attention import tracking
 
 SOURCE = Path(tracking.__file__).parents[2]
+TESTS = Path(__file__).parents[1]
+WITH_TESTS = {"PYTHONPATH": f"{SOURCE}{os.pathsep}{TESTS}"}
 
 
 def run_two(root: Path) -> list[str]:
@@ -23,7 +25,7 @@ def run_two(root: Path) -> list[str]:
     for number in range(2):
         own = root / str(number)
         own.mkdir()
-        environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+        environment = os.environ | WITH_TESTS
         environment.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
         processes.append(
             subprocess.Popen(
@@ -81,7 +83,7 @@ def test_on_one_sqlite_file(client, store):
 @pytest.mark.parametrize(("place", "call"), [("runs.log_params", 1), ("Curves.send", 2), ("publish._new", 1)])
 def test_a_killed_pipeline_is_taken_up_by_the_next(client, store, place, call):
     """Killed when its run was just opened, in mid-training, and in mid-publication."""
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    environment = os.environ | WITH_TESTS
     environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
     owner, _, name = place.rpartition(".")
     script = f"""

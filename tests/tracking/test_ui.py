@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import mlflow
 import pytest
-from cell_files import curve, publish
+from cell_files import copy_configuration, curve, publish
 
 from lung_attention import tracking
 
@@ -44,6 +44,7 @@ def page():
 
 def test_six_cells_compare(server, cells, drawn, page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    copy_configuration(tmp_path)
     tracking.connect(tmp_path)
     run_ids = []
     for number, cell in enumerate(cells):

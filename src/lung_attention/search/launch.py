@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lung_attention.cells import Cell
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
@@ -49,7 +49,9 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
                 remedy=f"make search {factor.upper()}={values[0]} …",
             )
     paths = Paths(profile)
-    narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]", "further.datasets=[]"]
+    narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]"]
+    # Cells of other recipes may wait for this very search, and it needs the one split.
+    narrowed += [f"recipes=[{PUBLISHED}]", f"splits=[{cell.split}]", "further.datasets=[]"]
     reference = run_in_temporary(
         profile,
         [*narrowed, *overrides],

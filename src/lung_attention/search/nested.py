@@ -30,7 +30,7 @@ class Searched:
 
     Attributes:
         head: A key of `HEADS`.
-        default: The settings that `train` uses, the first trial of each study.
+        default: The settings of the published recipe, the first trial of each study.
         search: Space and budget.
     """
 

@@ -22,21 +22,22 @@ from lung_attention.training.recipe import fold_name
 
 Json = dict[str, Any]
 
-# How many trials and how long, and how workers are watched: may differ each time a study is gone on with.
+# How many trials, how long, and when a worker counts as dead: may differ each time a study is gone on with.
 BUDGET = ("trials", "time_budget_s", "heartbeat_s", "grace_s")
 
 
 def study_result(study: Study, searched: Searched) -> Json:
-    """A study in a few figures.
+    """A study in a few numbers.
 
     Args:
         study: With at least one complete trial.
         searched: What was searched.
 
     Returns:
-        - `settings`: of the best trial, as `train.recipe` has them, with `learning_rate`.
+        - `settings`: of the best trial, as `train.recipe` has them.
         - `best_value`, `default_value`: the inner validation loss of the best and of the first trial, which
-          has the settings that `train` uses (null if it was not completed); `best_trial`: its number.
+          has the settings of the published recipe (null if it was not completed); `best_trial`: the number
+          of the best.
         - `trials`: how many were `complete`, `pruned`, ended by an `error`, and cut off and `repeated`.
         - `seconds`: that complete and pruned trials took.
         - `importances`: of the parameters, summing to 1; empty with few trials.
@@ -99,8 +100,8 @@ def search_result(studies: Mapping[int, Study], searched: Searched) -> Json:
         searched: What was searched.
 
     Returns:
-        `default` (the settings that `train` uses), `search` (the parameters), and `studies`: for each fold
-        (`fold-0` …, and `all`) the content of `study_result`.
+        `default` (the settings of the published recipe), `search` (the parameters), and `studies`: for each
+        fold (`fold-0` …, and `all`) the content of `study_result`.
     """
     return {
         "default": searched.default.as_json(),

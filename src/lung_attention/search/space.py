@@ -85,8 +85,8 @@ def parameters_of(settings: Recipe, space: SearchSpace, *, attention: bool) -> P
         inside = of_space.holds(value) if isinstance(of_space, Range) else value in of_space
         if not inside:
             raise UserError(
-                f"search.space.{name} does not hold the value that is not tuned, {value!r}",
-                remedy="widen it in params.yaml: every study begins with the settings of `train`",
+                f"search.space.{name} does not hold the value of the published recipe, {value!r}",
+                remedy="widen it in params.yaml: every study begins with the published settings",
             )
     return parameters
 

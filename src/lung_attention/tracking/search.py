@@ -36,7 +36,7 @@ class StudyIdentity:
         study: The study's name in its storage; names all that its values depend on.
         dataset: Dataset id.
         backbone: Backbone name.
-        head: `plain` or `attention`.
+        head: A key of `HEADS`.
         fold: `fold-0` …, or `all`.
     """
 
@@ -73,7 +73,7 @@ class TrialRecord:
         intermediate: The value reported at each step.
         started: When it began.
         ended: When it ended.
-        tags: What else is known of it: the worker, the error, the trial it repeats.
+        tags: What else is known of it: the error it raised, the trial it repeats.
     """
 
     number: int

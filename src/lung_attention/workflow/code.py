@@ -27,6 +27,9 @@ OBSERVERS = {
     "errors": "tells what went wrong",
     "training/progress": "tells how far it is",
     "tracking": "tells MLflow",
+    "search/track": "tells MLflow and the terminal",
+    "search/storage": "keeps studies, whose values are those of the trials",
+    "search/address": "says where studies are kept",
     "workflow": "runs stages, and is run by none",
     "models/heads/__init__": "names heads, each of which has a hash of its own",
 }
