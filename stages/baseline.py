@@ -10,7 +10,7 @@ from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.baselines import run_baselines
 from lung_attention.evaluation.intervals import evaluate
-from lung_attention.evaluation.metrics import with_groups
+from lung_attention.evaluation.predictions import with_groups
 from lung_attention.files import read_table, write_json, write_table
 from lung_attention.paths import PARAMS, Paths
 

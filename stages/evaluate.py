@@ -11,8 +11,7 @@ from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.evaluation.further_scores import further_scores
 from lung_attention.evaluation.intervals import evaluate
-from lung_attention.evaluation.metrics import predictions_to_arrays
-from lung_attention.evaluation.predictions import complete_predictions
+from lung_attention.evaluation.predictions import complete_predictions, predictions_to_arrays
 from lung_attention.files import read_json, read_table, write_json, write_table
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.tracking.cells import try_publish_cell

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lung_attention.evaluation.metrics import Predictions
+from lung_attention.evaluation.predictions import Predictions
 from lung_attention.evaluation.weighted import Floats
 from lung_attention.gate.pairing import Pair
 
@@ -25,7 +25,7 @@ _DRAWS = 200_000
 
 @dataclass(frozen=True)
 class Case:
-    """A test set, and the classifier measured on it. Deviations are in units of an image's own difficulty.
+    """A test set, and the classifier measured on it. Deviations are in clusters of an image's own difficulty.
 
     Attributes:
         title: For people.

@@ -19,10 +19,10 @@ from lung_attention.errors import run_guarded
 from lung_attention.files import write_text
 from lung_attention.gate.command import rule_of
 from lung_attention.gate.compare import (
+    cluster_balanced_accuracy,
     detectable_loss,
     score_differences,
     swap_p_value,
-    unit_balanced_accuracy,
     upper_bounds,
 )
 from lung_attention.gate.pairing import Pair
@@ -195,7 +195,7 @@ def _outcome(pair: Pair, rule: Rule, training_sd: float) -> tuple[bool, bool, bo
 
 def _excess(pair: Pair) -> float:
     """Twice the variance of one training's luck, unbiased (see `compare.seed_spread`)."""
-    ours, theirs = unit_balanced_accuracy(pair.candidate)[0], unit_balanced_accuracy(pair.reference)[0]
+    ours, theirs = cluster_balanced_accuracy(pair.candidate)[0], cluster_balanced_accuracy(pair.reference)[0]
     return float((ours - theirs).sum() ** 2 - ((ours - theirs) ** 2).sum())
 
 

@@ -73,7 +73,7 @@ def test_identical_files_are_counted_within_and_across_subsets_and_classes():
         ["a/0.png", "a/1.png", "a/2.png"],
         ["a/3.png", "b/4.png"],
     ]
-    assert split["listed"]["test_images_with_twin_in_training"] == ["a/2.png"]
+    assert split["listed"]["test_images_with_duplicate_in_training"] == ["a/2.png"]
     assert split["rounds"][0]["images_per_class"] == {
         "train": {"a": 3},
         "validation": {"b": 1},
@@ -81,7 +81,7 @@ def test_identical_files_are_counted_within_and_across_subsets_and_classes():
     }
     assert split["leak"] is True
     assert "2 redundant identical files across subsets" in split["sentence"]
-    assert "1 of 2 (50.0%) test images have a twin in training" in split["sentence"]
+    assert "1 of 2 (50.0%) test images have a near-duplicate in training" in split["sentence"]
 
 
 def test_near_duplicates_are_counted_between_each_pair_of_subsets():
@@ -99,7 +99,7 @@ def test_near_duplicates_are_counted_between_each_pair_of_subsets():
         "between": {"train|validation": 0, "train|test": 1, "validation|test": 1},
     }
     assert split["test_images_with_near_duplicate_in_training"] == 1
-    assert split["test_images_with_twin_in_training"] == 1
+    assert split["test_images_with_duplicate_in_training"] == 1
     assert split["test_images_with_identical_file_in_training"] == 0
     assert split["leak"] is True
     assert found["contradictory"] == {"images": 0, "sets": []}
@@ -230,8 +230,8 @@ def test_names_are_listed_up_to_the_limit_and_counted_beyond():
     found = run(manifest, {"published": published(manifest, ["train"] * 4 + ["test"] * 4)}, listed=2)
     split = found["splits"]["published"]
     assert len(split["listed"]["identical_files"]) == 2
-    assert len(split["listed"]["test_images_with_twin_in_training"]) == 2
-    assert split["test_images_with_twin_in_training"] == 4
+    assert len(split["listed"]["test_images_with_duplicate_in_training"]) == 2
+    assert split["test_images_with_duplicate_in_training"] == 4
 
 
 def test_a_split_of_other_images_or_of_unknown_subsets_is_refused():
@@ -269,7 +269,7 @@ def test_unrelated_images_never_leak(n, seed, cosine):
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), planted=st.integers(0, 11), kind=st.sampled_from(["file", "picture"]))
-def test_one_planted_twin_always_leaks(seed, planted, kind):
+def test_one_planted_duplicate_always_leaks(seed, planted, kind):
     thumbnails = random_thumbnails(24, seed)
     sha256 = [f"file {row}" for row in range(24)]
     if kind == "file":
@@ -281,7 +281,7 @@ def test_one_planted_twin_always_leaks(seed, planted, kind):
         "splits"
     ]["grouped"]
     assert found["leak"] is True
-    assert found["test_images_with_twin_in_training"] == 2
+    assert found["test_images_with_duplicate_in_training"] == 2
 
 
 def test_grey_values_survive_and_colours_get_their_luma():

@@ -13,20 +13,20 @@ from lung_attention.errors import UserError
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.evaluation.leakage import LEAKAGE_SCORES
-from lung_attention.evaluation.pairs import SCORES
+from lung_attention.evaluation.paired_comparison import SCORES
 
 PUBLISHED = load_published().results
 SETTINGS = {"resamples": 300, "confidence": 0.95, "bins": 10, "seed": 0}
 N, GROUPS = 600, 100  # images and groups of a planted dataset; every fifth image is a published test image
 
 
-def planted(dataset, split, accuracy, *, seed=0, groups=True, unit_errors=False):
-    """Predictions with the given accuracy; whole groups are wrong if `unit_errors`."""
+def planted(dataset, split, accuracy, *, seed=0, groups=True, cluster_errors=False):
+    """Predictions with the given accuracy; whole groups are wrong if `cluster_errors`."""
     classes = DATASETS[dataset].labels
     rng = np.random.default_rng(seed)
     labels, group = np.arange(N) % len(classes), np.arange(N) // (N // GROUPS)
     images = np.array([f"image-{k}" for k in range(N)])
-    right = (rng.random(GROUPS)[group] if unit_errors else rng.permutation(N) / N) < accuracy
+    right = (rng.random(GROUPS)[group] if cluster_errors else rng.permutation(N) / N) < accuracy
     test = np.arange(N) % 5 == 0 if split == "published" else np.ones(N, bool)
     return table_of(
         labels[test],
@@ -245,7 +245,7 @@ def test_nothing_trained_is_all_open():
 def test_joint_resampling_takes_shared_images_into_account():
     cells = {
         Cell("lidc", "densenet121", "plain", "published", split): planted(
-            "lidc", split, 0.8, unit_errors=True
+            "lidc", split, 0.8, cluster_errors=True
         )
         for split in ("published", "grouped")
     }

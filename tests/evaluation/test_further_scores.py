@@ -1,11 +1,11 @@
-"""Further scores: one line each, with intervals over units."""
+"""Further scores: one line each, with intervals over clusters."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, top_k_accuracy_score
 
 from lung_attention.evaluation.further_scores import FURTHER_SCORES, further_scores
-from lung_attention.evaluation.metrics import Predictions
+from lung_attention.evaluation.predictions import Predictions
 
 TABLE = {
     "kappa": lambda y_true, y_score: cohen_kappa_score(y_true, y_score.argmax(axis=1)),
@@ -43,7 +43,7 @@ def test_fewer_groups_give_a_wider_interval():
         for groups in (4, 200)
     )
     # Images of a group are independent here, so four groups say as much as their images on the average; but
-    # the resampling has only four units to draw.
+    # the resampling has only four clusters to draw.
     assert wide["kappa"] == pytest.approx(narrow["kappa"])
     assert wide["kappa_high"] - wide["kappa_low"] != narrow["kappa_high"] - narrow["kappa_low"]
 

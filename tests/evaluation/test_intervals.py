@@ -19,7 +19,7 @@ from lung_attention.evaluation.intervals import (
     score_intervals,
     seed_scores,
 )
-from lung_attention.evaluation.metrics import Predictions, predictions_to_arrays
+from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.weighted import LOSSES, SCORES
 
 CLASSES = ("normal", "malignant", "benign")
@@ -68,13 +68,13 @@ def test_binomial_interval_is_clopper_and_pearsons(k, n):
 @pytest.mark.parametrize("errors", [0, 1, 3, 40])
 def test_effective_size_of_independent_images_is_their_number(errors):
     p = 1 - errors / 220
-    got = proportion_interval(p, np.sqrt(p * (1 - p) / 220), n_units=220, n_images=220, confidence=0.95)
+    got = proportion_interval(p, np.sqrt(p * (1 - p) / 220), n_clusters=220, n_images=220, confidence=0.95)
     assert got == pytest.approx(binomial_interval(220 - errors, 220, confidence=0.95), abs=0.002)
 
 
 def test_effective_size_of_repeated_images_is_the_number_of_units():
     p = 0.8
-    got = proportion_interval(p, np.sqrt(p * (1 - p) / 50), n_units=50, n_images=1000, confidence=0.95)
+    got = proportion_interval(p, np.sqrt(p * (1 - p) / 50), n_clusters=50, n_images=1000, confidence=0.95)
     assert got == pytest.approx(binomial_interval(40, 50, confidence=0.95), abs=0.02)
 
 
@@ -191,7 +191,7 @@ def test_coverage_with_correlated_groups():
     for repeat in range(repeats):
         # Beta(0.8, 0.2): correlation 1/2 between two images of a group.
         right = rng.random(len(groups)) < rng.beta(0.8, 0.2, size=50)[groups]
-        for unit, names in (("groups", groups.astype(str).astype(object)), ("images", nothing)):
+        for cluster, names in (("groups", groups.astype(str).astype(object)), ("images", nothing)):
             predictions = Predictions(
                 classes=("a", "b"),
                 images=np.arange(len(groups)).astype(str).astype(object),
@@ -206,6 +206,6 @@ def test_coverage_with_correlated_groups():
                 predictions, seed_scores(predictions, bins=2), resampled, confidence=0.95
             )
             low, high = intervals["accuracy"]
-            hits[unit] += low <= truth <= high
+            hits[cluster] += low <= truth <= high
     assert 0.92 <= hits["groups"] / repeats <= 0.985
     assert hits["images"] / repeats < 0.75

@@ -9,13 +9,8 @@ from prediction_tables import random_case, table_of
 from sklearn import metrics as sk
 
 from lung_attention.errors import UserError
-from lung_attention.evaluation.metrics import (
-    confusion_matrix,
-    per_class,
-    predictions_to_arrays,
-    scores,
-    with_groups,
-)
+from lung_attention.evaluation.metrics import confusion_matrix, per_class, scores
+from lung_attention.evaluation.predictions import predictions_to_arrays, with_groups
 from lung_attention.evaluation.weighted import SCORES
 
 CLASSES = ("normal", "malignant", "benign")
@@ -129,7 +124,7 @@ def test_predictions_come_in_one_order():
     assert plain.seeds == (1, 2) and plain.probabilities.shape == (2, 9, 3)
     assert (plain.probabilities == shuffled.probabilities).all()
     assert (plain.labels == shuffled.labels).all() and list(plain.images) == sorted(plain.images)
-    assert not plain.grouped and plain.units()[1] == 9
+    assert not plain.grouped and plain.clusters()[1] == 9
 
 
 def test_units_are_groups_where_known():
@@ -138,7 +133,7 @@ def test_units_are_groups_where_known():
         dict(zip(table["image"][:9], ["a"] * 4 + ["b"] * 3 + ["", ""], strict=True))
     )
     predictions = predictions_to_arrays(table, CLASSES)
-    codes, count = predictions.units()
+    codes, count = predictions.clusters()
     assert predictions.grouped and count == 4
     assert len(set(codes[:4])) == 1 and len(set(codes[-2:])) == 2
 
@@ -196,6 +191,6 @@ def test_groups_come_from_the_groups_table():
     table = valid_table()
     groups = pd.DataFrame({"image": table["image"][:9], "group": list("aabbccddd")})
     joined = with_groups(table, groups)
-    assert predictions_to_arrays(joined, CLASSES).units()[1] == 4
+    assert predictions_to_arrays(joined, CLASSES).clusters()[1] == 4
     with pytest.raises(UserError, match="No group is recorded"):
         with_groups(table, groups.iloc[1:])

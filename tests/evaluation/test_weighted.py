@@ -9,10 +9,15 @@ from lung_attention.evaluation.metrics import scores
 from lung_attention.evaluation.weighted import SCORES, WeightedScores
 
 
-def model_of(labels, p, *, units=None, n_units=None, bins=6):
+def model_of(labels, p, *, clusters=None, n_clusters=None, bins=6):
     n = len(labels)
     return WeightedScores(
-        labels, p, units=np.arange(n) if units is None else units, n_units=n_units or n, bins=bins, rank=True
+        labels,
+        p,
+        clusters=np.arange(n) if clusters is None else clusters,
+        n_clusters=n_clusters or n,
+        bins=bins,
+        rank=True,
     )
 
 
@@ -47,22 +52,22 @@ def test_areas_equal_scikit_learns_with_sample_weights_and_ties(c):
 def test_a_unit_brings_all_its_images():
     rng = np.random.default_rng(6)
     labels, p = random_case(rng, n=30)
-    units = rng.integers(0, 7, size=30)
-    weights = rng.integers(0, 3, size=(8, 4)).astype(float)  # unit 7 has no image here
-    got = model_of(labels, p, units=units, n_units=8)(weights)
-    by_image = model_of(labels, p)(weights[units])
+    clusters = rng.integers(0, 7, size=30)
+    weights = rng.integers(0, 3, size=(8, 4)).astype(float)  # cluster 7 has no image here
+    got = model_of(labels, p, clusters=clusters, n_clusters=8)(weights)
+    by_image = model_of(labels, p)(weights[clusters])
     for name in SCORES:
         assert got[name] == pytest.approx(by_image[name], abs=1e-12, nan_ok=True)
 
 
 def test_counts_alone_leave_the_ranks_out():
     labels, p = random_case(np.random.default_rng(7))
-    model = WeightedScores(labels, p, units=np.arange(60), n_units=60, bins=5, rank=False)
+    model = WeightedScores(labels, p, clusters=np.arange(60), n_clusters=60, bins=5, rank=False)
     assert "auroc_ovr" not in model(np.ones((60, 1)))
 
 
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="Expected n labels"):
         WeightedScores(
-            np.zeros(3, int), np.ones((4, 2)) / 2, units=np.arange(4), n_units=4, bins=5, rank=True
+            np.zeros(3, int), np.ones((4, 2)) / 2, clusters=np.arange(4), n_clusters=4, bins=5, rank=True
         )

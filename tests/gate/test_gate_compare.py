@@ -12,7 +12,7 @@ from known import DATASETS
 from scipy.stats import binom, norm
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
-from lung_attention.evaluation.metrics import predictions_to_arrays
+from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.gate.compare import (
     Chance,
     detectable_loss,

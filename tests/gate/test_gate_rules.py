@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from known import DATASETS
 
-from lung_attention.evaluation.metrics import predictions_to_arrays
+from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.gate.compare import DECIDING, Chance
 from lung_attention.gate.pairing import paired
 from lung_attention.gate.rules import (

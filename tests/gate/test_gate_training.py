@@ -14,8 +14,7 @@ from known import DATASETS
 from lung_attention.cells import Cell
 from lung_attention.cli import main
 from lung_attention.config import load_config
-from lung_attention.evaluation.metrics import predictions_to_arrays
-from lung_attention.evaluation.predictions import complete_predictions
+from lung_attention.evaluation.predictions import complete_predictions, predictions_to_arrays
 from lung_attention.files import write_table
 from lung_attention.gate.command import rule_of
 from lung_attention.gate.pairing import paired

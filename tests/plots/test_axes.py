@@ -61,7 +61,7 @@ def test_roc_names_an_absent_class(ax):
     assert ax.get_legend().get_texts()[2].get_text() == "c: undefined"
 
 
-def test_learning_curves_leave_out_what_nobody_watched(ax):
+def test_learning_curves_leave_out_what_nobody_monitored(ax):
     learning_curves(ax, [1, 2], [[3.0, 1.0], [1.0, 1.0]], np.full((2, 2), np.nan), what="loss")
     assert [line.get_label() for line in ax.lines] == ["trained on"]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [2, 1])

@@ -78,7 +78,7 @@ def test_the_refit_on_all_groups_is_no_learning_curve():
     rng = np.random.default_rng(2)
     figure = cell_figures(_predictions(TWO, n=20, seeds=(0,), rng=rng), history, TWO)["learning_curves"]
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-    np.testing.assert_allclose(lines["watched"], [2, 1, 2 / 3])
+    np.testing.assert_allclose(lines["monitored"], [2, 1, 2 / 3])
     np.testing.assert_allclose(lines["trained on"], [1, 1 / 2, 1 / 3])
 
 

@@ -56,7 +56,7 @@ def test_the_classifier_is_as_good_as_the_case_says():
 def test_groups_and_seeds_are_those_of_the_case():
     grouped = next(case for case in CASES if sum(case.groups) == 116)
     pair = World(replace(grouped, seeds=2), seed=0).pair(0.0)
-    assert pair.candidate.units()[1] == 116
+    assert pair.candidate.clusters()[1] == 116
     assert pair.candidate.probabilities.shape == (2, 1097, 3)
     for group in set(pair.candidate.groups):
         assert len(set(pair.candidate.labels[pair.candidate.groups == group])) == 1

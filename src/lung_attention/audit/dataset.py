@@ -17,7 +17,7 @@
     splits              {name: {**R,
                         "rounds": [{"fold": int, "images_per_class": {subset: {class: int}}, **R}, …],
                         "listed": {"identical_files": [[image, …], …], "groups": [group, …],
-                        "test_images_with_twin_in_training": [image, …]},
+                        "test_images_with_duplicate_in_training": [image, …]},
                         "leak": bool, "sentence": str}}
     findings            [str, …], sentences on the dataset as a whole
 
@@ -40,7 +40,7 @@ R, of a round (its subsets) or of a whole split (its subsets, or the folds of a 
     groups_on_two_sides     int
     test_images             int; in a cross-validation each image is tested once, so all of them
     test_images_with_identical_file_in_training, test_images_with_near_duplicate_in_training,
-    test_images_with_twin_in_training (either of the two), test_images_with_group_in_training: int
+    test_images_with_duplicate_in_training (either of the two), test_images_with_group_in_training: int
 """
 
 from __future__ import annotations

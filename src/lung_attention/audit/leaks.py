@@ -147,12 +147,12 @@ def split_record(found: list[Partition], images: Images, *, listed: int) -> Json
     whole, *parts = found
     per_round = []
     totals: dict[str, int] = {}
-    with_twin = np.zeros(len(images.names), dtype=bool)
+    with_duplicate = np.zeros(len(images.names), dtype=bool)
     for one in parts:
         tested = _tested(one, images)
         counts = {name: int(mark.sum()) for name, mark in tested.items()}
         totals = {name: totals.get(name, 0) + count for name, count in counts.items()}
-        with_twin |= tested["test_images_with_twin_in_training"]
+        with_duplicate |= tested["test_images_with_duplicate_in_training"]
         per_class = {
             part: class_counts(images.labels[one.codes == code]) for code, part in enumerate(one.parts)
         }
@@ -169,7 +169,7 @@ def split_record(found: list[Partition], images: Images, *, listed: int) -> Json
                 for code in _on_several_sides(images.files, whole)[:listed]
             ],
             "groups": [images.group_names[code] for code in _on_several_sides(images.groups, whole)[:listed]],
-            "test_images_with_twin_in_training": images.names[with_twin][:listed].tolist(),
+            "test_images_with_duplicate_in_training": images.names[with_duplicate][:listed].tolist(),
         },
     }
 
@@ -216,6 +216,6 @@ def _tested(one: Partition, images: Images) -> dict[str, NDArray[np.bool_]]:
         "test_images": test,
         "test_images_with_identical_file_in_training": identical,
         "test_images_with_near_duplicate_in_training": near,
-        "test_images_with_twin_in_training": identical | near,
+        "test_images_with_duplicate_in_training": identical | near,
         "test_images_with_group_in_training": group,
     }

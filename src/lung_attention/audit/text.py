@@ -37,12 +37,15 @@ def sentence(split: Json, audit: Json) -> str:
         crossing.append(near)
     parts = []
     if split["leak"]:
-        twin = (
-            "test_images_with_twin_in_training" if decisive else "test_images_with_identical_file_in_training"
+        duplicate = (
+            "test_images_with_duplicate_in_training"
+            if decisive
+            else "test_images_with_identical_file_in_training"
         )
-        what = "a twin" if decisive else "an identical file"
+        what = "a near-duplicate" if decisive else "an identical file"
         parts.append(
-            f"Leak: {', '.join(crossing)}; {_share(split[twin], tested)} test images have {what} in training"
+            f"Leak: {', '.join(crossing)}; {_share(split[duplicate], tested)} test images have {what} in "
+            "training"
         )
         if groups:
             parts[0] += (

@@ -118,9 +118,9 @@ def nearest_neighbour(
     """Gives every test image the class of the training image that looks most like it.
 
     Args:
-        train: `(n_train, d)`, float32, unit vectors (see `lung_attention.images.similarity.unit_vectors`).
+        train: `(n_train, d)`, float32, cluster vectors (see `lung_attention.images.similarity.unit_vectors`).
         labels: `(n_train,)`, in [0, n_classes).
-        test: `(n_test, d)`, float32, unit vectors.
+        test: `(n_test, d)`, float32, cluster vectors.
         n_classes: Number of classes.
 
     Returns:

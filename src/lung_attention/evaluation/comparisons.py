@@ -4,11 +4,11 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
 
 - `confidence`, `resamples`, `stand_in` (images or backbones are stand-ins: no verdict on the paper).
 - `attention_vs_plain`: an entry for each dataset, backbone, recipe and split with both heads.
-  `dataset`, `backbone`, `recipe`, `split`, what `pairs.compare_pair` gives: attention − plain (McNemar's
+  `dataset`, `backbone`, `recipe`, `split`, what `paired_comparison.compare_pair` gives: attention − plain (McNemar's
   test on the published split, sign-flip over groups on the grouped one), `p_holm` (adjusted over the
   `family_size` entries of the same recipe and split) and `verdict` (helps, hurts, undecided).
 - `recipe_vs_published`: an entry for each cell of another recipe beside its cell of the published one.
-  `dataset`, `backbone`, `head`, `recipe`, `split`, what `pairs.compare_pair` gives under the names `changed`
+  `dataset`, `backbone`, `head`, `recipe`, `split`, what `paired_comparison.compare_pair` gives under the names `changed`
   and `published`: changed − published, `p_holm` (adjusted over the `family_size` entries of the same recipe
   and split) and `verdict`.
 - `leakage`: an entry for each dataset, backbone, head and recipe measured on both splits, and each trivial
@@ -35,8 +35,8 @@ from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
 from lung_attention.evaluation.measured import Bootstrap, Measured
-from lung_attention.evaluation.paired import holm
-from lung_attention.evaluation.pairs import compare_pair
+from lung_attention.evaluation.paired_comparison import compare_pair
+from lung_attention.evaluation.paired_tests import holm
 from lung_attention.evaluation.verdicts import (
     OPEN,
     STAND_IN,
@@ -190,7 +190,7 @@ def _reproduction_entry(
         "low": our_low,
         "high": our_high,
         "n_test": len(ours.predictions.images),
-        "n_groups": ours.predictions.units()[1],
+        "n_groups": ours.predictions.clusters()[1],
         "seeds": list(ours.predictions.seeds),
         "seed_sd": float(spread.std(ddof=1)) if len(spread) > 1 else 0.0,
     }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lung_attention.evaluation.intervals import multiplicities, percentile_interval
-from lung_attention.evaluation.metrics import Predictions
+from lung_attention.evaluation.predictions import Predictions
 
 Score = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
 
@@ -30,7 +30,7 @@ def further_scores(
     seed: int,
     table: Mapping[str, Score] = FURTHER_SCORES,
 ) -> dict[str, float | None]:
-    """Further scores of one cell with their bootstrap intervals over units.
+    """Further scores of one cell with their bootstrap intervals over clusters.
 
     Args:
         predictions: Of one cell.
@@ -46,10 +46,10 @@ def further_scores(
     found: dict[str, float | None] = {}
     if not table:
         return found
-    codes, n_units = predictions.units()
+    codes, n_clusters = predictions.clusters()
     draws = [
         np.repeat(np.arange(len(codes)), column[codes].astype(np.int64))
-        for weights in multiplicities(n_units, resamples=resamples, seed=seed)
+        for weights in multiplicities(n_clusters, resamples=resamples, seed=seed)
         for column in weights.T
     ]
     for name, score in table.items():

@@ -1,8 +1,8 @@
-"""Confidence intervals by a bootstrap over units, and the content of a cell's `metrics.json`.
+"""Confidence intervals by a bootstrap over clusters, and the content of a cell's `metrics.json`.
 
-The unit is the group of an image (patient, pseudo-group, source tile) wherever one is known, else the image:
+The cluster is the group of an image (patient, pseudo-group, source tile) wherever one is known, else the image:
 images of one patient are no independent evidence, and intervals that take them for it are too short.
-A score is the mean over seeds. A resample draws units with replacement; a drawn unit brings all its images
+A score is the mean over seeds. A resample draws clusters with replacement; a drawn cluster brings all its images
 with the predictions of all seeds. Intervals are percentiles of the resampled scores (Efron and Tibshirani
 1993, chapter 13), resamples in which a score is undefined left out, widened where needed so that they
 contain the score itself: calibration error, for one, is biased upwards in resamples.
@@ -28,12 +28,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from lung_attention.evaluation.metrics import (
-    Predictions,
-    confusion_matrix,
-    per_class,
-    predictions_to_arrays,
-)
+from lung_attention.evaluation.metrics import confusion_matrix, per_class
+from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.weighted import (
     LOSSES,
     SCORES,
@@ -44,30 +40,30 @@ from lung_attention.evaluation.weighted import (
 
 _CHUNK_CELLS = 1 << 20  # weights held at once: 8 MB of float64
 _DEGENERATE = 1e-12
-_FEW_UNITS = 5  # below which the correlation within units cannot be estimated
+_FEW_CLUSTERS = 5  # below which the correlation within clusters cannot be estimated
 
 
-def multiplicities(n_units: int, *, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each unit is drawn, resample by resample.
+def multiplicities(n_clusters: int, *, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each cluster is drawn, resample by resample.
 
     Args:
-        n_units: Units to draw from, and draws in a resample.
+        n_clusters: Clusters to draw from, and draws in a resample.
         resamples: Number of resamples.
-        seed: Equal seeds give equal resamples, so that two sets of predictions on the same units can be
+        seed: Equal seeds give equal resamples, so that two sets of predictions on the same clusters can be
             compared pairwise by resampling each of them.
 
     Yields:
-        `(n_units, b)` float64 arrays of whole numbers; their columns sum to `n_units`, and the `b` together
+        `(n_clusters, b)` float64 arrays of whole numbers; their columns sum to `n_clusters`, and the `b` together
         make `resamples`.
     """
     generator = np.random.default_rng(seed)
-    width = max(1, min(64, _CHUNK_CELLS // n_units))
+    width = max(1, min(64, _CHUNK_CELLS // n_clusters))
     for start in range(0, resamples, width):
-        drawn = np.empty((n_units, min(width, resamples - start)))
+        drawn = np.empty((n_clusters, min(width, resamples - start)))
         for column in range(drawn.shape[1]):
             # One draw a resample, so that the chunk's width leaves no trace in the numbers.
-            picks = generator.integers(n_units, size=n_units)
-            drawn[:, column] = np.bincount(picks, minlength=n_units)
+            picks = generator.integers(n_clusters, size=n_clusters)
+            drawn[:, column] = np.bincount(picks, minlength=n_clusters)
         yield drawn
 
 
@@ -78,7 +74,7 @@ def resampled_scores(
     seed: int,
     bins: int,
     rank: bool,
-    units: tuple[NDArray[np.integer], int] | None = None,
+    clusters: tuple[NDArray[np.integer], int] | None = None,
 ) -> dict[str, Floats]:
     """Scores of each bootstrap resample, means over seeds.
 
@@ -88,18 +84,18 @@ def resampled_scores(
         seed: Seed of the resampling (see `multiplicities`).
         bins: Bins of the calibration error.
         rank: Whether the scores from ranks are wanted too.
-        units: `(n,)` unit of each image and the number of units, when they are not the predictions' own.
+        clusters: `(n,)` cluster of each image and the number of clusters, when they are not the predictions' own.
 
     Returns:
         For each score `(resamples,)`, and under `sensitivity` `(c, resamples)`. NaN where undefined.
     """
-    codes, n_units = predictions.units() if units is None else units
+    codes, n_clusters = predictions.clusters() if clusters is None else clusters
     models = [
-        WeightedScores(predictions.labels, p, units=codes, n_units=n_units, bins=bins, rank=rank)
+        WeightedScores(predictions.labels, p, clusters=codes, n_clusters=n_clusters, bins=bins, rank=rank)
         for p in predictions.probabilities
     ]
     chunks: dict[str, list[Floats]] = {}
-    for weights in multiplicities(n_units, resamples=resamples, seed=seed):
+    for weights in multiplicities(n_clusters, resamples=resamples, seed=seed):
         per_model = [model(weights) | {"sensitivity": model.sensitivities(weights)} for model in models]
         for name in per_model[0]:
             mean = np.mean([values[name] for values in per_model], axis=0)
@@ -113,7 +109,9 @@ def seed_scores(predictions: Predictions, *, bins: int) -> dict[str, Floats]:
     every = np.ones((n, 1))
     parts: dict[str, list[Floats]] = {}
     for p in predictions.probabilities:
-        model = WeightedScores(predictions.labels, p, units=np.arange(n), n_units=n, bins=bins, rank=True)
+        model = WeightedScores(
+            predictions.labels, p, clusters=np.arange(n), n_clusters=n, bins=bins, rank=True
+        )
         for name, value in (model(every) | {"sensitivity": model.sensitivities(every)}).items():
             parts.setdefault(name, []).append(value)
     return {name: np.concatenate(values, axis=-1) for name, values in parts.items()}
@@ -142,19 +140,19 @@ def binomial_interval(successes: float, trials: float, *, confidence: float) -> 
 
 
 def proportion_interval(
-    proportion: float, deviation: float, *, n_units: int, n_images: int, confidence: float
+    proportion: float, deviation: float, *, n_clusters: int, n_images: int, confidence: float
 ) -> tuple[float, float]:
     """Exact binomial interval at the effective sample size of clustered images (Korn and Graubard 1998).
 
     The effective size is that of independent images with the same variance, p(1 − p) / deviation². Errors in
-    few units say little about that variance, none nothing. So one unit of average size is imagined to be
-    wrong in addition, with a weight that fades as more units than about five are in error. With independent
-    images the effective size is n all along; without any error it is the number of units.
+    few clusters say little about that variance, none nothing. So one cluster of average size is imagined to be
+    wrong in addition, with a weight that fades as more clusters than about five are in error. With independent
+    images the effective size is n all along; without any error it is the number of clusters.
 
     Args:
         proportion: The proportion, 0..1 (a mean over images, and seeds).
         deviation: Its bootstrap standard deviation.
-        n_units: Units resampled.
+        n_clusters: Clusters resampled.
         n_images: Images; the effective size is at most this, since seeds add no images.
         confidence: Such as 0.95.
 
@@ -162,10 +160,12 @@ def proportion_interval(
         Lower and upper bound, containing `proportion`.
     """
     rarer = min(proportion, 1 - proportion)
-    in_error = rarer**2 / deviation**2 if deviation > 0 else 0.0  # independent units, for a small proportion
-    imagined = 1 / (1 + (in_error / _FEW_UNITS) ** 2)
-    rarer += imagined / n_units
-    variance = deviation**2 + imagined / n_units**2
+    in_error = (
+        rarer**2 / deviation**2 if deviation > 0 else 0.0
+    )  # independent clusters, for a small proportion
+    imagined = 1 / (1 + (in_error / _FEW_CLUSTERS) ** 2)
+    rarer += imagined / n_clusters
+    variance = deviation**2 + imagined / n_clusters**2
     effective = min(max(rarer * (1 - rarer) / variance, 1.0), float(n_images))
     low, high = binomial_interval(proportion * effective, effective, confidence=confidence)
     return min(low, proportion), max(high, proportion)
@@ -177,7 +177,7 @@ def evaluate(
     """Scores, intervals, class figures and confusion matrix of one cell.
 
     Args:
-        table: Predictions (see `metrics.predictions_to_arrays`); column `group` decides what is resampled.
+        table: Predictions (see `predictions.predictions_to_arrays`); column `group` decides what is resampled.
         classes: Class names in label order.
         resamples: Bootstrap resamples.
         confidence: Of the intervals, such as 0.95.
@@ -185,7 +185,7 @@ def evaluate(
         seed: Of the resampling.
 
     Returns:
-        JSON-ready: `n_test`, `n_groups` (units resampled: groups, or images where no group is known),
+        JSON-ready: `n_test`, `n_groups` (clusters resampled: groups, or images where no group is known),
         `seeds`; for each score `<score>`, `<score>_low`, `<score>_high` and `<score>_seed_sd` (sample
         standard deviation over seeds, 0.0 for one seed); `per_class` with `sensitivity`, `sensitivity_low`,
         `sensitivity_high`, `specificity`, `ppv`, `f1` and `support`; `confusion_matrix` with `classes` and
@@ -203,7 +203,7 @@ def evaluate(
 
     result: dict[str, Any] = {
         "n_test": len(predictions.images),
-        "n_groups": predictions.units()[1],
+        "n_groups": predictions.clusters()[1],
         "seeds": list(predictions.seeds),
     }
     for name in SCORES:
@@ -247,7 +247,7 @@ def score_intervals(
     Returns:
         Lower and upper bound of every score in `resampled`, and of the sensitivity of every class.
     """
-    codes, n_units = predictions.units()
+    codes, n_clusters = predictions.clusters()
     points = {name: float(per_seed[name].mean()) for name in resampled if name != "sensitivity"}
     intervals = {
         name: percentile_interval(resampled[name], point, confidence=confidence)
@@ -261,12 +261,12 @@ def score_intervals(
         by_class.append(
             _widened_proportion(
                 percentiles, sensitivity, resampled["sensitivity"][k],
-                n_units=len(np.unique(own)), n_images=len(own), confidence=confidence,
+                n_clusters=len(np.unique(own)), n_images=len(own), confidence=confidence,
             )
         )  # fmt: skip
     intervals["accuracy"] = _widened_proportion(
         intervals["accuracy"], points["accuracy"], resampled["accuracy"],
-        n_units=n_units, n_images=len(codes), confidence=confidence,
+        n_clusters=n_clusters, n_images=len(codes), confidence=confidence,
     )  # fmt: skip
     if not math.isnan(points["balanced_accuracy"]):
         bounds = np.asarray(by_class)
@@ -287,7 +287,7 @@ def _widened_proportion(
     proportion: float,
     resampled: Floats,
     *,
-    n_units: int,
+    n_clusters: int,
     n_images: int,
     confidence: float,
 ) -> tuple[float, float]:
@@ -296,7 +296,7 @@ def _widened_proportion(
         return interval
     deviation = float(np.std(resampled[~np.isnan(resampled)])) if not np.isnan(resampled).all() else 0.0
     low, high = proportion_interval(
-        proportion, deviation, n_units=n_units, n_images=n_images, confidence=confidence
+        proportion, deviation, n_clusters=n_clusters, n_images=n_images, confidence=confidence
     )
     return (low, high) if math.isnan(interval[0]) else (min(low, interval[0]), max(high, interval[1]))
 

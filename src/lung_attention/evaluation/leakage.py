@@ -1,7 +1,7 @@
 """What leakage carries: the figures of the published split minus those of the grouped one.
 
 Both splits are resampled *together*: the images of the published test set are images of the grouped one, too,
-so a resample draws units from the union of both, and each split's score uses what is drawn of its own images.
+so a resample draws clusters from the union of both, and each split's score uses what is drawn of its own images.
 What the two figures share then cancels as it should; two separate bootstraps would overstate the interval.
 """
 
@@ -19,7 +19,7 @@ from lung_attention.cells import Cell
 from lung_attention.errors import UserError
 from lung_attention.evaluation.intervals import percentile_interval
 from lung_attention.evaluation.measured import Bootstrap, Measured, figures
-from lung_attention.evaluation.metrics import Predictions, unit_codes
+from lung_attention.evaluation.predictions import Predictions, cluster_codes
 from lung_attention.evaluation.verdicts import leakage_verdict
 from lung_attention.evaluation.weighted import Floats, Integers
 
@@ -72,7 +72,7 @@ def baseline_leakage(
 
 def _leakage(published: Measured, grouped: Measured, bootstrap: Bootstrap) -> dict[str, Any]:
     """Figures of both splits, their differences with intervals, and the verdict."""
-    first, second = _joint_units(published.predictions, grouped.predictions)
+    first, second = _joint_clusters(published.predictions, grouped.predictions)
     resampled = [
         bootstrap.resample(published.predictions, first),
         bootstrap.resample(grouped.predictions, second),
@@ -109,10 +109,10 @@ def _is_unmoved(resampled: Floats) -> bool:
     return bool(defined.size and np.ptp(defined) < _UNMOVED)
 
 
-def _joint_units(
+def _joint_clusters(
     first: Predictions, second: Predictions
 ) -> tuple[tuple[Integers, int], tuple[Integers, int]]:
-    """The units of two sets of predictions numbered together.
+    """The clusters of two sets of predictions numbered together.
 
     Raises:
         UserError: An image stands in two groups.
@@ -127,6 +127,6 @@ def _joint_units(
                 remedy="make the predictions of both splits anew with: dvc repro",
             )
     groups = np.array([known.get(image, "") for image in images], dtype=object)
-    codes, n_units = unit_codes(images, groups)
+    codes, n_clusters = cluster_codes(images, groups)
     n = len(first.images)
-    return (codes[:n], n_units), (codes[n:], n_units)
+    return (codes[:n], n_clusters), (codes[n:], n_clusters)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lung_attention.evaluation.intervals import resampled_scores, score_intervals, seed_scores
-from lung_attention.evaluation.metrics import Predictions, predictions_to_arrays
+from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.weighted import Floats, Integers
 
 
@@ -59,11 +59,16 @@ class Bootstrap:
         return Measured(predictions, per_seed, resampled, intervals)
 
     def resample(
-        self, predictions: Predictions, units: tuple[Integers, int] | None = None
+        self, predictions: Predictions, clusters: tuple[Integers, int] | None = None
     ) -> dict[str, Floats]:
-        """Scores of each resample of `units`, by default the predictions' own."""
+        """Scores of each resample of `clusters`, by default the predictions' own."""
         return resampled_scores(
-            predictions, resamples=self.resamples, seed=self.seed, bins=self.bins, rank=True, units=units
+            predictions,
+            resamples=self.resamples,
+            seed=self.seed,
+            bins=self.bins,
+            rank=True,
+            clusters=clusters,
         )
 
 

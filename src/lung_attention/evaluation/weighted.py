@@ -31,13 +31,13 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
 
 
 class WeightedScores:
-    """The scores of one set of predictions for any weights of its units.
+    """The scores of one set of predictions for any weights of its clusters.
 
     Args:
         labels: `(n,)` int, true class of each image.
         probabilities: `(n, c)` float in 0..1, a row sums to 1. The predicted class is the first largest.
-        units: `(n,)` int in 0..n_units-1, the unit (image, patient, source tile) to which an image belongs.
-        n_units: Number of units. Some may have no image here: that serves two test sets resampled together.
+        clusters: `(n,)` int in 0..n_clusters-1, the cluster (image, patient, source tile) to which an image belongs.
+        n_clusters: Number of clusters. Some may have no image here: that serves two test sets resampled together.
         bins: Bins of equal width for the expected calibration error.
         rank: Whether the scores from ranks are wanted, which take most of the time.
     """
@@ -47,24 +47,26 @@ class WeightedScores:
         labels: NDArray[np.integer],
         probabilities: NDArray[np.floating],
         *,
-        units: NDArray[np.integer],
-        n_units: int,
+        clusters: NDArray[np.integer],
+        n_clusters: int,
         bins: int,
         rank: bool,
     ) -> None:
         truth = np.asarray(labels, dtype=np.int64)
         p = np.asarray(probabilities, dtype=np.float64)
         n, self._classes = p.shape
-        if truth.shape != (n,) or np.shape(units) != (n,):
-            raise ValueError(f"Expected n labels and n units for (n, c) probabilities. Received: {p.shape}")
-        self._sums = _sums_per_unit(truth, p, np.asarray(units), n_units, bins)
-        self._rankings = _rankings(truth, p, np.asarray(units)) if rank else None
+        if truth.shape != (n,) or np.shape(clusters) != (n,):
+            raise ValueError(
+                f"Expected n labels and n clusters for (n, c) probabilities. Received: {p.shape}"
+            )
+        self._sums = _sums_per_cluster(truth, p, np.asarray(clusters), n_clusters, bins)
+        self._rankings = _rankings(truth, p, np.asarray(clusters)) if rank else None
 
     def __call__(self, weights: Floats) -> dict[str, Floats]:
         """Scores for several weightings at once.
 
         Args:
-            weights: `(n_units, b)` float, not negative; usually multiplicities.
+            weights: `(n_clusters, b)` float, not negative; usually multiplicities.
 
         Returns:
             For each score `(b,)` float, NaN where it is not defined (see `metrics.scores`).
@@ -82,7 +84,7 @@ class WeightedScores:
         return result
 
     def sensitivities(self, weights: Floats) -> Floats:
-        """Sensitivity of each class: `(c, b)` for weights `(n_units, b)`; NaN where the class is absent."""
+        """Sensitivity of each class: `(c, b)` for weights `(n_clusters, b)`; NaN where the class is absent."""
         c = self._classes
         confusion = (self._sums[: c * c] @ weights).reshape(c, c, -1)
         return ratio(confusion[np.arange(c), np.arange(c)], confusion.sum(axis=1))
@@ -116,8 +118,10 @@ def confusion_scores(confusion: Floats) -> dict[str, Floats]:
     }
 
 
-def _sums_per_unit(truth: Integers, p: Floats, units: NDArray[np.integer], n_units: int, bins: int) -> Floats:
-    """`(c*c + 2 + bins, n_units)`: confusion counts, log loss, Brier and calibration gaps of each unit."""
+def _sums_per_cluster(
+    truth: Integers, p: Floats, clusters: NDArray[np.integer], n_clusters: int, bins: int
+) -> Floats:
+    """`(c*c + 2 + bins, n_clusters)`: confusion counts, log loss, Brier and calibration gaps of each cluster."""
     n, c = p.shape
     predicted = p.argmax(axis=1)
     rows = np.arange(n)
@@ -126,11 +130,11 @@ def _sums_per_unit(truth: Integers, p: Floats, units: NDArray[np.integer], n_uni
     # (k/bins, (k+1)/bins] as in Guo et al. 2017, "On Calibration of Modern Neural Networks".
     bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
-    sums = np.zeros((c * c + 2 + bins, n_units))
-    np.add.at(sums, (truth * c + predicted, units), 1.0)
-    np.add.at(sums, (c * c, units), -np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1.0)))
-    np.add.at(sums, (c * c + 1, units), (p**2).sum(axis=1) - 2 * of_truth + 1)
-    np.add.at(sums, (c * c + 2 + bin_of, units), (predicted == truth) - confidence)
+    sums = np.zeros((c * c + 2 + bins, n_clusters))
+    np.add.at(sums, (truth * c + predicted, clusters), 1.0)
+    np.add.at(sums, (c * c, clusters), -np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1.0)))
+    np.add.at(sums, (c * c + 1, clusters), (p**2).sum(axis=1) - 2 * of_truth + 1)
+    np.add.at(sums, (c * c + 2 + bin_of, clusters), (predicted == truth) - confidence)
     return sums
 
 
@@ -138,33 +142,33 @@ class _Ranking:
     """One class against each other class, sorted by the probability of the one.
 
     Attributes:
-        units: Units of the class's own images, in ascending order of probability.
+        clusters: Clusters of the class's own images, in ascending order of probability.
         first: For each of them the place of the first image of its class with an equal probability.
-        others: For each other class: its units in ascending order, and for each image of the one class how
+        others: For each other class: its clusters in ascending order, and for each image of the one class how
             many images of the other have a lower probability, and how many one that is not higher.
     """
 
-    def __init__(self, of_class: int, truth: Integers, p: Floats, units: NDArray[np.integer]) -> None:
+    def __init__(self, of_class: int, truth: Integers, p: Floats, clusters: NDArray[np.integer]) -> None:
         score = p[:, of_class]
 
         def ascending(k: int) -> tuple[Floats, NDArray[np.integer]]:
             mine = np.flatnonzero(truth == k)
             mine = mine[np.argsort(score[mine], kind="stable")]
-            return score[mine], units[mine]
+            return score[mine], clusters[mine]
 
-        own, self.units = ascending(of_class)
+        own, self.clusters = ascending(of_class)
         self.first = np.searchsorted(own, own, side="left")
         self.others = []
         for k in range(p.shape[1]):
             if k != of_class:
-                other, other_units = ascending(k)
+                other, other_clusters = ascending(k)
                 lower = np.searchsorted(other, own, side="left")
                 not_higher = np.searchsorted(other, own, side="right")
-                self.others.append((other_units, lower, not_higher))
+                self.others.append((other_clusters, lower, not_higher))
 
 
-def _rankings(truth: Integers, p: Floats, units: NDArray[np.integer]) -> list[_Ranking]:
-    return [_Ranking(k, truth, p, units) for k in range(p.shape[1])]
+def _rankings(truth: Integers, p: Floats, clusters: NDArray[np.integer]) -> list[_Ranking]:
+    return [_Ranking(k, truth, p, clusters) for k in range(p.shape[1])]
 
 
 def _cumulative(weights: Floats) -> Floats:
@@ -178,15 +182,15 @@ def _rank_scores(rankings: list[_Ranking], weights: Floats) -> dict[str, Floats]
     """AUROC as the weight of rightly ordered pairs (ties half), and average precision."""
     pairwise, against_rest, precision = [], [], []
     for ranking in rankings:
-        own = weights[ranking.units]
+        own = weights[ranking.clusters]
         own_total = own.sum(axis=0)
         # Weight at or above each threshold, of the class itself and of all others.
         hits = own_total - _cumulative(own)[ranking.first]
         alarms = np.zeros_like(hits)
         ordered_pairs = np.zeros_like(own_total)
         pairs = np.zeros_like(own_total)
-        for other_units, lower, not_higher in ranking.others:
-            cumulative = _cumulative(weights[other_units])
+        for other_clusters, lower, not_higher in ranking.others:
+            cumulative = _cumulative(weights[other_clusters])
             below = cumulative[lower]
             alarms += cumulative[-1] - below
             if np.array_equal(lower, not_higher):

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.stats import norm
 
 from lung_attention.evaluation.intervals import multiplicities, percentile_interval
-from lung_attention.evaluation.metrics import Predictions
+from lung_attention.evaluation.predictions import Predictions
 from lung_attention.evaluation.weighted import Floats, Integers, WeightedScores, confusion_scores
 from lung_attention.gate.pairing import Pair
 
@@ -59,7 +59,9 @@ def mean_scores(predictions: Predictions) -> dict[str, float]:
     n = len(predictions.labels)
     every = np.ones((n, 1))
     per_seed = [
-        WeightedScores(predictions.labels, p, units=np.arange(n), n_units=n, bins=_BINS, rank=False)(every)
+        WeightedScores(predictions.labels, p, clusters=np.arange(n), n_clusters=n, bins=_BINS, rank=False)(
+            every
+        )
         for p in predictions.probabilities
     ]
     return {name: float(np.mean([scores[name][0] for scores in per_seed])) for name in SHOWN}
@@ -82,13 +84,13 @@ def upper_bounds(pair: Pair, differences: dict[str, float], chance: Chance) -> d
     Returns:
         For each score of `DECIDING` the percentile at `chance.confidence`, at least the difference itself.
     """
-    codes, n_units = pair.candidate.units()
-    weights = _resamples(n_units, chance.resamples, chance.seed)
+    codes, n_clusters = pair.candidate.clusters()
+    weights = _resamples(n_clusters, chance.resamples, chance.seed)
     ours, theirs = (
         [
-            WeightedScores(predictions.labels, p, units=codes, n_units=n_units, bins=_BINS, rank=False)(
-                weights
-            )
+            WeightedScores(
+                predictions.labels, p, clusters=codes, n_clusters=n_clusters, bins=_BINS, rank=False
+            )(weights)
             for p in predictions.probabilities
         ]
         for predictions in (pair.candidate, pair.reference)
@@ -102,9 +104,9 @@ def upper_bounds(pair: Pair, differences: dict[str, float], chance: Chance) -> d
 
 
 @functools.lru_cache(maxsize=1)
-def _resamples(n_units: int, resamples: int, seed: int) -> Floats:
-    """`(n_units, resamples)` multiplicities; cells of one test set share them."""
-    return np.concatenate(list(multiplicities(n_units, resamples=resamples, seed=seed)), axis=1)
+def _resamples(n_clusters: int, resamples: int, seed: int) -> Floats:
+    """`(n_clusters, resamples)` multiplicities; cells of one test set share them."""
+    return np.concatenate(list(multiplicities(n_clusters, resamples=resamples, seed=seed)), axis=1)
 
 
 def swap_p_value(
@@ -156,9 +158,9 @@ def seed_spread(predictions: Predictions) -> float:
         The standard deviation of one training's balanced accuracy; 0 for one seed, or where groups explain
         all of the differences.
     """
-    of_unit = unit_balanced_accuracy(predictions)
+    of_cluster = cluster_balanced_accuracy(predictions)
     excess = [
-        (a - b).sum() ** 2 - ((a - b) ** 2).sum() for a, b in itertools.combinations(of_unit, 2)
+        (a - b).sum() ** 2 - ((a - b) ** 2).sum() for a, b in itertools.combinations(of_cluster, 2)
     ]  # fmt: skip
     return math.sqrt(max(0.0, float(np.mean(excess)) / 2)) if excess else 0.0
 
@@ -184,7 +186,7 @@ def detectable_loss(
     Returns:
         The loss, 0..1. 1 means that not even a total loss would be sure to be detected.
     """
-    ours, theirs = unit_balanced_accuracy(pair.candidate), unit_balanced_accuracy(pair.reference)
+    ours, theirs = cluster_balanced_accuracy(pair.candidate), cluster_balanced_accuracy(pair.reference)
     seeds, moved = len(ours), np.abs(ours - theirs)
     variance = float((moved**2).sum()) / seeds**2 + 2 * training_sd**2 / seeds
     weight = float(np.mean(1 / np.bincount(pair.candidate.labels))) / len(pair.candidate.classes)
@@ -204,22 +206,22 @@ def _scale(name: str, classes: int) -> float:
 
 
 def _unit_counts(predictions: Predictions) -> Sequence[Floats]:
-    """For each seed the confusion counts of each unit, `(c, c, units)`."""
-    codes, n_units = predictions.units()
+    """For each seed the confusion counts of each cluster, `(c, c, clusters)`."""
+    codes, n_clusters = predictions.clusters()
     classes = len(predictions.classes)
     counts = []
     for predicted in predictions.predicted:
-        cells = (predictions.labels * classes + predicted) * n_units + codes
-        flat: Integers = np.bincount(cells, minlength=classes**2 * n_units)
-        counts.append(flat.reshape(classes, classes, n_units).astype(np.float64))
+        cells = (predictions.labels * classes + predicted) * n_clusters + codes
+        flat: Integers = np.bincount(cells, minlength=classes**2 * n_clusters)
+        counts.append(flat.reshape(classes, classes, n_clusters).astype(np.float64))
     return counts
 
 
-def unit_balanced_accuracy(predictions: Predictions) -> Floats:
-    """`(s, units)`: what each unit adds to the balanced accuracy of each seed."""
-    codes, n_units = predictions.units()
+def cluster_balanced_accuracy(predictions: Predictions) -> Floats:
+    """`(s, clusters)`: what each cluster adds to the balanced accuracy of each seed."""
+    codes, n_clusters = predictions.clusters()
     support = np.bincount(predictions.labels, minlength=len(predictions.classes))
     weights = 1 / (len(support) * support[predictions.labels])
     return np.stack(
-        [np.bincount(codes, weights=weights * right, minlength=n_units) for right in predictions.right]
+        [np.bincount(codes, weights=weights * right, minlength=n_clusters) for right in predictions.right]
     )

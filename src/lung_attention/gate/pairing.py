@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lung_attention.evaluation.metrics import Predictions
+from lung_attention.evaluation.predictions import Predictions
 
 IMAGES, LABELS, FOLDS = "images", "labels", "folds"
 """What can differ so that nothing is left to compare."""

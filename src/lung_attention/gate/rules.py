@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from lung_attention.evaluation.paired import holm
+from lung_attention.evaluation.paired_tests import holm
 from lung_attention.gate.compare import (
     DECIDING,
     Chance,

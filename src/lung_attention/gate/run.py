@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lung_attention.cells import FACTORS, PUBLISHED, Cell
 from lung_attention.errors import UserError
-from lung_attention.evaluation.metrics import Predictions, predictions_to_arrays
+from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.verdicts import BELOW
 from lung_attention.files import read_json, read_table
 from lung_attention.gate.compare import mean_scores

@@ -71,14 +71,16 @@ def _mean_roc(positive: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floa
     return np.repeat(grid, 2), rates
 
 
-def learning_curves(ax: Axes, epochs: ArrayLike, train: ArrayLike, watched: ArrayLike, *, what: str) -> Axes:
+def learning_curves(
+    ax: Axes, epochs: ArrayLike, train: ArrayLike, monitored: ArrayLike, *, what: str
+) -> Axes:
     """Draws a quantity over epochs: the mean over fits, their range shaded.
 
     Args:
         ax: Where to draw.
         epochs: `(e,)`, counted from 1.
         train: `(f, e)`, the value on the training images of each fit.
-        watched: `(f, e)`, on the images that are watched but not learned from; NaN where a fit has none.
+        monitored: `(f, e)`, on the images that are monitored but not learned from; NaN where a fit has none.
         what: The quantity, for the axis.
 
     Returns:
@@ -87,7 +89,7 @@ def learning_curves(ax: Axes, epochs: ArrayLike, train: ArrayLike, watched: Arra
     x = np.asarray(epochs)
     for values, name, color, dash in (
         (train, "trained on", PALETTE[0], DASHES[0]),
-        (watched, "watched", PALETTE[1], DASHES[1]),
+        (monitored, "monitored", PALETTE[1], DASHES[1]),
     ):
         y = np.asarray(values, dtype=np.float64)
         y = y[~np.isnan(y).all(axis=1)] if y.size else y

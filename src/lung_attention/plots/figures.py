@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lung_attention.evaluation.metrics import confusion_matrix as count_confusions
-from lung_attention.evaluation.metrics import predictions_to_arrays
+from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.plots.confusion import confusion_matrix
 from lung_attention.plots.curves import Floats, learning_curves, roc
 from lung_attention.plots.style import new_figure
@@ -42,11 +42,11 @@ def cell_figures(
     curves, (ax,) = new_figure(3.8, 3.5, panels=1)
     roc(ax, table.labels, table.probabilities, classes)
     learning, axes = new_figure(5.6, 2.8, panels=2)
-    fits = history[history["fold"] != REFIT]  # nothing is watched in that one
+    fits = history[history["fold"] != REFIT]  # nothing is monitored in that one
     for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
         epochs, train = fits_by_epoch(fits, column)
-        _, watched = fits_by_epoch(fits, f"val_{column}")
-        learning_curves(ax, epochs, train, watched, what=column)
+        _, monitored = fits_by_epoch(fits, f"val_{column}")
+        learning_curves(ax, epochs, train, monitored, what=column)
     return {"confusion_matrix": confusion, "roc": curves, "learning_curves": learning}
 
 

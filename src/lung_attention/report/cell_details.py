@@ -36,7 +36,7 @@ _FIGURES = {
     "roc": ("ROC curves", "ROC curves of {}; their areas stand in the table of scores."),
     "learning_curves": (
         "Learning curves",
-        "Loss and accuracy of {} over epochs, on images that were trained on and on watched ones.",
+        "Loss and accuracy of {} over epochs, on images that were trained on and on monitored ones.",
     ),
 }
 

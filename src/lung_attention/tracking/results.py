@@ -105,7 +105,8 @@ class CellResults:
         A fit of few images has no calibration error worth a number.
         """
         # Here, as scikit-learn takes longer to import than all else that a training logs.
-        from lung_attention.evaluation.metrics import predictions_to_arrays, scores
+        from lung_attention.evaluation.metrics import scores
+        from lung_attention.evaluation.predictions import predictions_to_arrays
 
         table = files.read_table(self.paths.predictions(self.cell))
         arrays = predictions_to_arrays(table, self.classes)

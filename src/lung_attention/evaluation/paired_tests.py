@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.intervals import percentile_interval, proportion_interval
-from lung_attention.evaluation.metrics import Predictions
+from lung_attention.evaluation.predictions import Predictions
 from lung_attention.evaluation.weighted import Floats, Integers
 
 
@@ -27,8 +27,8 @@ class PairedTest:
 
     Attributes:
         name: `mcnemar` or `sign_flip`.
-        better: Units (images; groups for `sign_flip`) on which A is more often right than B.
-        worse: Units on which it is the other way round.
+        better: Clusters (images; groups for `sign_flip`) on which A is more often right than B.
+        worse: Clusters on which it is the other way round.
         p_value: Two-sided, exact.
     """
 
@@ -81,7 +81,7 @@ def mcnemar(differences: NDArray[np.integer]) -> PairedTest:
     return PairedTest("mcnemar", better, worse, float(p))
 
 
-def sign_flip(differences: NDArray[np.integer], units: NDArray[np.integer]) -> PairedTest:
+def sign_flip(differences: NDArray[np.integer], clusters: NDArray[np.integer]) -> PairedTest:
     """Permutation test that swaps the classifiers in whole groups.
 
     If the classifiers are exchangeable, the sign of each group's summed difference is arbitrary. The
@@ -90,11 +90,11 @@ def sign_flip(differences: NDArray[np.integer], units: NDArray[np.integer]) -> P
 
     Args:
         differences: `(n,)` int from `right_differences`.
-        units: `(n,)` int, the group of each image.
+        clusters: `(n,)` int, the group of each image.
     """
-    of_unit = np.zeros(int(units.max()) + 1, dtype=np.int64)
-    np.add.at(of_unit, units, differences)
-    moving = of_unit[of_unit != 0]
+    of_cluster = np.zeros(int(clusters.max()) + 1, dtype=np.int64)
+    np.add.at(of_cluster, clusters, differences)
+    moving = of_cluster[of_cluster != 0]
     better, worse = int((moving > 0).sum()), int((moving < 0).sum())
     if moving.size == 0:
         return PairedTest("sign_flip", 0, 0, 1.0)
@@ -149,7 +149,7 @@ def difference_intervals(
         for name, point in points.items()
     }
     differences = right_differences(a, b) / (len(a.seeds) * len(b.seeds))
-    codes, _ = a.units()
+    codes, _ = a.clusters()
     every = np.ones(len(codes), dtype=bool)
     strata = {
         "accuracy": [every],
@@ -166,7 +166,7 @@ def difference_intervals(
     return intervals
 
 
-def _reach(differences: Floats, units: Integers, *, confidence: float) -> tuple[float, float]:
+def _reach(differences: Floats, clusters: Integers, *, confidence: float) -> tuple[float, float]:
     """How far below and above a mean difference its interval reaches: images gained minus images lost.
 
     Each of both fractions has its exact interval, combined as in Zou and Donner (2008).
@@ -174,20 +174,22 @@ def _reach(differences: Floats, units: Integers, *, confidence: float) -> tuple[
     down, up = [], []
     for values in (np.maximum(differences, 0), np.maximum(-differences, 0)):
         mean = float(values.mean())
-        low, high = _mean_interval(values, mean, units, confidence=confidence)
+        low, high = _mean_interval(values, mean, clusters, confidence=confidence)
         down.append(mean - low)
         up.append(high - mean)
     return math.hypot(down[0], up[1]), math.hypot(up[0], down[1])
 
 
-def _mean_interval(values: Floats, mean: float, units: Integers, *, confidence: float) -> tuple[float, float]:
+def _mean_interval(
+    values: Floats, mean: float, clusters: Integers, *, confidence: float
+) -> tuple[float, float]:
     """`proportion_interval` of `(n,)` values in 0..1 with the linearised deviation of a clustered mean."""
-    _, codes = np.unique(units, return_inverse=True)
+    _, codes = np.unique(clusters, return_inverse=True)
     residuals = np.bincount(codes, weights=values - mean)
     return proportion_interval(
         mean,
         float(np.sqrt((residuals**2).sum())) / len(values),
-        n_units=len(residuals),
+        n_clusters=len(residuals),
         n_images=len(values),
         confidence=confidence,
     )

@@ -9,14 +9,14 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.intervals import resampled_scores, seed_scores
-from lung_attention.evaluation.metrics import predictions_to_arrays
-from lung_attention.evaluation.paired import (
+from lung_attention.evaluation.paired_tests import (
     difference_intervals,
     holm,
     mcnemar,
     right_differences,
     sign_flip,
 )
+from lung_attention.evaluation.predictions import predictions_to_arrays
 
 CLASSES = ("malignant", "benign")
 
@@ -58,9 +58,9 @@ def test_seeds_add_no_observations():
     once = mcnemar(right_differences(predictions_of(a), predictions_of(b)))
     thrice = mcnemar(right_differences(predictions_of([a, a, a]), predictions_of([b, b])))
     assert once == thrice
-    units = np.arange(80) // 4
-    assert sign_flip(right_differences(predictions_of(a), predictions_of(b)), units) == sign_flip(
-        right_differences(predictions_of([a, a, a]), predictions_of([b, b])), units
+    clusters = np.arange(80) // 4
+    assert sign_flip(right_differences(predictions_of(a), predictions_of(b)), clusters) == sign_flip(
+        right_differences(predictions_of([a, a, a]), predictions_of([b, b])), clusters
     )
 
 
@@ -86,8 +86,8 @@ def test_sign_flip_equals_scipys_enumeration(sums):
 
 def test_sign_flip_flips_whole_groups():
     differences = np.array([1, 1, 1, 1, 1, 1, 1, 1, -1, 1])
-    units = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2])  # sums 4, 4, 0
-    got = sign_flip(differences, units)
+    clusters = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2])  # sums 4, 4, 0
+    got = sign_flip(differences, clusters)
     assert (got.better, got.worse, got.p_value) == (2, 0, 0.5)
     assert sign_flip(differences, np.arange(10)).p_value < 0.05
 
@@ -101,12 +101,12 @@ def test_sign_flip_of_many_groups_is_the_binomial_test():
 
 def test_sign_flip_keeps_its_level():
     rng = np.random.default_rng(3)
-    units = np.repeat(np.arange(30), 5)
+    clusters = np.repeat(np.arange(30), 5)
     rejected = 0
     for _ in range(400):
         # One group's images go together: McNemar on images would reject far too often.
-        of_unit = rng.choice([-1, 0, 1], size=30)
-        rejected += sign_flip(of_unit[units] * (rng.random(150) < 0.9), units).p_value < 0.05
+        of_cluster = rng.choice([-1, 0, 1], size=30)
+        rejected += sign_flip(of_cluster[clusters] * (rng.random(150) < 0.9), clusters).p_value < 0.05
     assert rejected / 400 <= 0.075
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lung_attention.evaluation.measured import Measured, figures
-from lung_attention.evaluation.paired import difference_intervals, mcnemar, right_differences, sign_flip
+from lung_attention.evaluation.paired_tests import difference_intervals, mcnemar, right_differences, sign_flip
 
 SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss")
 
@@ -24,7 +24,7 @@ def compare_pair(
         confidence: Of the intervals, such as 0.95.
 
     Returns:
-        `n_test`, `n_groups` (units resampled), `seeds` (how many of each name), `test`, `<name>_better` of
+        `n_test`, `n_groups` (clusters resampled), `seeds` (how many of each name), `test`, `<name>_better` of
         each name (images or groups), `p_value`, and `differences`: for each of `SCORES` the point of each
         name and `difference`, `low`, `high`, changed − base with its paired interval.
 
@@ -33,16 +33,16 @@ def compare_pair(
     """
     a, b = changed.predictions, base.predictions
     moved = right_differences(a, b)
-    units, n_units = a.units()
-    test = sign_flip(moved, units) if grouped else mcnemar(moved)
+    clusters, n_clusters = a.clusters()
+    test = sign_flip(moved, clusters) if grouped else mcnemar(moved)
     points = {score: changed.point(score) - base.point(score) for score in SCORES}
-    # Equal units and an equal seed: both were resampled alike.
+    # Equal clusters and an equal seed: both were resampled alike.
     resampled = {score: changed.resampled[score] - base.resampled[score] for score in SCORES}
     intervals = difference_intervals(a, b, points, resampled, confidence=confidence)
     ours, theirs = names
     return {
         "n_test": len(a.images),
-        "n_groups": n_units,
+        "n_groups": n_clusters,
         "seeds": {ours: len(a.seeds), theirs: len(b.seeds)},
         "test": test.name,
         f"{ours}_better": test.better,

@@ -8,7 +8,7 @@ import pytest
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.measured import Bootstrap
-from lung_attention.evaluation.pairs import SCORES, compare_pair
+from lung_attention.evaluation.paired_comparison import SCORES, compare_pair
 
 CLASSES = ("malignant", "benign")  # of lidc_nodules, in label order
 BOOTSTRAP = Bootstrap(resamples=300, confidence=0.95, bins=5, seed=0)
