@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import mlflow
 import pandas as pd
 import pytest
-from cell_files import PARAMS, curve, publish
+from cell_files import PARAMS, copy_configuration, curve, publish
 
 from lung_attention import tracking
 from lung_attention.errors import UserError
@@ -71,7 +71,8 @@ def test_a_server_that_wants_a_login_says_so(tmp_path, monkeypatch):
         refusing.shutdown()
 
 
-def test_a_deleted_experiment_is_the_users_to_restore(client, identity, drawn):
+def test_a_deleted_experiment_is_the_users_to_restore(client, store, identity, drawn):
+    copy_configuration(store)
     publish(identity, curve(1))
     client.delete_experiment(client.get_experiment_by_name(identity.experiment).experiment_id)
     with pytest.raises(UserError, match="experiments restore"):
@@ -83,6 +84,7 @@ def test_a_server_that_is_stopped_in_mid_training(
 ):
     """The training ends well and says so; when the server is back, its files become a run."""
     monkeypatch.chdir(tmp_path)
+    copy_configuration(tmp_path)
     caplog.set_level(logging.WARNING)
     tracking.connect(tmp_path)
     tracking.check_reachable()
