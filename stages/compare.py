@@ -16,7 +16,8 @@ def main() -> None:
     settings, paths = config.active.evaluate, Paths(config.profile)
     experiments = read_table(EXPERIMENTS)
     result = compare(
-        {cell: read_table(paths.predictions(cell)) for cell in config.cells()},
+        # The report names what of the design is not there yet.
+        {cell: read_table(path) for cell in config.cells() if (path := paths.predictions(cell)).exists()},
         load_published().on(config.datasets).results,
         labels=config.labels,
         baselines={

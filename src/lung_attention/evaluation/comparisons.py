@@ -8,9 +8,9 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
   (McNemar's test on the published split, sign-flip over groups on the grouped one), `p_holm` (adjusted over
   the `family_size` entries of the same recipe and split) and `verdict` (helps, hurts, undecided).
 - `recipe_vs_published`: an entry for each cell of another recipe beside its cell of the published one.
-  `dataset`, `backbone`, `head`, `recipe`, `split`, what `paired_comparison.compare_pair` gives under the names
-  `changed` and `published`: changed − published, `p_holm` (adjusted over the `family_size` entries of the
-  same recipe and split) and `verdict`.
+  `dataset`, `backbone`, `head`, `recipe`, `split`, what `paired_comparison.compare_pair` gives under the
+  names `changed` and `published`: changed − published, `p_holm` (adjusted over the `family_size` entries of
+  the same recipe and split) and `verdict`.
 - `leakage`: an entry for each dataset, backbone, head and recipe measured on both splits, and each trivial
   baseline. `dataset`, `kind` (network, baseline), `backbone`, `head` and `recipe`, or `baseline`, the others
   null; for accuracy, balanced_accuracy, mcc and auroc_ovr `{published, grouped, difference, low, high}`,

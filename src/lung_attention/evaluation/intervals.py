@@ -1,11 +1,11 @@
 """Confidence intervals by a bootstrap over clusters, and the content of a cell's `metrics.json`.
 
-The cluster is the group of an image (patient, pseudo-group, source tile) wherever one is known, else the image:
-images of one patient are no independent evidence, and intervals that take them for it are too short.
-A score is the mean over seeds. A resample draws clusters with replacement; a drawn cluster brings all its images
-with the predictions of all seeds. Intervals are percentiles of the resampled scores (Efron and Tibshirani
-1993, chapter 13), resamples in which a score is undefined left out, widened where needed so that they
-contain the score itself: calibration error, for one, is biased upwards in resamples.
+The cluster is the group of an image (patient, pseudo-group, source tile) wherever one is known, else the
+image: images of one patient are no independent evidence, and intervals that take them for it are too short.
+A score is the mean over seeds. A resample draws clusters with replacement; a drawn cluster brings all its
+images with the predictions of all seeds. Intervals are percentiles of the resampled scores (Efron and
+Tibshirani 1993, chapter 13), resamples in which a score is undefined left out, widened where needed so that
+they contain the score itself: calibration error, for one, is biased upwards in resamples.
 
 A percentile interval flatters a nearly perfect result: without an error in the test set no resample has one,
 and the interval would be [1, 1]. Hence
@@ -53,8 +53,8 @@ def multiplicities(n_clusters: int, *, resamples: int, seed: int) -> Iterator[Fl
             compared pairwise by resampling each of them.
 
     Yields:
-        `(n_clusters, b)` float64 arrays of whole numbers; their columns sum to `n_clusters`, and the `b` together
-        make `resamples`.
+        `(n_clusters, b)` float64 arrays of whole numbers; their columns sum to `n_clusters`, and the `b`
+        together make `resamples`.
     """
     generator = np.random.default_rng(seed)
     width = max(1, min(64, _CHUNK_CELLS // n_clusters))
@@ -84,7 +84,8 @@ def resampled_scores(
         seed: Seed of the resampling (see `multiplicities`).
         bins: Bins of the calibration error.
         rank: Whether the scores from ranks are wanted too.
-        clusters: `(n,)` cluster of each image and the number of clusters, when they are not the predictions' own.
+        clusters: `(n,)` cluster of each image and the number of clusters, when they are not the predictions'
+            own.
 
     Returns:
         For each score `(resamples,)`, and under `sensitivity` `(c, resamples)`. NaN where undefined.
@@ -145,9 +146,9 @@ def proportion_interval(
     """Exact binomial interval at the effective sample size of clustered images (Korn and Graubard 1998).
 
     The effective size is that of independent images with the same variance, p(1 − p) / deviation². Errors in
-    few clusters say little about that variance, none nothing. So one cluster of average size is imagined to be
-    wrong in addition, with a weight that fades as more clusters than about five are in error. With independent
-    images the effective size is n all along; without any error it is the number of clusters.
+    few clusters say little about that variance, none nothing. So one cluster of average size is imagined to
+    be wrong in addition, with a weight that fades as more clusters than about five are in error. With
+    independent images the effective size is n all along; without any error it is the number of clusters.
 
     Args:
         proportion: The proportion, 0..1 (a mean over images, and seeds).
@@ -177,7 +178,8 @@ def evaluate(
     """Scores, intervals, class figures and confusion matrix of one cell.
 
     Args:
-        table: Predictions (see `predictions.predictions_to_arrays`); column `group` decides what is resampled.
+        table: Predictions (see `predictions.predictions_to_arrays`); column `group` decides what is
+            resampled.
         classes: Class names in label order.
         resamples: Bootstrap resamples.
         confidence: Of the intervals, such as 0.95.

@@ -1,8 +1,9 @@
 """What leakage carries: the figures of the published split minus those of the grouped one.
 
 Both splits are resampled *together*: the images of the published test set are images of the grouped one, too,
-so a resample draws clusters from the union of both, and each split's score uses what is drawn of its own images.
-What the two figures share then cancels as it should; two separate bootstraps would overstate the interval.
+so a resample draws clusters from the union of both, and each split's score uses what is drawn of its own
+images. What the two figures share then cancels as it should; two separate bootstraps would overstate the
+interval.
 """
 
 from __future__ import annotations
