@@ -64,8 +64,8 @@ class Predictions:
 
 
 def cluster_codes(images: NDArray[np.object_], groups: NDArray[np.object_]) -> tuple[Integers, int]:
-    """Numbers the clusters of `(n,)` images: their groups, or the images themselves where the group is
-    empty."""  # The first letter keeps a group apart from an image of the same name.
+    """Numbers the clusters of `(n,)` images: their groups, or the images where the group is empty."""
+    # The first letter keeps a group apart from an image of the same name.
     keys = [f"g{group}" if group else f"i{image}" for image, group in zip(images, groups, strict=True)]
     names, codes = np.unique(np.asarray(keys, dtype=object).astype(str), return_inverse=True)
     return codes.astype(np.int64), len(names)

@@ -86,8 +86,8 @@ class WeightedScores:
         return result
 
     def sensitivities(self, weights: Floats) -> Floats:
-        """Sensitivity of each class: `(c, b)` for weights `(n_clusters, b)`; NaN where the class is
-        absent.""" c = self._classes
+        """Sensitivity of each class: `(c, b)` for weights `(n_clusters, b)`; NaN where it is absent."""
+        c = self._classes
         confusion = (self._sums[: c * c] @ weights).reshape(c, c, -1)
         return ratio(confusion[np.arange(c), np.arange(c)], confusion.sum(axis=1))
 
@@ -123,8 +123,8 @@ def confusion_scores(confusion: Floats) -> dict[str, Floats]:
 def _sums_per_cluster(
     truth: Integers, p: Floats, clusters: NDArray[np.integer], n_clusters: int, bins: int
 ) -> Floats:
-    """`(c*c + 2 + bins, n_clusters)`: confusion counts, log loss, Brier and calibration gaps of each
-    cluster.""" n, c = p.shape
+    """`(c*c + 2 + bins, n_clusters)`: of each cluster confusion counts, log loss, Brier, calibration gaps."""
+    n, c = p.shape
     predicted = p.argmax(axis=1)
     rows = np.arange(n)
     of_truth = p[rows, truth]
