@@ -96,8 +96,10 @@ def test_what_cannot_change_results_is_left_out_and_exists():
     package = ROOT / PACKAGE
     for observer in OBSERVERS:
         assert (package / observer).is_dir() or (package / observer).with_suffix(".py").is_file()
-    names = {file for files in BEFORE.values() for file in files}
+    names = {file for path, files in BEFORE.items() if path.stem != "settings" for file in files}
     assert not any("/tracking/" in name or "/config/" in name for name in names)
+    (settings,) = (files for path, files in BEFORE.items() if path.stem == "settings")
+    assert f"{PACKAGE}/config/profiles.py" in settings, "it puts a cell's settings together"
     assert f"{PACKAGE}/training/fits.py" in names
 
 
