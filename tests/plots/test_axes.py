@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from lung_attention.plots.confusion import confusion_matrix, count_text
 from lung_attention.plots.curves import learning_curves, roc
 from lung_attention.plots.images import image_grid
-from lung_attention.plots.intervals import LOOKS, Estimate, intervals
+from lung_attention.plots.intervals import Estimate, intervals, looks_of
 
 
 @pytest.fixture
@@ -72,7 +72,10 @@ def test_intervals_stand_in_rows_from_the_top(ax):
         ("first", [Estimate("published figure", 0.9, 0.8, 0.95)]),
         ("second", [Estimate("published figure", 0.7), Estimate("plain, grouped split", 0.6, 0.5, 0.7)]),
     ]
-    assert intervals(ax, rows, what="accuracy", looks=LOOKS) is ax
+    assert (
+        intervals(ax, rows, what="accuracy", looks=looks_of(("plain", "attention"), ("published", "grouped")))
+        is ax
+    )
     assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
     assert ax.yaxis_inverted()
     legend = [text.get_text() for text in ax.get_legend().get_texts()]

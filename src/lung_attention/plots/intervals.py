@@ -44,15 +44,28 @@ class Look:
     size: float
 
 
-LOOKS = {
-    "published figure": Look("D", "black", True, 6),
-    "plain, published split": Look("o", PALETTE[0], True, 6),
-    "attention, published split": Look("s", PALETTE[1], True, 6),
-    "plain, grouped split": Look("o", PALETTE[0], False, 6),
-    "attention, grouped split": Look("s", PALETTE[1], False, 6),
-    "best trivial baseline, published split": Look("|", GREY, True, 9),
-    "best trivial baseline, grouped split": Look("x", GREY, True, 5),
-}
+_MARKERS = "os^vPX*"
+
+
+def looks_of(heads: Sequence[str], splits: Sequence[str]) -> dict[str, Look]:
+    """How accuracies are drawn: a shape and colour a head, hollow where the split is grouped.
+
+    Args:
+        heads: Names of heads, in the order of the legend.
+        splits: Names of splits.
+
+    Returns:
+        The looks of "published figure", "<head>, <split> split" and "best trivial baseline, <split> split".
+    """
+    looks = {"published figure": Look("D", "black", True, 6)}
+    for split in splits:
+        for number, head in enumerate(heads):
+            marker, color = _MARKERS[number % len(_MARKERS)], PALETTE[number % len(PALETTE)]
+            looks[f"{head}, {split} split"] = Look(marker, color, split != "grouped", 6)
+    for split in splits:
+        marker, size = ("x", 5) if split == "grouped" else ("|", 9)
+        looks[f"best trivial baseline, {split} split"] = Look(marker, GREY, True, size)
+    return looks
 
 
 def intervals(

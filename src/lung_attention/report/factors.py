@@ -8,7 +8,7 @@ from typing import Any
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.baselines import BASELINES
 from lung_attention.evaluation.verdicts import published_interval
-from lung_attention.plots.intervals import LOOKS, Estimate, intervals
+from lung_attention.plots.intervals import Estimate, intervals, looks_of
 from lung_attention.plots.style import new_figure, words
 from lung_attention.report.blocks import Block, Details, Missing, Picture, Section, Table, Text
 from lung_attention.report.collect import Results
@@ -42,7 +42,7 @@ def overview(results: Results) -> Section:
     if not rows:
         return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
     figure, (ax,) = new_figure(4.8, 1.7 + 1.05 * len(rows), panels=1)
-    intervals(ax, rows, what="accuracy", looks=LOOKS)
+    intervals(ax, rows, what="accuracy", looks=looks_of(results.config.heads, results.config.splits))
     published = "the published figure, " if results.published.results else ""
     picture = Picture(
         svg_uri(figure),

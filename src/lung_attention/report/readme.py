@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.verdicts import published_interval
-from lung_attention.plots.intervals import LOOKS, intervals
+from lung_attention.plots.intervals import intervals, looks_of
 from lung_attention.plots.style import new_figure
 from lung_attention.report.collect import Results
 from lung_attention.report.embed import svg_text
@@ -13,7 +13,7 @@ from lung_attention.report.numbers import percent, percent_interval
 from lung_attention.report.page import answers_of
 
 _SHOWN = {
-    series: LOOKS[series]
+    series: looks_of(("plain", "attention"), ("published", "grouped"))[series]
     for series in (
         "published figure", "plain, published split", "plain, grouped split", "attention, grouped split",
         "best trivial baseline, grouped split",

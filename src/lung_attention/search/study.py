@@ -111,10 +111,12 @@ def run_study(
             if own is not None and retry is not None and was_cut_off(study.trials[own]):
                 retry(study, study.trials[own])
             raise
-        except Exception:
-            # This process was silent for so long, say asleep, that another worker runs its trial again; then
-            # Optuna cannot write how it ended.
-            if own is None or not was_cut_off(study.trials[own]):
+        except Exception as error:
+            # This process was silent for so long, say asleep, that another worker runs its trial again, or
+            # both took the same queued trial, which SQLite allows; then Optuna cannot write how it ended.
+            ended = None if own is None else study.trials[own]
+            told_by_another = isinstance(error, ValueError) and ended is not None and ended.state in FINISHED
+            if ended is None or not (was_cut_off(ended) or told_by_another):
                 raise
 
 
