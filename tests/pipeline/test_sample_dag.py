@@ -161,9 +161,10 @@ def test_dvc_shows_what_there_is(copy, command):
 CONNECTED = """
 import sys, zipfile
 import keras, numpy as np
-import lung_attention.models
+from lung_attention.models.heads import register_layers
 from lung_attention.images.decode import decode
 
+register_layers()
 model = keras.saving.load_model(sys.argv[1])
 with zipfile.ZipFile(sys.argv[2]) as archive:
     images = [decode(archive.read(name))[None] for name in archive.namelist()[::9]]
