@@ -126,14 +126,20 @@ def test_an_unknown_key_is_refused_at_every_level_where_it_stands(tmp_path, path
     assert re.fullmatch(rf"params\.yaml: {re.escape('.'.join((*path, 'foo')))}: {UNKNOWN}", problem)
 
 
-@pytest.mark.parametrize(
-    "path", [("train", "recipe"), ("audit",), ("search", "space"), ("preprocess", "views", "whole")]
-)
+@pytest.mark.parametrize("path", [("train", "recipe"), ("search", "space"), ("preprocess", "views", "whole")])
 def test_an_unknown_key_in_a_section_that_a_profile_does_not_have(tmp_path, path):
     problem = refusal(tmp_path, {("profiles", "sample", *path, "foo"): 7})
     assert re.fullmatch(
         rf"params\.yaml: profiles\.sample\.{re.escape('.'.join(path))}\.foo: {UNKNOWN}", problem
     )
+
+
+@pytest.mark.parametrize("section", ["audit", "baseline", "evaluate"])
+def test_a_section_of_all_profiles_is_refused_below_one(tmp_path, section):
+    """No stage would see it."""
+    problem = refusal(tmp_path, {("profiles", "sample", section): {"seed": 7}})
+    assert problem.startswith(f"params.yaml: profiles.sample.{section}: ")
+    assert "the same for all profiles" in problem
 
 
 @pytest.mark.parametrize("path", OF_DATASETS, ids=".".join)
