@@ -247,7 +247,7 @@ R = ("train", "recipe")
         (("download", "checksums", "iqoth"), "ABC"),
         (("preprocess", "views", "whole", "interpolation"), "cubic"),
         (("preprocess", "views", "whole", "crop_px"), 7),
-        (("evaluate", "confidence"), 95),
+        (("gate", "confidence"), 95),
         (("train", "seeds", "of", "iqoth"), {"published": [0, 0]}),
         (("train", "seeds", "published"), []),
     ],
