@@ -94,7 +94,7 @@ def _copy(commit: str, paths: Paths, into: Path) -> None:
             ) from error
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(shown.encode())
+        target.write_bytes(shown.encode(errors="surrogateescape"))
 
 
 def _commit(name: str) -> str | None:

@@ -26,7 +26,8 @@ def git(*arguments: str) -> str:
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise UserError(f"git {' '.join(arguments)}: {said}", remedy="run inside the repository")
-    return done.stdout.decode()
+    # What is no text comes back as it was when it is encoded in the same way.
+    return done.stdout.decode(errors="surrogateescape")
 
 
 def try_git(*arguments: str) -> str | None:
