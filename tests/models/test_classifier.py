@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -114,7 +115,9 @@ head.save(sys.argv[2])
     ours, by_keras = [], []
     for number in range(2):
         paths = [tmp_path / f"ours{number}.keras", tmp_path / f"keras{number}.keras"]
-        subprocess.run([sys.executable, "-c", code, *map(str, paths)], check=True, capture_output=True)
+        command = [sys.executable, "-c", code, *map(str, paths)]
+        # Where `small_recipe` lies.
+        subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
         ours.append(paths[0].read_bytes())
         by_keras.append(paths[1].read_bytes())
     assert ours[0] == ours[1]
