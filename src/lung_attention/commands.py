@@ -65,10 +65,10 @@ def new_dataset(arguments: argparse.Namespace) -> int:
     name, source = arguments.name, arguments.source
     file = describe_dataset(name, source, patients=arguments.patients, groups=arguments.groups)
     load_config(PARAMS)  # what was written is a dataset
-    there = f"{name}.zip" if source.is_file() else f"{name}/"
+    there = f"{name}.zip" if source.is_file() else name
     print(f"wrote {file}; look at it, then:")
-    if source.name.rstrip("/") != there.rstrip("/"):
-        print(f"  ln -s {source.resolve()} {source.resolve().parent / there.rstrip('/')}")
+    if source.name != there:
+        print(f"  ln -s {source.resolve()} {source.resolve().parent / there}")
     print(f"  export {ARCHIVES_VARIABLE}={source.resolve().parent}")
     print(f'  make repro PROFILE=local SET="datasets=[{name}]"')
     return 0

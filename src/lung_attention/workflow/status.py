@@ -22,6 +22,9 @@ LOCK = Path("dvc.lock")
 PIPELINE = Path("dvc.yaml")
 CODE_STAGE = "code"
 
+# In C where PyYAML was built with it; locks have thousands of lines.
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 _WOULD_RUN = re.compile(r"^Running stage '([^']+)'", flags=re.MULTILINE)
 # A stale stage whose data are not there cannot even be tried.
 _COULD_NOT = re.compile(r"failed to reproduce (?:stages: )?(.*)")
@@ -130,7 +133,7 @@ def profile_lock(text: str, profile: str) -> str:
         A dvc.lock with the stages that read or write files of this profile.
     """
     ours = tuple(f"{folder.as_posix()}/" for folder in (Paths(profile).artifacts, Paths(profile).results))
-    lock = yaml.safe_load(text)
+    lock = yaml.load(text, Loader=_FAST)
     lock["stages"] = {
         name: stage
         for name, stage in lock["stages"].items()
@@ -185,9 +188,6 @@ def _entry(lines: Iterable[str], stage: str) -> Any:
 
 def _stages_of(lock: Path) -> dict[str, Any]:
     return dict(yaml.load(lock.read_text(encoding="utf-8"), Loader=_FAST).get("stages") or {})
-
-
-_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _json_text(files: Mapping[str, str]) -> str:
