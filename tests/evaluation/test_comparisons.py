@@ -61,7 +61,7 @@ def outcome():
         ("iqoth", split): pd.concat(
             [
                 planted("iqoth", split, accuracy, groups=split == "grouped").assign(baseline=name)
-                for name, accuracy in (("nearest_neighbour", near), ("image_shape", 0.4))
+                for name, accuracy in (("nearest_neighbour", near), ("image_size", 0.4))
             ]
         )
         for split, near in (("published", 1.0), ("grouped", 0.6))
@@ -98,7 +98,7 @@ def test_leakage(outcome):
     assert networks["mobilenetv2", "plain"]["verdict"] == "no clear change"
     trivial = {entry["baseline"]: entry for entry in result["leakage"] if entry["kind"] == "baseline"}
     assert trivial["nearest_neighbour"]["verdict"] == "drop"
-    assert set(trivial) == {"nearest_neighbour", "image_shape"}
+    assert set(trivial) == {"nearest_neighbour", "image_size"}
     for entry in result["leakage"]:
         for score in LEAKAGE_SCORES:
             figures = entry[score]
@@ -110,7 +110,51 @@ def test_leakage(outcome):
     assert perfect["difference"] - perfect["low"] > 0.025
 
 
-def test_figures_are_those_of_evaluate(outcome):
+def test_the_same_images_are_set_beside_each_other(outcome):
+    cells, result = outcome
+    entry = next(
+        entry for entry in result["leakage"] if (entry["backbone"], entry["head"]) == ("densenet121", "plain")
+    )
+    published, grouped = (
+        cells[Cell("iqoth", "densenet121", "plain", "published", split)] for split in ("published", "grouped")
+    )
+    again = grouped[grouped["image"].isin(published["image"])]
+    right = [(table["label"] == table["prediction"]).mean() for table in (published, again)]
+    assert len(again) == len(published) == entry["same_images"]["n_test"] < len(grouped)
+    assert entry["same_images"]["accuracy"]["difference"] == pytest.approx(right[0] - right[1])
+    benign = grouped[grouped["label"] == "benign"]
+    assert entry["classes"]["benign"] == pytest.approx(
+        {
+            "share": len(benign) / len(grouped),
+            "published": 1.0,
+            "grouped": (benign["prediction"] == "benign").mean(),
+        }
+    )
+
+
+def test_networks_are_tested_against_baselines_where_nothing_leaks(outcome):
+    _, result = outcome
+    entries = {(e["backbone"], e["head"], e["baseline"]): e for e in result["network_vs_baseline"]}
+    assert len(entries) == 8 and {e["split"] for e in entries.values()} == {"grouped"}
+    assert all(e["family_size"] == 8 and e["test"] == "sign_flip" for e in entries.values())
+    blind = entries["densenet121", "plain", "image_size"]
+    assert blind["blind"] and blind["verdict"] == "better"
+    assert blind["differences"]["accuracy"]["difference"] == pytest.approx(0.3, abs=0.02)
+    assert not entries["densenet121", "plain", "nearest_neighbour"]["blind"]
+
+
+@pytest.mark.parametrize("baseline, verdict", [(0.95, "worse"), (0.7, "undecided"), (0.3, "better")])
+def test_a_planted_baseline_is_judged_as_it_was_planted(baseline, verdict):
+    cell = Cell("iqoth", "densenet121", "plain", "published", "grouped")
+    baselines = {
+        ("iqoth", "grouped"): planted("iqoth", "grouped", baseline, seed=2).assign(baseline="border")
+    }
+    result = compared({cell: planted("iqoth", "grouped", 0.7, seed=1)}, baselines=baselines)
+    (entry,) = result["network_vs_baseline"]
+    assert entry["verdict"] == verdict and entry["blind"]
+
+
+def test_metrics_are_those_of_evaluate(outcome):
     cells, result = outcome
     cell = Cell("iqoth", "mobilenetv2", "attention", "published", "published")
     metrics = evaluate(cells[cell], DATASETS["iqoth"].labels, **SETTINGS)

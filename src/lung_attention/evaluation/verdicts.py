@@ -16,6 +16,7 @@ from lung_attention.data.published import PublishedResult
 WITHIN, ABOVE, BELOW, OPEN, STAND_IN = "within sampling error", "above", "below", "open", "stand-in"
 DROP, RISE, UNCLEAR = "drop", "rise", "no clear change"
 HELPS, HURTS, UNDECIDED = "helps", "hurts", "undecided"
+BETTER, WORSE = "better", "worse"
 
 
 def reproduction(
@@ -69,3 +70,9 @@ def change_verdict(difference: float, p_adjusted: float, *, confidence: float) -
     if p_adjusted >= 1 - confidence or difference == 0:
         return UNDECIDED
     return HELPS if difference > 0 else HURTS
+
+
+def rank_verdict(difference: float, p_adjusted: float, *, confidence: float) -> str:
+    """Verdict on one classifier's accuracy minus another's, from its Holm-adjusted p value."""
+    verdict = change_verdict(difference, p_adjusted, confidence=confidence)
+    return {HELPS: BETTER, HURTS: WORSE}.get(verdict, UNDECIDED)
