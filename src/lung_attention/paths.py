@@ -137,6 +137,10 @@ class Paths:
         """Predictions of the trivial baselines."""
         return self.results / "baselines" / f"{dataset}-{split}.csv"
 
+    def sensitivity(self, dataset: str) -> Path:
+        """What groups and partitions do to the scores of a dataset."""
+        return self.results / "sensitivity" / f"{dataset}.json"
+
     def search(self, cell: Cell) -> Path:
         """What a search found: settings of each fold and of the refit, and figures of each study."""
         return self.results / "search" / f"{cell.searched}.json"

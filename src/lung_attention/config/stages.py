@@ -145,6 +145,20 @@ class Training(Section):
     seeds: TrainingSeeds
 
 
+class Sensitivity(Section):
+    """How groups and partitions are varied, and the settings of the classifiers that are measured on them.
+
+    Attributes:
+        partitions: Partitions into folds of each way to find the groups.
+        histogram_bins: Of a channel, for the forests.
+        C: Inverse strength of the linear probes' L2 penalty.
+    """
+
+    partitions: Count
+    histogram_bins: Annotated[int, Field(ge=2, le=256)]
+    C: Annotated[float, Field(gt=0)]
+
+
 class Evaluation(Section):
     """Bootstrap intervals and calibration bins."""
 

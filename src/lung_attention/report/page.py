@@ -14,10 +14,12 @@ from markupsafe import Markup, escape
 from lung_attention.models.backbone_table import BACKBONES
 from lung_attention.report.answers import answers
 from lung_attention.report.audits import audit_section
+from lung_attention.report.baselines import baselines_section, sensitivity_section
 from lung_attention.report.blocks import Section
 from lung_attention.report.cell_details import DrawCell, ReadImages, cells_section, sample_section
 from lung_attention.report.collect import Results
 from lung_attention.report.factors import attention, leakage, overview, two_by_two
+from lung_attention.report.limits import claims_and_verdicts, limitations
 from lung_attention.report.notes import licences, methods, what_was_run
 from lung_attention.report.numbers import listed
 from lung_attention.report.recipes import recipes_section
@@ -77,22 +79,27 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
             f"By the method of {paper.authors}: {paper.title} ({paper.venue}). Profile: {config.profile}."
         )
         published = [overview(results)]
+    headline = answers_of(results)
     return Report(
         title=title,
         subtitle=subtitle,
         stand_ins=config.active.stand_ins,
         tag=results.tag,
         missing=results.missing,
-        headline=answers_of(results),
+        headline=headline,
         sections=[
             *published,
             two_by_two(results),
+            baselines_section(results),
             leakage(results),
+            sensitivity_section(results),
             attention(results),
             audit_section(results),
             cells_section(results, draw_cell),
             sample_section(results, read_images),
             methods(results),
+            limitations(results),
+            claims_and_verdicts(results, headline),
             licences(results),
             recipes_section(results),
         ],
@@ -107,6 +114,11 @@ def answers_of(results: Results) -> list[dict[str, str]]:
         results.comparisons,
         datasets={name: dataset.title for name, dataset in results.config.catalog.items()},
         backbones={name: backbone.application for name, backbone in BACKBONES.items()},
+        baselines={
+            name: title
+            for dataset in results.config.datasets
+            for name, title in results.baseline_titles(dataset).items()
+        },
     )
 
 

@@ -8,11 +8,16 @@ from lung_attention.plots.intervals import intervals, looks_of
 from lung_attention.plots.style import new_figure
 from lung_attention.report.collect import Results
 from lung_attention.report.embed import svg_text
-from lung_attention.report.factors import estimates
+from lung_attention.report.factors import best_baselines, estimates
 from lung_attention.report.numbers import percent, percent_interval
 from lung_attention.report.page import answers_of
 
-_NOT_SHOWN = ("attention, published split", "best trivial baseline, published split")
+_NOT_SHOWN = (
+    "attention, published split",
+    "best blind baseline, published split",
+    "best seeing baseline, published split",
+)
+_KINDS = ("blind", "seeing")
 _SHOWN = {
     series: look
     for series, look in looks_of(("plain", "attention"), ("published", "grouped")).items()
@@ -41,7 +46,10 @@ def render_tables(results: Results, *, note: str = "") -> str:
     header = ["dataset", "backbone"]
     header += [] if results.tag else ["published"]
     for split in config.splits:
-        header += [*(f"{head}, {split} split" for head in config.heads), f"best trivial, {split} split"]
+        header += [
+            *(f"{head}, {split} split" for head in config.heads),
+            *(f"best {kind} baseline, {split} split" for kind in _KINDS),
+        ]
     answers = render_answers(results)
     lines = [
         _about(results),
@@ -60,8 +68,8 @@ def render_tables(results: Results, *, note: str = "") -> str:
                     cells.append(percent_interval(values, "accuracy"))
                 else:
                     cells.append("no result yet" if (dataset, backbone) in own else "open")
-            trivial = results.baselines.get((dataset, split), {}).values()
-            cells.append(percent(max((scores["accuracy"] for scores in trivial), default=None)))
+            best = best_baselines(results, dataset, split)
+            cells += [percent(best.get(kind)) for kind in _KINDS]
         lines.append(
             f"| {results.dataset(dataset).title} | {results.title(backbone)} | {' | '.join(cells)} |"
         )
