@@ -110,7 +110,7 @@ class Paths:
         return self.trained(cell) / "training.json"
 
     def cell(self, cell: Cell) -> Path:
-        """The folder of a cell's committed figures."""
+        """The folder of a cell's committed results."""
         return self.results / "cells" / cell.name
 
     def metrics(self, cell: Cell) -> Path:
@@ -130,11 +130,11 @@ class Paths:
         return self.results / "audit" / f"{dataset}.json"
 
     def baselines(self, dataset: str, split: str) -> Path:
-        """Scores of the trivial baselines."""
+        """Scores of the baselines."""
         return self.results / "baselines" / f"{dataset}-{split}.json"
 
     def baseline_predictions(self, dataset: str, split: str) -> Path:
-        """Predictions of the trivial baselines."""
+        """Predictions of the baselines."""
         return self.results / "baselines" / f"{dataset}-{split}.csv"
 
     def sensitivity(self, dataset: str) -> Path:
@@ -142,7 +142,7 @@ class Paths:
         return self.results / "sensitivity" / f"{dataset}.json"
 
     def search(self, cell: Cell) -> Path:
-        """What a search found: settings of each fold and of the refit, and figures of each study."""
+        """What a search found: settings of each fold and of the refit, and scores of each study."""
         return self.results / "search" / f"{cell.searched}.json"
 
     def found(self, cell: Cell) -> Path:

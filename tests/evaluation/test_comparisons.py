@@ -84,8 +84,8 @@ def test_attention_against_plain(outcome):
     assert same["n_test"] == N / 5
     for entry in entries.values():
         assert set(entry["differences"]) == set(SCORES)
-        for figures in entry["differences"].values():
-            assert figures["low"] <= figures["difference"] <= figures["high"]
+        for numbers in entry["differences"].values():
+            assert numbers["low"] <= numbers["difference"] <= numbers["high"]
 
 
 def test_leakage(outcome):
@@ -101,9 +101,9 @@ def test_leakage(outcome):
     assert set(trivial) == {"nearest_neighbour", "image_size"}
     for entry in result["leakage"]:
         for score in LEAKAGE_SCORES:
-            figures = entry[score]
-            assert figures["difference"] == pytest.approx(figures["published"] - figures["grouped"])
-            assert figures["low"] <= figures["difference"] <= figures["high"]
+            numbers = entry[score]
+            assert numbers["difference"] == pytest.approx(numbers["published"] - numbers["grouped"])
+            assert numbers["low"] <= numbers["difference"] <= numbers["high"]
     perfect = networks["densenet121", "plain"]["accuracy"]
     assert perfect["published"] == 1
     # The published side has no error to resample; its own exact interval is still in the bound.
@@ -249,7 +249,7 @@ def test_each_recipe_and_split_is_a_family_of_its_own_and_leaks_by_itself(outcom
 
 
 def test_another_recipe_reproduces_nothing(outcome):
-    """The published figures are those of the published recipe, however near another one comes."""
+    """The published results are those of the published recipe, however near another one comes."""
     cells, _ = outcome
     cell = Cell("lc25000", "densenet121", "plain", "searched", "published")
     result = compared(cells | {cell: planted("lc25000", "published", 0.97)})
@@ -294,7 +294,7 @@ def test_joint_resampling_takes_shared_images_into_account():
         for split in ("published", "grouped")
     }
     entry = compared(cells)["leakage"][0]["accuracy"]
-    # The same groups are wrong in both: their resampled figures move together.
+    # The same groups are wrong in both: their resampled scores move together.
     apart = [evaluate(table, DATASETS["lidc"].labels, **SETTINGS) for table in cells.values()]
     length = np.hypot(*(metrics["accuracy_high"] - metrics["accuracy_low"] for metrics in apart))
     assert entry["high"] - entry["low"] < 0.7 * length

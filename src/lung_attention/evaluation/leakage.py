@@ -25,7 +25,7 @@ import numpy as np
 from lung_attention.cells import Cell
 from lung_attention.errors import UserError
 from lung_attention.evaluation.intervals import percentile_interval
-from lung_attention.evaluation.measured import Bootstrap, Measured, figures
+from lung_attention.evaluation.measured import Bootstrap, Measured, defined
 from lung_attention.evaluation.predictions import Predictions, cluster_codes
 from lung_attention.evaluation.verdicts import leakage_verdict
 from lung_attention.evaluation.weighted import Floats, Integers
@@ -82,7 +82,7 @@ def _leakage(published: Measured, grouped: Measured, bootstrap: Bootstrap) -> di
     sensitivities = [one.per_seed["sensitivity"].mean(axis=1) for one in (published, grouped)]
     labels = grouped.predictions.labels
     result["classes"] = {
-        name: figures(
+        name: defined(
             share=float((labels == k).mean()),
             published=float(sensitivities[0][k]),
             grouped=float(sensitivities[1][k]),
@@ -117,7 +117,7 @@ def _differences(
         if _is_unmoved(grouped.resampled[score]):
             own = grouped.intervals[score]
             below, above = math.hypot(below, own[1] - points[1]), math.hypot(above, points[1] - own[0])
-        result[score] = figures(
+        result[score] = defined(
             published=points[0],
             grouped=points[1],
             difference=difference,

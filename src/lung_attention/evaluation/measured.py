@@ -75,6 +75,6 @@ class Bootstrap:
         )
 
 
-def figures(**values: float) -> dict[str, float | None]:
+def defined(**values: float) -> dict[str, float | None]:
     """Numbers for JSON, NaN as None."""
     return {name: None if math.isnan(value) else value for name, value in values.items()}

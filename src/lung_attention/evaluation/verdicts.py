@@ -24,7 +24,7 @@ def reproduction(
 ) -> dict[str, Any]:
     """Our accuracy against a published one.
 
-    The published figure is a binomial on its own number of test images, with Wilson's interval; ours has the
+    The published result is a binomial on its own number of test images, with Wilson's interval; ours has the
     interval it was given. Both make the interval of the difference as in Newcombe (1998, method 10),
     generalised to any intervals by Zou and Donner (2008). The two test sets are taken as independent. Where
     they are the same images the true interval is shorter, so "within sampling error" is said a little too
@@ -59,7 +59,7 @@ def published_interval(published: PublishedResult, *, confidence: float) -> tupl
 
 
 def leakage_verdict(low: float | None, high: float | None) -> str:
-    """Verdict on published minus grouped figure from the bounds of its interval."""
+    """Verdict on published minus grouped score from the bounds of its interval."""
     if low is None or high is None:
         return UNCLEAR
     return DROP if low > 0 else RISE if high < 0 else UNCLEAR

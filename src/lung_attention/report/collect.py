@@ -84,7 +84,7 @@ class Results:
 
     @property
     def tag(self) -> str:
-        """What stands beside every figure that is not the real thing; empty where all is real."""
+        """What stands beside every score that is not the real thing; empty where all is real."""
         if not self.config.active.stand_ins:
             return ""
         return "synthetic sample" if self.config.active.download.source == "embedded" else "stand-in"

@@ -40,7 +40,7 @@ class Report:
         title: Of the page.
         subtitle: The paper and the profile.
         stand_ins: What is not the real thing; empty where everything is.
-        tag: Stands beside each figure and table that is not the real thing; may be empty.
+        tag: Stands beside each picture and table that is not the real thing; may be empty.
         missing: What the design asks for and is not there.
         headline: Pairs of `question` and `answer`.
         sections: The rest, in order.
@@ -59,7 +59,7 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
     """Collects all sections of a report.
 
     Args:
-        results: The figures of one profile.
+        results: The results of one profile.
         draw_cell: Gives the figures of a cell, None where its files are missing.
         read_images: Gives sample images of a dataset by class, None where its archive is missing.
 

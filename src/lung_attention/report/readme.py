@@ -29,14 +29,14 @@ def render_tables(results: Results, *, note: str = "") -> str:
     """Accuracies of the published results and of all cells of a profile, as a Markdown table.
 
     Args:
-        results: The figures of one profile.
+        results: The results of one profile.
         note: A sentence to stand above the table.
 
     Returns:
-        Markdown: a sentence on what the figures are worth, and a table with a row for each dataset and
+        Markdown: a sentence on what the scores are worth, and a table with a row for each dataset and
         backbone, published or of the design. What is not there is "open" (not in the design) or
         "no result yet". Real images have the report's answers above the table; stand-ins answer nothing and
-        are not set beside published figures.
+        are not set beside published results.
     """
     config = results.config
     pairs = [(result.dataset, result.backbone) for result in results.published.results]

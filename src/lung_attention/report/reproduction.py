@@ -1,4 +1,4 @@
-"""The sections that set our figures beside the published ones."""
+"""The sections that set our results beside the published ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NOT_RUN = "not run"
 
 
 def six_results(results: Results) -> Section:
-    """The published figures and ours on the published split, for both heads, with verdicts."""
+    """The published results and ours on the published split, for both heads, with verdicts."""
     accuracies: list[list[str]] = []
     others: list[list[str]] = []
     for result in results.published.results:
@@ -42,7 +42,7 @@ def six_results(results: Results) -> Section:
         Text(
             "On the published split; brackets hold intervals "
             f"({100 * results.config.active.evaluate.confidence:g} %). The published code computed its "
-            "attention and then did not use it, so its figures are those of the plain head; the attention "
+            "attention and then did not use it, so its results are those of the plain head; the attention "
             "head is the method as the paper describes it. A published accuracy is taken as a binomial on "
             "its own number of test images. The difference is ours minus theirs, in percentage points; "
             "the spread over seeds is a standard deviation, in points as well. Both scores are taken as "
@@ -53,7 +53,7 @@ def six_results(results: Results) -> Section:
         Table(
             "The six published accuracies and ours",
             (
-                "dataset, backbone", "figure", "accuracy", "difference", "verdict", "test images",
+                "dataset, backbone", "whose", "accuracy", "difference", "verdict", "test images",
                 "spread over seeds",
             ),
             "llrrlrr",
@@ -65,7 +65,7 @@ def six_results(results: Results) -> Section:
         *_open_rows(results),
         Table(
             "Test loss (cross-entropy) and AUROC, published and ours",
-            ("dataset, backbone", "figure", "loss", "AUROC, one vs rest", "AUROC, one vs one"),
+            ("dataset, backbone", "whose", "loss", "AUROC, one vs rest", "AUROC, one vs one"),
             "llrrr",
             others,
         ),
@@ -81,7 +81,7 @@ def _copies(results: Results) -> list[Block]:
     return [
         Text(
             f"The images of this run are copies that differ from the release. {'; '.join(named)}. "
-            "Differences from published figures may come from that."
+            "Differences from published results may come from that."
         )
     ]
 
@@ -154,8 +154,8 @@ def _other_rows(results: Results, result: PublishedResult) -> list[list[str]]:
     for head in results.config.heads:
         ours = _ours(results, result, head)
         scores = ("log_loss", "auroc_ovr", "auroc_ovo")
-        figures = [DASH if ours is None else decimal_interval(ours, score) for score in scores]
-        rows.append(["", f"ours, {head}", *figures])
+        texts = [DASH if ours is None else decimal_interval(ours, score) for score in scores]
+        rows.append(["", f"ours, {head}", *texts])
     return rows
 
 
@@ -169,7 +169,7 @@ def _entry(results: Results, result: PublishedResult, head: str) -> Mapping[str,
 
 
 def _why_off(results: Results) -> list[Block]:
-    """For each figure that is off, the experiments that show why, or that there is none yet."""
+    """For each result that is off, the experiments that show why, or that there is none yet."""
     rows, unexplained = [], []
     for result in results.published.results:
         for head in results.config.heads:
@@ -227,7 +227,7 @@ def _open_rows(results: Results) -> list[Block]:
         blocks.append(
             Text(
                 f"{count(len(open_rows), 'published result')} open, not part of the design of this run: "
-                f"{'; '.join(open_rows)}. No figure of another task stands in."
+                f"{'; '.join(open_rows)}. No score of another task stands in."
             )
         )
     known = {result.dataset for result in results.published.results}

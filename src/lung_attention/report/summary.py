@@ -1,4 +1,4 @@
-"""summary.csv: a row a cell, the published figure and the trivial baselines beside ours."""
+"""summary.csv: a row a cell, the published result and the baselines beside ours."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def summary_table(
     Args:
         metrics: The content of `metrics.json` of each cell, in the order wanted.
         published: The published results.
-        baselines: Scores of the trivial baselines for each dataset and split; may be empty.
+        baselines: Scores of the baselines for each dataset and split; may be empty.
 
     Returns:
         dataset,backbone,head,recipe,split,n_test,accuracy,accuracy_low,accuracy_high,balanced_accuracy,mcc,
         auroc_ovr,log_loss,published_accuracy (of the same dataset and backbone, whatever head and split),
         trainable_parameters,device,unit (what the intervals resample),n_groups,n_seeds,accuracy_seed_sd and
-        <baseline>_accuracy for each trivial baseline on the same split. What is undefined or unknown is
+        <baseline>_accuracy for each baseline on the same split. What is undefined or unknown is
         missing.
     """
     theirs = {(result.dataset, result.backbone): result.n_right / result.n_test for result in published}
