@@ -181,11 +181,9 @@ def _require_found(
     found = sorted(member.source for member in find_members(names, dataset, path=source))
     wanted = sorted(image.as_posix() for image in images)
     if found != wanted:
-        other = next(iter(set(wanted) ^ set(found)), None) or next(
-            image for image in found if found.count(image) > 1
-        )
+        other = min(set(wanted) ^ set(found))
         raise UserError(
-            f"{source}: class folders lie in each other, so that {other!r} would be in none or in two",
+            f"{source}: class folders lie in each other, so that {other!r} would be in none",
             remedy="put the images of each class in a folder of its own, none in another",
         )
 
