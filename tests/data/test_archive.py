@@ -283,7 +283,7 @@ def test_class_folders_that_lie_in_each_other_are_refused():
             "archive": IQOTH.archive.model_copy(update={"root": ""}),
         }
     )
-    with pytest.raises(UserError, match="lie in each other, so that 'b/a/2.jpg' would be in two"):
+    with pytest.raises(UserError, match=r"lie in each other, so that 'b/a/2\.jpg' would be in two"):
         find_members(["a/1.jpg", "b/1.jpg", "b/a/2.jpg"], dataset, path="archive.zip")
 
 

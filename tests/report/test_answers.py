@@ -170,6 +170,7 @@ def test_only_what_there_is_to_answer_is_asked():
             [WITHIN, BELOW, ABOVE, ABOVE, OPEN, OPEN],
             "In part: ",
             [
+                "4 of 6 were regenerated here; without attention, as",
                 "1 of 4 accuracies lies within",
                 "lower for MobileNetV2 on IQ-OTH/NCCD (98.0 % against 96.0 %, +2.0 points,",
                 "interval +1.0 to +3.0).",

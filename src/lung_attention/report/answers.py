@@ -91,8 +91,9 @@ class _Words:
             verdict = "In part" if within else "No"
             if len(within) == len(checked):
                 verdict = "Yes, as far as checked" if missing else "Yes"
+            regenerated = f"{len(checked)} of {len(plain)} were regenerated here; " if missing else ""
             sentences.append(
-                f"{verdict}: without attention, as the published code really ran, "
+                f"{verdict}: {regenerated}without attention, as the published code really ran, "
                 f"{share_of(within, checked, 'lies', 'lie')} within the sampling error of both."
             )
         else:
