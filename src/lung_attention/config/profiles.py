@@ -13,7 +13,6 @@ from lung_attention.config.datasets import Dataset, DatasetName
 from lung_attention.config.stages import (
     Auditing,
     BackboneWeights,
-    Baselines,
     Download,
     Evaluation,
     Preprocessing,
@@ -32,6 +31,7 @@ from lung_attention.config.values import (
     Unique,
 )
 from lung_attention.errors import UserError
+from lung_attention.evaluation.baselines.settings import BaselineSettings
 from lung_attention.training.recipe import Recipe
 
 
@@ -64,7 +64,7 @@ class Profile(Section):
     backbone: BackboneWeights
     split: Splitting
     audit: Auditing
-    baseline: Baselines
+    baseline: BaselineSettings
     preprocess: Preprocessing
     train: Training
     evaluate: Evaluation

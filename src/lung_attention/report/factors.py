@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lung_attention.cells import PUBLISHED, Cell
-from lung_attention.evaluation.baselines import BASELINES
+from lung_attention.evaluation.baselines.table import BASELINES, baselines_of
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.plots.intervals import Estimate, intervals, looks_of
 from lung_attention.plots.style import new_figure, words
@@ -67,9 +67,10 @@ def estimates(results: Results, dataset: str, backbone: str) -> list[Estimate]:
             if cell is not None and cell["accuracy"] is not None:
                 bounds = cell["accuracy_low"], cell["accuracy_high"]
                 found.append(Estimate(f"{head}, {split} split", cell["accuracy"], *bounds))
-        trivial = results.baselines.get((dataset, split), {})
+        found_here = results.baselines.get((dataset, split), {})
+        trivial = [scores["accuracy"] for name, scores in found_here.items() if name in BASELINES]
         if trivial:
-            best = max(scores["accuracy"] for scores in trivial.values())
+            best = max(trivial)
             found.append(Estimate(f"best trivial baseline, {split} split", best))
     return found
 
@@ -84,7 +85,9 @@ def two_by_two(results: Results) -> Section:
             f"is the same recipe, but for the number of training images: {_training_shares(results)}. A "
             "trivial baseline looks at nothing that a radiologist or pathologist would: the most frequent "
             "class, the nearest grey thumbnail, a histogram of grey values or colours, an image's width and "
-            "height. Where one comes near a network, the network's figure says little."
+            "height, its outermost pixels, its background. Where one comes near a network, the network's "
+            "figure says little. A linear probe is a logistic regression on what the same frozen backbone "
+            "sees; a covariate is a number that is given with each image."
         )
     ]
     splits = results.config.splits
@@ -95,7 +98,8 @@ def two_by_two(results: Results) -> Section:
             for backbone in results.config.backbones
             for head in results.config.heads
         ]
-        rows += [[f"baseline: {words(name)}", *_baseline_cells(results, dataset, name)] for name in BASELINES]
+        baselines = baselines_of(results.config.backbones, results.dataset(dataset).covariates)
+        rows += [[f"baseline: {words(name)}", *_baseline_cells(results, dataset, name)] for name in baselines]
         title = results.dataset(dataset).title
         blocks.append(
             Table(

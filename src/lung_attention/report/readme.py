@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lung_attention.cells import PUBLISHED, Cell
+from lung_attention.evaluation.baselines.table import BASELINES
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.plots.intervals import intervals, looks_of
 from lung_attention.plots.style import new_figure
@@ -60,8 +61,9 @@ def render_tables(results: Results, *, note: str = "") -> str:
                     cells.append(percent_interval(values, "accuracy"))
                 else:
                     cells.append("no result yet" if (dataset, backbone) in own else "open")
-            trivial = results.baselines.get((dataset, split), {}).values()
-            cells.append(percent(max((scores["accuracy"] for scores in trivial), default=None)))
+            found = results.baselines.get((dataset, split), {})
+            trivial = [scores["accuracy"] for name, scores in found.items() if name in BASELINES]
+            cells.append(percent(max(trivial, default=None)))
         lines.append(
             f"| {results.dataset(dataset).title} | {results.title(backbone)} | {' | '.join(cells)} |"
         )
