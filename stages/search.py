@@ -13,7 +13,7 @@ from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.config import load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.files import read_json, read_table, sha256, write_json
-from lung_attention.models.features import load_features
+from lung_attention.models.feature_file import load_features
 from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
 from lung_attention.search.address import storage_address
 from lung_attention.search.nested import Searched, search_cell

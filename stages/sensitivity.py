@@ -36,9 +36,7 @@ def main() -> None:
         for backbone, info in read_json(paths.baseline_settings(dataset.id))["features"].items()
     }
     groupings = {OWN: read_table(paths.groups(dataset.id))["group"]}
-    groupings |= {
-        name: infer_groups(manifest, thumbnails, how) for name, how in dataset.other_groups.items()
-    }
+    groupings |= {name: infer_groups(manifest, thumbnails, how) for name, how in dataset.other_groups.items()}
     ours = profile.sensitivity
     found = sensitivity(
         groupings,

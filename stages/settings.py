@@ -1,4 +1,4 @@
-"""Writes what each cell is fitted with: its recipe's settings, seeds, classes and features."""
+"""Writes what each cell is fitted with, by its recipe, and the features that baselines see."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ def main() -> None:
             **settings.as_json(),
         }
         write_json(paths.settings(cell), content)
+    for name in config.datasets:
+        dataset = config.dataset(name)
+        views = {backbone: profile.recipe(dataset, backbone).view for backbone in config.backbones}
+        content = {
+            "features": {
+                backbone: read_json(paths.features_info(name, backbone, view))
+                for backbone, view in views.items()
+            }
+        }
+        write_json(paths.baseline_settings(name), content)
 
 
 if __name__ == "__main__":

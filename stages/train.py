@@ -9,7 +9,7 @@ from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.files import inputs_digest, read_json, read_table
-from lung_attention.models.features import load_features
+from lung_attention.models.feature_file import load_features
 from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
 from lung_attention.tracking import connect, live_run
 from lung_attention.tracking.cells import identity_of

@@ -93,14 +93,21 @@ def build_parser() -> argparse.ArgumentParser:
     track.set_defaults(run=commands.track)
 
     audit = added.add_parser(
-        "audit", help="look for leaks in your own images and split; exit code 1 when there is one"
+        "audit", help="look for leaks and shortcuts in your own images and split; exit code 1 when one leaks"
     )
-    audit.add_argument("table", type=Path, help="CSV with the columns path,label,subset and, if known, group")
+    audit.add_argument(
+        "table", type=Path, help="CSV with the columns path,label and, if there are such, subset and group"
+    )
     audit.add_argument("--cosine", type=float, default=0.98, help="near-duplicates are at least this alike")
     audit.add_argument(
         "--look-alikes-are-no-leak", action="store_true", help="for images that all look alike in grey"
     )
     audit.add_argument("--listed", type=int, default=20, help="names of each kind of leak listed at most")
+    audit.add_argument(
+        "--permutations", type=int, default=999, help="of the labels, against which shortcuts are tested"
+    )
+    audit.add_argument("--alpha", type=float, default=0.05, help="chance of a false alarm on shortcuts")
+    audit.add_argument("--seed", type=int, default=0, help="of folds and permutations")
     audit.add_argument("--json", type=Path, metavar="FILE", help="also write the complete result")
     audit.set_defaults(run=commands.audit)
 

@@ -126,14 +126,18 @@ def track(arguments: argparse.Namespace) -> int:
 
 
 def audit(arguments: argparse.Namespace) -> int:
-    """Looks for leaks in images and a split of the user's own."""
+    """Looks for leaks and shortcuts in images and a split of the user's own."""
     from lung_attention.audit.own_split import run_audit_command
+    from lung_attention.audit.settings import ShortcutTest
 
     result, text, code = run_audit_command(
         arguments.table,
         near_duplicate_cosine=arguments.cosine,
         near_duplicates_leak=not arguments.look_alikes_are_no_leak,
         listed=arguments.listed,
+        shortcut_test=ShortcutTest(
+            folds=5, permutations=arguments.permutations, alpha=arguments.alpha, seed=arguments.seed
+        ),
     )
     print(text)
     if arguments.json:

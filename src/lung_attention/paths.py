@@ -89,6 +89,10 @@ class Paths:
         """What a cell is fitted with: settings of its fits, seeds, classes, and features by their hash."""
         return self.artifacts / "settings" / f"{cell.name}.json"
 
+    def baseline_settings(self, dataset: str) -> Path:
+        """What the linear probes of a dataset are fitted on: features by their hash, by backbone."""
+        return self.artifacts / "settings" / f"{dataset}.json"
+
     def trained(self, cell: Cell) -> Path:
         """The folder of a cell's model, history and raw predictions."""
         return self.artifacts / "cells" / cell.name
@@ -130,7 +134,7 @@ class Paths:
         return self.results / "audit" / f"{dataset}.json"
 
     def baselines(self, dataset: str, split: str) -> Path:
-        """Scores of the baselines."""
+        """Scores of the baselines, and what they chose."""
         return self.results / "baselines" / f"{dataset}-{split}.json"
 
     def baseline_predictions(self, dataset: str, split: str) -> Path:

@@ -17,7 +17,8 @@ from lung_attention.files import read_json
 from lung_attention.images.view import View
 from lung_attention.models.backbones import random_backbone
 from lung_attention.models.classifier import build_classifier, build_preprocessing
-from lung_attention.models.features import extract_features, load_features
+from lung_attention.models.feature_file import load_features
+from lung_attention.models.features import extract_features
 from lung_attention.models.heads import build_head
 from lung_attention.models.saving import save_model
 from lung_attention.training.fitting import compile_head, fit_head, predict

@@ -6,7 +6,8 @@ import pytest
 
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, sha256
-from lung_attention.models.features import DTYPE, extract_features, load_features
+from lung_attention.models.feature_file import DTYPE, load_features
+from lung_attention.models.features import extract_features
 
 IMAGES = [f"{number}.png" for number in range(7)]
 

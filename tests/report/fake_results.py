@@ -15,7 +15,7 @@ from PIL import Image
 from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import Config, load_config
 from lung_attention.data.published import load_published
-from lung_attention.evaluation.baselines import BASELINES
+from lung_attention.evaluation.baselines.table import BASELINES
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.evaluation.intervals import evaluate
 from lung_attention.files import write_json, write_table
@@ -193,9 +193,10 @@ def _write_cell(root, paths, cell, table):
 def _write_baselines(root, paths, dataset, split, rng):
     classes = DATASETS[dataset].labels
     tables, scores = [], {}
-    for skill, name in enumerate(BASELINES):
+    for skill, (name, baseline) in enumerate(BASELINES.items()):
         table = predictions(dataset, split, seeds=(0,), skill=skill, rng=rng)
-        scores[name] = evaluate(table, classes, **RESAMPLING)
+        about = {"title": baseline.title, "blind": baseline.blind, "chosen": {}}
+        scores[name] = about | evaluate(table, classes, **RESAMPLING)
         table.insert(0, "baseline", name)
         tables.append(table)
     write_json(root / paths.baselines(dataset, split), scores)

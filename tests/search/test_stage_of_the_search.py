@@ -16,7 +16,7 @@ from settings_of_a_search import CLASSES, DEFAULT, SEARCH, toy
 
 from lung_attention.cells import Cell
 from lung_attention.files import read_json, write_json, write_table
-from lung_attention.models.features import images_digest
+from lung_attention.models.feature_file import images_digest
 from lung_attention.paths import Paths, code_digest, head_digest
 from lung_attention.search.address import STORAGE_VARIABLE
 from lung_attention.training.recipe import EVERY, Settings, require_split

@@ -14,6 +14,7 @@
                         "two_labels": [{"group": str, "images_per_class": {class: int}}, …]}
     shape               {"size": S, "aspect": S}; a size is "512x512", an aspect the same reduced, "1:1"
     near_duplicates     {"cosine": float, "count_as_leak": bool}
+    shortcuts           see `lung_attention.audit.shortcuts`
     splits              {name: {**R,
                         "rounds": [{"fold": int, "images_per_class": {subset: {class: int}}, **R}, …],
                         "listed": {"identical_files": [[image, …], …], "groups": [group, …],
@@ -79,6 +80,7 @@ def audit(
     near_duplicates_leak: bool,
     group_unit: str,
     listed: int,
+    shortcuts: Json,
 ) -> Json:
     """Looks for leaks between subsets and for properties that give a class away.
 
@@ -96,6 +98,7 @@ def audit(
             unrelated images look alike in grey; then identical files and groups decide.
         group_unit: What a group is, for people ("patient").
         listed: How many names of each kind of leak are listed at most. Counts are always complete.
+        shortcuts: What `find_shortcuts` found in the same images. A shortcut is no leak: every split has it.
 
     Returns:
         The JSON object that the module describes.
@@ -134,6 +137,7 @@ def audit(
         "groups": {"unit": group_unit, **_group_sizes(groups, labels)},
         "shape": _shapes(manifest, labels, listed),
         "near_duplicates": {"cosine": float(near_duplicate_cosine), "count_as_leak": near_duplicates_leak},
+        "shortcuts": shortcuts,
         "splits": {},
     }
     for name, of_split in found.items():

@@ -13,59 +13,90 @@ from PIL import Image, UnidentifiedImageError
 
 from lung_attention.audit.dataset import audit
 from lung_attention.audit.leaks import Json
+from lung_attention.audit.settings import ShortcutTest
+from lung_attention.audit.shortcuts import Files, find_shortcuts
 from lung_attention.audit.text import markdown
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
 from lung_attention.images.decode import THUMBNAIL_SIZE_PX, thumbnail
+from lung_attention.images.encoding import encoding
 
-_COLUMNS = ("path", "label", "subset")
+_COLUMNS = ("path", "label")
 _SUBSETS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-_EXAMPLE = "a CSV file with the columns path,label,subset and optionally group, one row an image"
+_EXAMPLE = "a CSV file with the columns path,label and optionally subset and group, one row an image"
 
 
 def run_audit_command(
-    table_path: Path, *, near_duplicate_cosine: float, near_duplicates_leak: bool, listed: int
+    table_path: Path,
+    *,
+    near_duplicate_cosine: float,
+    near_duplicates_leak: bool,
+    listed: int,
+    shortcut_test: ShortcutTest,
 ) -> tuple[Json, str, int]:
     """Audits the images and the split of a table.
 
     Args:
-        table_path: CSV with the columns path,label,subset and optionally group. Relative paths are taken from
-            the table's folder. Subsets are train, validation (valid, val, dev) and test, in any case.
+        table_path: CSV with the columns path,label and optionally subset and group. Relative paths are taken
+            from the table's folder. Subsets are train, validation (valid, val, dev) and test, in any case;
+            without them there is no split, and the images alone are audited.
         near_duplicate_cosine: See `audit`.
         near_duplicates_leak: See `audit`.
         listed: See `audit`.
+        shortcut_test: How shortcuts are told from chance.
 
     Returns:
-        The audit, its Markdown text, and the exit code: 1 when there is a leak, else 0.
+        The audit, its Markdown text, and the exit code: 1 when there is a leak, which a shortcut is not,
+        else 0.
 
     Raises:
-        UserError: The cosine is none, or the table, one of its rows or one of its images cannot be read.
+        UserError: The cosine, alpha, permutations or seed are none, or the table, one of its rows or one of
+            its images cannot be read.
     """
     if not 0 < near_duplicate_cosine <= 1:
         raise UserError(
             f"--cosine: expected a number above 0 and at most 1, received {near_duplicate_cosine:g}",
             remedy="--cosine 0.98",
         )
+    if not 0 < shortcut_test.alpha < 1:
+        raise UserError(
+            f"--alpha: expected a number between 0 and 1, received {shortcut_test.alpha:g}",
+            remedy="--alpha 0.05",
+        )
+    for option, value, least in (
+        ("permutations", shortcut_test.permutations, 1),
+        ("seed", shortcut_test.seed, 0),
+    ):
+        if value < least:
+            raise UserError(
+                f"--{option}: expected at least {least}, received {value}", remedy=f"--{option} {least}"
+            )
     if not table_path.is_file():
         raise UserError(f"there is no table {table_path}", remedy=f"give {_EXAMPLE}")
     try:
-        images = read_table(table_path, text=(*_COLUMNS, "group"))
+        images = read_table(table_path, text=(*_COLUMNS, "subset", "group"))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{table_path} cannot be read as CSV: {error}", remedy=f"give {_EXAMPLE}") from error
-    manifest, thumbnails, split = audit_table(images, folder=table_path.parent)
+    manifest, thumbnails, splits = audit_table(images, folder=table_path.parent)
+    files = Files(
+        sizes=manifest[["width", "height"]].to_numpy(),
+        encodings=manifest["encoding"].to_numpy(dtype=object),
+        thumbnails=thumbnails,
+    )
     found = audit(
         manifest,
         thumbnails,
         manifest["group"].tolist(),
-        {"table": split},
+        splits,
         near_duplicate_cosine=near_duplicate_cosine,
         near_duplicates_leak=near_duplicates_leak,
         group_unit="group column of the table",
         listed=listed,
+        shortcuts=find_shortcuts(files, manifest["label"], manifest["group"], shortcut_test),
     )
     leak = any(one["leak"] for one in found["splits"].values())
     return found, markdown(found), int(leak)
@@ -73,19 +104,20 @@ def run_audit_command(
 
 def audit_table(
     images: pd.DataFrame, *, folder: Path
-) -> tuple[pd.DataFrame, NDArray[np.uint8], pd.DataFrame]:
+) -> tuple[pd.DataFrame, NDArray[np.uint8], dict[str, pd.DataFrame]]:
     """Reads the images of a table into what the audit takes.
 
     Args:
-        images: path,label,subset and optionally group, all text.
+        images: path,label and optionally subset and group, all text.
         folder: Where relative paths start.
 
     Returns:
-        The manifest, thumbnails `(n, 64, 64, 3)` uint8, and the split table.
+        The manifest with a column `encoding`, thumbnails `(n, 64, 64, 3)` uint8, and the split table under
+        the name "table", or none where no subset is given.
 
     Raises:
-        UserError: A column is missing, a row is incomplete or has an unknown subset, all rows have one
-            subset, or an image is missing or unreadable.
+        UserError: A column is missing, there is no row, a row is incomplete or has an unknown subset, all
+            rows have one subset, or an image is missing or unreadable.
     """
     missing = [name for name in _COLUMNS if name not in images.columns]
     if missing:
@@ -94,15 +126,16 @@ def audit_table(
             f"Received: {', '.join(map(str, images.columns))}",
             remedy=f"give {_EXAMPLE}",
         )
-    groups = images["group"] if "group" in images.columns else pd.Series("", index=images.index)
+    nothing = pd.Series("", index=images.index)
+    groups, has_subsets = images.get("group", nothing), "subset" in images.columns
     rows = []
     thumbnails = np.empty((len(images), THUMBNAIL_SIZE_PX, THUMBNAIL_SIZE_PX, 3), dtype=np.uint8)
-    table = zip(images["path"], images["label"], images["subset"], groups, strict=True)
+    table = zip(images["path"], images["label"], images.get("subset", nothing), groups, strict=True)
     for number, (path, label, subset, group) in enumerate(table):
         line = number + 2  # as an editor counts, with the header in line 1
         if not path or not label:
             raise UserError(f"line {line} of the table has no path or no label", remedy="complete the row")
-        if subset.strip().lower() not in _SUBSETS:
+        if has_subsets and subset.strip().lower() not in _SUBSETS:
             raise UserError(
                 f"line {line} of the table: expected a subset of {', '.join(_SUBSETS)}. Received: {subset!r}",
                 remedy="correct the column subset",
@@ -117,17 +150,22 @@ def audit_table(
                 "width": width,
                 "height": height,
                 "group": group,
-                "subset": _SUBSETS[subset.strip().lower()],
+                "encoding": encoding(content),
+                "subset": _SUBSETS.get(subset.strip().lower()),
             }
         )
+    if not rows:
+        raise UserError("the table has no row", remedy=f"give {_EXAMPLE}")
     manifest = pd.DataFrame(rows)
-    if len(rows) == 0 or manifest["subset"].nunique() < 2:
+    if not has_subsets:
+        return manifest.drop(columns="subset"), thumbnails, {}
+    if manifest["subset"].nunique() < 2:
         raise UserError(
             "the table has fewer than two subsets, so nothing can leak between them",
-            remedy=f"give {_EXAMPLE}, with train and test among the subsets",
+            remedy="name train and test among the subsets, or leave the column out",
         )
     split = manifest[["image", "label", "group"]].assign(fold=0, subset=manifest["subset"])
-    return manifest.drop(columns="subset"), thumbnails, split
+    return manifest.drop(columns="subset"), thumbnails, {"table": split}
 
 
 def _read(path: Path, line: int) -> tuple[bytes, tuple[int, int], NDArray[np.uint8]]:

@@ -106,7 +106,31 @@ def findings(audit: Json) -> list[str]:
                 f"{shape['giveaway_images']} images have a {what} that occurs in one class only: {told} "
                 f"({shape['giveaway_images_expected']:.1f} expected by chance)."
             )
-    return said
+    return said + _shortcuts(audit["shortcuts"])
+
+
+def _shortcuts(shortcuts: Json) -> list[str]:
+    """Says what gives the class away without anything medical, and what a p is worth here."""
+    probes = shortcuts["probes"].values()
+    if not probes:
+        return []
+    of = "groups" if shortcuts["groups_known"] else "images"
+    test = f"{shortcuts['permutations']} permutations of the labels over {shortcuts['groups']} {of}, Holm"
+    told = [
+        f"{probe['title']} (AUROC {probe['auroc']:.2f}, by chance {probe['by_chance']['auroc']:.2f}, "
+        f"p = {probe['p_holm']:.2g})"
+        for probe in probes
+        if probe["found"]
+    ]
+    said = (
+        f"Shortcut: the class can be told without anything medical from {_list(told)} ({test})."
+        if told
+        else f"No shortcut found: {_list([probe['title'] for probe in probes])} "
+        f"{'tells' if len(probes) == 1 else 'tell'} the class no better than chance ({test})."
+    )
+    if not shortcuts["groups_known"]:
+        said += " Groups are not known: images of one patient count as independent, which makes p too small."
+    return [said]
 
 
 def markdown(audit: Json) -> str:
@@ -116,7 +140,8 @@ def markdown(audit: Json) -> str:
         audit: What `lung_attention.audit.audit` returned.
 
     Returns:
-        Findings as a list, one table of the splits, and the verdict on each split.
+        Findings as a list, a table of the probes for shortcuts, one of the splits, and the verdict on each
+        split; no table without rows.
     """
     classes = ", ".join(f"{count} {label}" for label, count in audit["images_per_class"].items())
     groups = audit["groups"]
@@ -127,6 +152,18 @@ def markdown(audit: Json) -> str:
             f"{groups['largest']} images, median {groups['median']:g}."
         )
     lines += ["", *(f"- {one}" for one in audit["findings"])]
+    if audit["shortcuts"]["probes"]:
+        lines += [
+            "",
+            "| seen without anything medical | accuracy | balanced | AUROC | AUROC by chance | p | p, Holm |",
+            "|---|--:|--:|--:|--:|--:|--:|",
+        ]
+    for probe in audit["shortcuts"]["probes"].values():
+        numbers = [probe[name] for name in ("accuracy", "balanced_accuracy", "auroc")]
+        numbers += [probe["by_chance"]["auroc"], probe["p"], probe["p_holm"]]
+        lines.append(f"| {probe['title']} | " + " | ".join(f"{number:.3f}" for number in numbers) + " |")
+    if not audit["splits"]:
+        return "\n".join(lines) + "\n"
     lines += [
         "",
         "| split | test images | with identical file in training | with near-duplicate in training | "

@@ -18,6 +18,7 @@ from lung_attention.config.values import (
     Section,
     Seed,
     SizePx,
+    Unique,
 )
 from lung_attention.groups.settings import (
     FileBlocks,
@@ -78,12 +79,15 @@ class ImageTable(Section):
         image: The column with the image's path, with or without the top folder.
         patient: The column with the patient, null where names tell or nobody knows.
         sha256: Of a file beside the dataset's file, so that a change of it is seen.
+        covariates: Columns of numbers, each of which is measured as a baseline of its own; not those that the
+            label was made of.
     """
 
     file: Text
     image: Text
     patient: Text | None
     sha256: Checksum | None
+    covariates: Unique[Text]
 
 
 class Seeds(Section):
@@ -156,6 +160,11 @@ class Dataset(Section):
     def labels(self) -> tuple[str, ...]:
         """Class names in label order."""
         return tuple(self.classes)
+
+    @property
+    def covariates(self) -> list[str]:
+        """The columns of numbers that are baselines of their own."""
+        return [] if self.table is None else self.table.covariates
 
     @property
     def unit(self) -> str:

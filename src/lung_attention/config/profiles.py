@@ -13,7 +13,6 @@ from lung_attention.config.datasets import Dataset, DatasetName
 from lung_attention.config.stages import (
     Auditing,
     BackboneWeights,
-    Baselines,
     Download,
     Evaluation,
     Preprocessing,
@@ -33,6 +32,7 @@ from lung_attention.config.values import (
     Unique,
 )
 from lung_attention.errors import UserError
+from lung_attention.evaluation.baselines.settings import BaselineSettings
 from lung_attention.training.recipe import Recipe
 
 
@@ -65,7 +65,7 @@ class Profile(Section):
     backbone: BackboneWeights
     split: Splitting
     audit: Auditing
-    baseline: Baselines
+    baseline: BaselineSettings
     preprocess: Preprocessing
     train: Training
     sensitivity: Sensitivity

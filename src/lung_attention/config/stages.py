@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lung_attention.audit.settings import ShortcutTest
 from lung_attention.config.values import (
     Backbone,
     Checksum,
@@ -89,18 +90,11 @@ class BackboneWeights(Section):
 
 
 class Auditing(Section):
-    """What counts as a near-duplicate, and how many are listed."""
+    """What counts as a near-duplicate, how many are listed, and how shortcuts are tested."""
 
     near_duplicate_cosine: Cosine
     listed: Count
-
-
-class Baselines(Section):
-    """The random forest on histograms."""
-
-    seed: Seed
-    trees: Count
-    histogram_bins: Annotated[int, Field(ge=2)]
+    shortcuts: ShortcutTest
 
 
 class Splitting(Section):

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lung_attention.cells import Cell
-from lung_attention.evaluation.baselines import is_blind
+from lung_attention.evaluation.baselines.table import is_blind
 from lung_attention.evaluation.measured import Measured
 from lung_attention.evaluation.paired_comparison import compare_pair
 from lung_attention.evaluation.paired_tests import holm

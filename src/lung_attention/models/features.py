@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,9 @@ from tqdm import tqdm
 
 from lung_attention.errors import UserError
 from lung_attention.files import replacing, sha256, write_json
-
-# Half precision keeps three digits, more than features of a frozen backbone mean, in half the space.
-DTYPE = np.float16
+from lung_attention.models.feature_file import DTYPE, images_digest
 
 Pixels = npt.NDArray[np.uint8]
-
-
-def images_digest(images: Sequence[str]) -> str:
-    """SHA-256 of the images' names in order: says which row of an array is which image."""
-    return hashlib.sha256("\n".join(images).encode()).hexdigest()
 
 
 def extract_features(
@@ -83,26 +75,3 @@ def extract_features(
         "sha256": sha256(path),
     }
     write_json(info_path, {**info, **found})
-
-
-def load_features(path: Path, info: Mapping[str, Any], images: Sequence[str]) -> npt.NDArray[np.float16]:
-    """Opens features without reading them.
-
-    Args:
-        path: The array.
-        info: Its description.
-        images: The images the caller expects, in order.
-
-    Returns:
-        The array `(n, rows, cols, channels)`, memory-mapped.
-
-    Raises:
-        UserError: The array was made of other images or in another order.
-    """
-    if info["images_sha256"] != images_digest(images):
-        raise UserError(
-            f"{path} was made of other images than the split table names",
-            remedy="dvc repro",
-        )
-    features: npt.NDArray[np.float16] = np.load(path, mmap_mode="r")
-    return features

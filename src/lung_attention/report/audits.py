@@ -1,11 +1,11 @@
-"""The section on leaks between the subsets of each split."""
+"""The section on leaks between the subsets of each split, and on shortcuts."""
 
 from __future__ import annotations
 
 from lung_attention.plots.style import words
 from lung_attention.report.blocks import Block, Bullets, Details, Missing, Section, Table, Text
 from lung_attention.report.collect import Json, Results
-from lung_attention.report.numbers import count, listed
+from lung_attention.report.numbers import count, decimal, listed, p_value, percent
 
 _TEST_IMAGES = "test_images_with_{}_in_training"
 
@@ -16,7 +16,9 @@ def audit_section(results: Results) -> Section:
         Text(
             "Whether test images were seen in training, in any form: as an identical file, as a "
             "near-duplicate picture, or through another image of the same group. A group is what must not be "
-            "split: a patient where the file names tell, otherwise inferred from the images themselves."
+            "split: a patient where the file names tell, otherwise inferred from the images themselves. "
+            "And whether the class can be told without anything medical: a shortcut is no leak, every split "
+            "has it, and a network may take it all the same."
         )
     ]
     for dataset in results.config.datasets:
@@ -76,7 +78,41 @@ def _audit(results: Results, dataset: str) -> list[Block]:
     )  # fmt: skip
     sentences = [f"{name} split: {of['sentence']}" for name, of in _splits(results, dataset).items()]
     blocks.append(Bullets(sentences))
+    blocks += _shortcuts(results.dataset(dataset).title, audit["shortcuts"])
     return blocks
+
+
+def _shortcuts(title: str, shortcuts: Json) -> list[Block]:
+    """What a machine that cannot see disease reaches, and whether chance would reach it."""
+    if not shortcuts["probes"]:
+        return []
+    rows = [
+        [
+            probe["title"],
+            percent(probe["accuracy"]),
+            percent(probe["balanced_accuracy"]),
+            decimal(probe["auroc"]),
+            decimal(probe["by_chance"]["auroc"]),
+            p_value(probe["p"]),
+            p_value(probe["p_holm"]),
+            "**yes**" if probe["found"] else "no",
+        ]
+        for probe in shortcuts["probes"].values()
+    ]
+    of = "groups" if shortcuts["groups_known"] else "images"
+    return [
+        Table(
+            f"{title}: what a machine that cannot see disease reaches",
+            ("sees", "accuracy", "balanced", "AUROC", "AUROC by chance", "p", "p, Holm", "shortcut"),
+            "lrrrrrrl",
+            rows,
+        ),
+        Text(
+            "Out of fold, by a quick linear probe; p by "
+            f"{shortcuts['permutations']:,} permutations of the labels over {shortcuts['groups']:,} {of}. "
+            "What a stronger classifier makes of the same stands among the baselines."
+        ),
+    ]
 
 
 def _by_class(results: Results, dataset: str, audit: Json) -> list[tuple[str, int]]:

@@ -1,0 +1,25 @@
+"""Settings of the audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+
+@dataclass(frozen=True)
+class ShortcutTest:
+    """How shortcuts are told from chance.
+
+    Attributes:
+        folds: Of the cross-validation over groups; fewer where there are fewer groups.
+        permutations: Of the labels; the smallest p is 1 / (1 + permutations).
+        alpha: Chance of a false alarm, of all probes together.
+        seed: Of folds and permutations.
+    """
+
+    folds: Annotated[int, Field(ge=2)]
+    permutations: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
