@@ -116,6 +116,7 @@ class Dataset(Section):
         table: A table beside the images, null for none.
         groups: How the groups are found that must not stand on two sides of a split.
         other_groups: By name other ways to find groups, to see how much hangs on the way.
+        frame_is_empty: Whether the outermost pixels lie outside the body or tissue.
         near_duplicates_leak: Whether near-duplicates on two sides are a leak; else they are information.
         published_split: How the published split was drawn.
         image_size_px: Side of the square that the networks see.
@@ -144,6 +145,7 @@ class Dataset(Section):
             NearDuplicateGroups | PatientGroups | SourceTileGroups | FileBlocks, Field(discriminator="method")
         ],
     ]
+    frame_is_empty: bool
     near_duplicates_leak: bool
     published_split: Annotated[FolderSplit | NotebookSplit | RandomSplit, Field(discriminator="method")]
     image_size_px: SizePx

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
@@ -207,7 +208,7 @@ def _require_patients(pattern: str, images: Sequence[str]) -> None:
         )
 
 
-def _table(path: Path, images: Sequence[str], *, name: str) -> dict[str, str]:
+def _table(path: Path, images: Sequence[str], *, name: str) -> dict[str, Any]:
     """What the dataset's file says of a table of groups that is copied beside it under a name."""
     try:
         rows = pd.read_csv(path, dtype="str", keep_default_na=False)

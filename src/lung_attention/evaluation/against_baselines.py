@@ -9,12 +9,11 @@ sign-flip over groups), `p_holm` (adjusted over the `family_size` entries of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from lung_attention.cells import Cell
-from lung_attention.evaluation.baselines.table import is_blind
 from lung_attention.evaluation.measured import Measured
 from lung_attention.evaluation.paired_comparison import compare_pair
 from lung_attention.evaluation.paired_tests import holm
@@ -27,6 +26,7 @@ def against_baselines(
     measured: Mapping[Cell, Measured],
     baselines: Mapping[tuple[str, str], Mapping[str, Measured]],
     *,
+    blind: Mapping[str, Collection[str]],
     confidence: float,
 ) -> list[dict[str, Any]]:
     """Tests each network against each baseline, where no known leakage flatters either.
@@ -34,6 +34,7 @@ def against_baselines(
     Args:
         measured: The cells.
         baselines: For each dataset and split the baselines by name, resampled as the cells are.
+        blind: For each dataset the baselines that see nothing of the disease.
         confidence: Of intervals and verdicts, such as 0.95.
 
     Returns:
@@ -49,7 +50,7 @@ def against_baselines(
         for name, baseline in baselines.get((cell.dataset, GROUPED), {}).items():
             names = ("network", "baseline")
             paired = compare_pair(network, baseline, names=names, grouped=True, confidence=confidence)
-            entries.append({**asdict(cell), "baseline": name, "blind": is_blind(name), **paired})
+            entries.append({**asdict(cell), "baseline": name, "blind": name in blind[cell.dataset], **paired})
     for recipe in dict.fromkeys(entry["recipe"] for entry in entries):
         family = [entry for entry in entries if entry["recipe"] == recipe]
         for entry, adjusted in zip(family, holm([entry["p_value"] for entry in family]), strict=True):

@@ -22,7 +22,7 @@ The schema (all scores are fractions of 1, nothing in percent; undefined ones ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -46,6 +46,7 @@ def compare(
     *,
     labels: Mapping[str, Sequence[str]],
     baselines: Mapping[tuple[str, str], pd.DataFrame],
+    blind: Mapping[str, Collection[str]],
     experiments: pd.DataFrame,
     stand_in: bool,
     resamples: int,
@@ -61,6 +62,7 @@ def compare(
         labels: Class names in label order, by dataset.
         baselines: For each dataset and split the predictions of the baselines, with a column `baseline`,
             groups as in `cells`. May be empty.
+        blind: For each dataset the baselines that see nothing of the disease.
         experiments: Runs of this profile with one setting changed, see `explanations`. May be empty.
         stand_in: Whether images or backbones are stand-ins.
         resamples: Bootstrap resamples.
@@ -94,7 +96,7 @@ def compare(
         "stand_in": stand_in,
         "attention_vs_plain": _attention_entries(measured, confidence=confidence),
         "recipe_vs_published": _recipe_entries(measured, confidence=confidence),
-        "network_vs_baseline": against_baselines(measured, of_baselines, confidence=confidence),
+        "network_vs_baseline": against_baselines(measured, of_baselines, blind=blind, confidence=confidence),
         "leakage": [*network_leakage(measured, bootstrap), *baseline_leakage(of_baselines, bootstrap)],
         "reproduction": found,
     }

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.baselines.run import run_baselines
@@ -80,10 +79,5 @@ def sensitivity(
 
 def _scores(table: pd.DataFrame, classes: tuple[str, ...], bins: int) -> dict[str, float | None]:
     predictions = predictions_to_arrays(table, classes)
-    found = scores(predictions.labels, _only_seed(predictions.probabilities), bins=bins)
+    found = scores(predictions.labels, predictions.probabilities[0], bins=bins)
     return {name: None if np.isnan(found[name]) else found[name] for name in SCORES}
-
-
-def _only_seed(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    (of_seed,) = probabilities
-    return of_seed
