@@ -59,7 +59,7 @@ def metric_figures(metrics: Mapping[str, Any]) -> dict[str, Figure]:
         metrics: With `calibration` and `operating_points`, as `evaluation.cell_metrics` gives them.
 
     Returns:
-        `reliability`, and `net_benefit` of each class; of the first one alone where there are two, as with ROC
+        `reliability`, and `net_benefit` of each class, where there are two of the first alone, as with ROC
         curves.
     """
     diagram = metrics["calibration"]["reliability"]
