@@ -16,13 +16,16 @@ from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import Config, load_config
 from lung_attention.data.published import load_published
 from lung_attention.evaluation.baselines.table import BASELINES
+from lung_attention.evaluation.cell_metrics import cell_metrics
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.evaluation.intervals import evaluate
+from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.files import write_json, write_table
 from lung_attention.paths import Paths
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 RESAMPLING = {"resamples": 50, "bins": 5, "confidence": 0.95, "seed": 0}
+POINTS = {"specificities": [0.9, 0.95], "prevalences": [0.01, 0.2]}
 EXPERIMENT = {
     "experiment": "nearest pixel", "settings": "preprocess.views.whole.interpolation=nearest",
     "dataset": "iqoth",
@@ -159,7 +162,7 @@ def predictions(dataset, split, *, seeds, skill, rng):
 
 def _write_cell(root, paths, cell, table):
     classes = DATASETS[cell.dataset].labels
-    metrics = evaluate(table, classes, **RESAMPLING)
+    metrics = cell_metrics(predictions_to_arrays(table, classes), **POINTS, **RESAMPLING)
     metrics |= {
         "dataset": cell.dataset,
         "backbone": cell.backbone,

@@ -154,9 +154,20 @@ class Sensitivity(Section):
 
 
 class Evaluation(Section):
-    """Bootstrap intervals and calibration bins."""
+    """How predictions are measured.
+
+    Attributes:
+        resamples: Of the bootstrap over groups.
+        confidence: Of the intervals.
+        calibration_bins: Of equal width, of the calibration error and the reliability diagram.
+        specificities: At which sensitivities are given.
+        prevalences: At which predictive values are given.
+        seed: Of the resampling.
+    """
 
     resamples: Count
     confidence: Fraction
     calibration_bins: Count
+    specificities: Distinct[Fraction]
+    prevalences: Distinct[Fraction]
     seed: Seed
