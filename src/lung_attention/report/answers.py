@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lung_attention.cells import PUBLISHED
+from lung_attention.evaluation.baselines.table import BASELINES
 from lung_attention.evaluation.verdicts import ABOVE, BELOW, DROP, HELPS, HURTS, OPEN, RISE, WITHIN
 
 Entry = Mapping[str, Any]
@@ -127,7 +128,7 @@ class _Words:
         networks = [entry["accuracy"] for entry in here if entry["kind"] == "network"]
         before, after = ([100 * entry[split] for entry in networks] for split in ("published", "grouped"))
         sentence = f"{self._datasets.get(dataset, dataset)}: {_range(before)} % becomes {_range(after)} %"
-        baselines = [entry for entry in here if entry["kind"] == "baseline"]
+        baselines = [entry for entry in here if entry["baseline"] in BASELINES]
         if baselines:
             best = max(baselines, key=lambda entry: entry["accuracy"]["grouped"])
             sentence += (

@@ -1,4 +1,4 @@
-"""summary.csv: a row a cell, the published figure and the trivial baselines beside ours."""
+"""summary.csv: a row a cell, the published figure and the baselines beside ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lung_attention.data.published import PublishedResult
-from lung_attention.evaluation.baselines import BASELINES
+from lung_attention.evaluation.baselines.table import BASELINES
 
 _SCORES = (
     "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss",
@@ -16,7 +16,6 @@ _SCORES = (
 _COLUMNS = (
     "dataset", "backbone", "head", "recipe", "split", "n_test", *_SCORES, "published_accuracy",
     "trainable_parameters", "device", "unit", "n_groups", "n_seeds", "accuracy_seed_sd",
-    *(f"{name}_accuracy" for name in BASELINES),
 )  # fmt: skip
 
 
@@ -30,22 +29,24 @@ def summary_table(
     Args:
         metrics: The content of `metrics.json` of each cell, in the order wanted.
         published: The published results.
-        baselines: Scores of the trivial baselines for each dataset and split; may be empty.
+        baselines: Scores of the baselines for each dataset and split; may be empty.
 
     Returns:
         dataset,backbone,head,recipe,split,n_test,accuracy,accuracy_low,accuracy_high,balanced_accuracy,mcc,
         auroc_ovr,log_loss,published_accuracy (of the same dataset and backbone, whatever head and split),
         trainable_parameters,device,unit (what the intervals resample),n_groups,n_seeds,accuracy_seed_sd and
-        <baseline>_accuracy for each trivial baseline on the same split. What is undefined or unknown is
+        <baseline>_accuracy for each baseline on the same split. What is undefined or unknown is
         missing.
     """
     theirs = {(result.dataset, result.backbone): result.n_right / result.n_test for result in published}
+    measured = sorted({name for scores in baselines.values() for name in scores} - set(BASELINES))
+    names = [*BASELINES, *measured]
     rows = []
     for cell in metrics:
-        trivial = baselines.get((cell["dataset"], cell["split"]), {})
+        found = baselines.get((cell["dataset"], cell["split"]), {})
         row = {name: cell.get(name) for name in _COLUMNS}
         row["n_seeds"] = len(cell["seeds"])
         row["published_accuracy"] = theirs.get((cell["dataset"], cell["backbone"]))
-        row |= {f"{name}_accuracy": trivial.get(name, {}).get("accuracy") for name in BASELINES}
+        row |= {f"{name}_accuracy": found.get(name, {}).get("accuracy") for name in names}
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+    return pd.DataFrame(rows, columns=[*_COLUMNS, *(f"{name}_accuracy" for name in names)])
