@@ -13,6 +13,15 @@ from lung_attention.errors import UserError
 from lung_attention.files import write_json
 from lung_attention.images.similarity import grey, near_pairs, nearest, unit_vectors
 
+NO_SHORTCUTS = {
+    "groups": 6,
+    "groups_known": True,
+    "permutations": 99,
+    "alpha": 0.05,
+    "nothing_to_see": [],
+    "probes": {},
+}
+
 
 def random_thumbnails(n, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, 64, 64, 3), dtype=np.uint8)
@@ -48,6 +57,7 @@ def run(manifest, splits, *, groups=None, thumbnails=None, **changed):
         "near_duplicates_leak": True,
         "group_unit": "patient",
         "listed": 20,
+        "shortcuts": NO_SHORTCUTS,
         **changed,
     }
     if thumbnails is None:
@@ -214,6 +224,43 @@ def test_the_result_is_json_and_its_markdown_names_every_split(tmp_path):
     assert "| published | 2 | 1 | 0 | 2 | 2 | **yes** |" in text
     assert "| grouped | 6 | 0 | 0 | 0 | 0 | no |" in text
     assert "4 groups (here: patient)" in text
+
+
+def probe(title, found):
+    scores = {"accuracy": 0.9, "balanced_accuracy": 0.8, "auroc": 0.95}
+    by_chance = {"accuracy": 0.6, "balanced_accuracy": 0.5, "auroc": 0.51}
+    p = 0.01 if found else 0.4
+    return {"title": title, **scores, "by_chance": by_chance, "p": p, "p_holm": 2 * p, "found": found}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_shortcuts_are_said_and_are_no_leak(known):
+    probes = {"border": probe("outermost pixels", True), "encoding": probe("encoding of the file", False)}
+    shortcuts = NO_SHORTCUTS | {"probes": probes, "groups_known": known}
+    manifest = manifest_of(SIX)
+    found = run(manifest, {"published": published(manifest, SUBSETS)}, shortcuts=shortcuts)
+    assert found["shortcuts"] == shortcuts
+    assert found["splits"]["published"]["leak"] is False
+    said = found["findings"][-1]
+    assert said.startswith(
+        "Shortcut: the class can be told without anything medical from outermost pixels "
+        "(AUROC 0.95, by chance 0.51, p = 0.02) "
+    )
+    assert "encoding" not in said
+    assert ("Groups are not known" in said) is not known
+    assert "| outermost pixels | 0.900 | 0.800 | 0.950 | 0.510 | 0.010 | 0.020 |" in markdown(found)
+
+
+def test_the_lack_of_shortcuts_is_said_and_untested_images_get_no_sentence():
+    manifest = manifest_of(SIX)
+    probes = {"border": probe("outermost pixels", False)}
+    found = run(manifest, {}, shortcuts=NO_SHORTCUTS | {"probes": probes})
+    assert (
+        "No shortcut found: outermost pixels tells the class no better than chance" in found["findings"][-1]
+    )
+    untested = run(manifest, {})
+    assert not any("hortcut" in one for one in untested["findings"])
+    assert "seen without anything medical" not in markdown(untested)
 
 
 def test_unknown_groups_are_said_to_be_unknown():

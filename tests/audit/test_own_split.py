@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from lung_attention.audit.own_split import run_audit_command
+from lung_attention.audit.settings import ShortcutTest
 from lung_attention.errors import UserError
 
-OPTIONS = {"near_duplicate_cosine": 0.98, "near_duplicates_leak": True, "listed": 20}
+TEST = ShortcutTest(folds=5, permutations=99, alpha=0.05, seed=0)
+OPTIONS = {"near_duplicate_cosine": 0.98, "near_duplicates_leak": True, "listed": 20, "shortcut_test": TEST}
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def test_a_damaged_image_is_named_with_its_line(tmp_path, table):
 
 
 def test_mistakes_in_the_table_are_named(tmp_path, table):
-    with pytest.raises(UserError, match="lacks the column label, subset"):
+    with pytest.raises(UserError, match="lacks the column label"):
         run(tmp_path, table[["path"]])
     with pytest.raises(UserError, match=r"line 3 of the table: expected a subset .* Received: 'hold-out'"):
         run(tmp_path, table.assign(subset=["train", "hold-out", "test", "test"]))
@@ -105,3 +109,53 @@ def test_mistakes_in_the_table_are_named(tmp_path, table):
 def test_a_cosine_is_no_percentage(tmp_path, cosine):
     with pytest.raises(UserError, match="--cosine: expected"):
         run_audit_command(tmp_path / "split.csv", **OPTIONS | {"near_duplicate_cosine": cosine})
+
+
+@pytest.mark.parametrize(("option", "value"), [("alpha", 0), ("alpha", 1), ("permutations", 0), ("seed", -1)])
+def test_settings_of_the_shortcut_test_are_checked(tmp_path, option, value):
+    with pytest.raises(UserError, match=f"--{option}: expected"):
+        run_audit_command(
+            tmp_path / "split.csv", **OPTIONS | {"shortcut_test": replace(TEST, **{option: value})}
+        )
+
+
+@pytest.fixture
+def shortcut(tmp_path):
+    """Images of 20 patients, those of class a with a bright frame; no subsets."""
+    generator = np.random.default_rng(1)
+    rows = []
+    for number in range(40):
+        label = "ab"[number // 2 % 2]
+        pixels = generator.integers(70, 180, (64, 64), dtype=np.uint8)
+        if label == "a":
+            pixels[[0, -1]] = 255
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        rows.append((f"{number}.png", label, f"p{number // 2}"))
+    return pd.DataFrame(rows, columns=["path", "label", "group"])
+
+
+def test_images_without_subsets_are_audited_and_a_shortcut_gives_exit_code_0(tmp_path, shortcut):
+    found, text, code = run(tmp_path, shortcut)
+    assert code == 0
+    assert found["splits"] == {}
+    assert found["shortcuts"]["nothing_to_see"] == ["image_size", "encoding", "background"]
+    assert found["shortcuts"]["probes"]["border"]["found"] is True
+    assert "Shortcut: the class can be told without anything medical from outermost pixels" in text
+    assert "| split |" not in text
+
+
+def test_a_leak_beside_a_shortcut_still_gives_exit_code_1(tmp_path, shortcut):
+    subsets = ["train", "test"] * 20  # the two images of each patient apart
+    found, text, code = run(tmp_path, shortcut.assign(subset=subsets))
+    assert code == 1
+    assert found["shortcuts"]["probes"]["border"]["found"] is True
+    assert "| table | 20 | 0 | 0 | 20 | 20 | **yes** |" in text
+
+
+def test_the_encoding_of_the_files_is_looked_at(tmp_path, shortcut):
+    for number, label in enumerate(shortcut["label"]):
+        with Image.open(tmp_path / f"{number}.png") as image:
+            image.save(tmp_path / f"{number}.jpg", quality=75 if label == "a" else 90)
+    shortcut["path"] = shortcut["path"].str.replace("png", "jpg")
+    found, _, _ = run(tmp_path, shortcut)
+    assert found["shortcuts"]["probes"]["encoding"]["found"] is True

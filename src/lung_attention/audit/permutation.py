@@ -69,7 +69,8 @@ def permutation_test(
         Scores, those by chance, and p.
     """
     n_classes = int(labels.max()) + 1
-    folds = min(test.folds, len(np.unique(clusters)))
+    # Two groups a fold, where there are as many: in one of a single class nothing can be told apart.
+    folds = max(2, min(test.folds, len(np.unique(clusters)) // 2))
     splitter = GroupKFold(folds, shuffle=True, random_state=test.seed)
     rounds = list(splitter.split(seen, groups=clusters))
     random = np.random.default_rng(test.seed)
@@ -136,9 +137,20 @@ def _scores(
             ranks = rankdata(found[:, :, code], axis=0)
             above[:, code] += (ranks * own).sum(axis=0) - number * (number + 1) / 2
             pairs[:, code] += number * (len(test) - number)
-    with np.errstate(invalid="ignore"):  # a class may have been permuted away
-        return {
-            "accuracy": hits.sum(axis=1) / images.sum(axis=1),
-            "balanced_accuracy": np.nanmean(hits / images, axis=1),
-            "auroc": np.nanmean(above / pairs, axis=1),
-        }
+    return {
+        "accuracy": hits.sum(axis=1) / images.sum(axis=1),
+        "balanced_accuracy": _mean_share(hits, images),
+        "auroc": _mean_share(above, pairs, nothing=0.5),
+    }
+
+
+def _mean_share(parts: Floats, wholes: Floats, *, nothing: float = np.nan) -> Floats:
+    """Means of shares over classes, `(b,)`, of `(b, classes)`.
+
+    A class without images or pairs does not count: it may have been permuted away, or stand in folds of its
+    own. Where that is so of all classes, the mean is `nothing`; a NaN would compare as no better than any
+    score, and so make p too small.
+    """
+    shares = np.divide(parts, wholes, out=np.zeros_like(parts), where=wholes > 0)
+    counted = (wholes > 0).sum(axis=1)
+    return np.where(counted > 0, shares.sum(axis=1) / np.maximum(counted, 1), nothing)
