@@ -22,7 +22,7 @@ PROFILE_KEY = "profiles.${profile}"
 
 # What methods of the configuration read for a script.
 SECTION_OF = {"image_size_px": "preprocess", "seeds": "train", "recipe": "train"}
-KEY_OF = {"labels": "classes", "unit": "groups.unit", "id": None}
+KEY_OF = {"labels": "classes", "unit": "groups.unit", "covariates": "table", "id": None}
 KEYS_OF_METHODS = {"image_size_px": "image_size_px"}
 # These depend on the files of all datasets as a whole.
 WHOLE_DATASETS = {"settings", "report"}
@@ -69,7 +69,7 @@ def reads_of(stage):
                 sections.add(SECTION_OF.get(node.attr, node.attr))
                 keys |= {KEYS_OF_METHODS[node.attr]} if node.attr in KEYS_OF_METHODS else set()
             if named == "dataset" or (isinstance(of, ast.Call) and _is(of.func, "dataset")):
-                known = {*Dataset.model_fields, "labels", "unit"}
+                known = {*Dataset.model_fields, *KEY_OF}
                 keys |= {KEY_OF.get(node.attr, node.attr)} if node.attr in known else set()
             if named == "config" or _is(of, "config"):
                 factors |= {node.attr} & set(DESIGN)
@@ -89,7 +89,9 @@ def params_of(stage):
 
 def test_the_readers_of_this_test_see_what_scripts_read():
     assert reads_of("preprocess") == ({"preprocess"}, {"image_size_px"}, set())
-    assert reads_of("baseline") == ({"baseline", "evaluate"}, {"classes"}, set())
+    sections, keys, factors = reads_of("baseline")
+    assert sections == {"baseline", "evaluate"} and keys >= {"classes", "frame_is_empty"}
+    assert not factors
     assert "patients" in reads_of("download")[1], "of a module that the script imports"
 
 
@@ -172,7 +174,7 @@ def test_the_paths_of_dvc_yaml_are_those_of_the_package():
             names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
             arguments = {**factors, "cell": CELL}
             known.add(str(method(paths, *(arguments[parameter] for parameter in names))))
-    for folder in ("cells", "audit", "baselines", "search"):
+    for folder in ("cells", "audit", "baselines", "sensitivity", "search"):
         known.add(f"{paths.results}/{folder}")
     for folder in ("archives", "manifests", "splits", "views", "settings"):
         known.add(f"{paths.artifacts}/{folder}")

@@ -69,8 +69,8 @@ def test_learning_curves_leave_out_what_nobody_monitored(ax):
 
 def test_intervals_stand_in_rows_from_the_top(ax):
     rows = [
-        ("first", [Estimate("published figure", 0.9, 0.8, 0.95)]),
-        ("second", [Estimate("published figure", 0.7), Estimate("plain, grouped split", 0.6, 0.5, 0.7)]),
+        ("first", [Estimate("published result", 0.9, 0.8, 0.95)]),
+        ("second", [Estimate("published result", 0.7), Estimate("plain, grouped split", 0.6, 0.5, 0.7)]),
     ]
     assert (
         intervals(ax, rows, what="accuracy", looks=looks_of(("plain", "attention"), ("published", "grouped")))
@@ -79,7 +79,7 @@ def test_intervals_stand_in_rows_from_the_top(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
     assert ax.yaxis_inverted()
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend == ["published figure", "plain, grouped split"]
+    assert legend == ["published result", "plain, grouped split"]
     bars = [line.get_xdata().tolist() for line in ax.lines if len(line.get_xdata()) == 2]
     assert bars == [[0.8, 0.95], [0.5, 0.7]]
 
