@@ -4,7 +4,9 @@ from known import DATASETS
 from real_archives import MARKS, load
 
 from lung_attention.audit.dataset import audit
-from lung_attention.evaluation.baselines import run_baselines
+from lung_attention.evaluation.baselines.run import run_baselines
+from lung_attention.evaluation.baselines.settings import BaselineSettings
+from lung_attention.evaluation.baselines.table import BASELINES, Images
 from lung_attention.splits.published import published_split
 
 pytestmark = MARKS
@@ -22,6 +24,7 @@ def run(dataset_id, *, near_duplicates_leak):
         near_duplicates_leak=near_duplicates_leak,
         group_unit=DATASETS[dataset_id].unit,
         listed=20,
+        shortcuts={"probes": {}, "groups_known": False},  # leaks alone are looked for here
     )
 
 
@@ -41,8 +44,13 @@ def test_iqoth():
 def test_on_the_published_iqoth_split_a_nearest_neighbour_makes_no_mistake():
     manifest, thumbnails = load("iqoth")
     split = published_split(manifest, DATASETS["iqoth"].published_split, seed=0)
-    table = run_baselines(split, manifest, thumbnails, DATASETS["iqoth"].labels, seed=0, trees=1, bins=8)
-    nearest = table[table["baseline"] == "nearest_neighbour"]
+    nearest = run_baselines(
+        {"nearest_neighbour": BASELINES["nearest_neighbour"]},
+        split,
+        Images(manifest, thumbnails, {}),
+        DATASETS["iqoth"].labels,
+        BaselineSettings(seed=0, inner_folds=2, trees=1, histogram_bins=[8], C=[1.0]),
+    ).predictions
     assert len(nearest) == 220
     assert (nearest["label"] == nearest["prediction"]).all()
 

@@ -108,6 +108,8 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
 
 def _regenerated(results: Results) -> str:
     """Such as "4 of 6 published results regenerated", as far as there are ours on the published split."""
+    if results.tag:
+        return "the workflow for six published results, on stand-ins"
     ours = {(cell.dataset, cell.backbone) for cell in results.metrics if cell.split == "published"}
     theirs = [(result.dataset, result.backbone) for result in results.published.results]
     found = sum(pair in ours for pair in theirs)
