@@ -49,7 +49,7 @@ sample: env ## draw the embedded sample anew
 report: ## print the report, PROFILE=local for another profile's
 	@cat 'results/$(or $(strip $(PROFILE)),sample)/report.md'
 
-readme: env ## write the committed figures into README.md, and into reports whether they are of this code
+readme: env ## write the committed results into README.md, and into reports whether they are of this code
 	@if [ -f results/local/dvc.lock ]; then $(BIN)/lung-attention stale --profile local; fi
 	$(BIN)/lung-attention readme
 
@@ -75,10 +75,10 @@ gate: env ## compare results with REFERENCE=<revision or folder>; PROFILE=, MARK
 		$(if $(strip $(JSON)),--json '$(strip $(JSON))')
 
 # Nothing to compare is no failure here: a revision before the first results of real images has none.
-gate-committed: env ## the gate on the committed figures of real images, where REFERENCE has some
+gate-committed: env ## the gate on the committed results of real images, where REFERENCE has some
 	@if git cat-file -e '$(REFERENCE):results/local/summary.csv' 2>/dev/null; \
 	then $(MAKE) --no-print-directory gate PROFILE=local; \
-	else echo 'no committed figures of real images in $(REFERENCE) to compare with'; fi
+	else echo 'no committed results of real images in $(REFERENCE) to compare with'; fi
 
 gate-simulation: env ## simulate the gate's false alarms and power, and write them into docs/gate.md
 	$(BIN)/python tools/gate_simulation.py

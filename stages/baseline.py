@@ -33,7 +33,7 @@ def main() -> None:
         )
         for backbone, info in read_json(paths.baseline_settings(dataset.id))["features"].items()
     }
-    baselines = baselines_of(list(features), dataset.covariates)
+    baselines = baselines_of(list(features), dataset.covariates, frame_is_empty=dataset.frame_is_empty)
     found = run_baselines(
         baselines,
         read_table(paths.split(dataset.id, split)),
@@ -56,7 +56,8 @@ def main() -> None:
                 seed=evaluation.seed,
             ),
         }
-        for name, table in predictions.groupby("baseline", sort=False)
+        for name in baselines
+        for table in [predictions[predictions["baseline"] == name]]
     }
     write_table(paths.baseline_predictions(dataset.id, split), predictions)
     write_json(paths.baselines(dataset.id, split), scores)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from lung_attention.config import load_config
+from lung_attention.config import Config, load_config
 from lung_attention.data.published import load_published
 from lung_attention.errors import run_guarded
+from lung_attention.evaluation.baselines.table import Baseline, baselines_of
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.files import read_table, write_json
 from lung_attention.paths import EXPERIMENTS, PARAMS, Paths
+
+
+def _baselines(config: Config, dataset: str) -> dict[str, Baseline]:
+    of = config.dataset(dataset)
+    return baselines_of(config.backbones, of.covariates, frame_is_empty=of.frame_is_empty)
 
 
 def main() -> None:
@@ -24,6 +30,10 @@ def main() -> None:
             (dataset, split): read_table(paths.baseline_predictions(dataset, split))
             for dataset in config.datasets
             for split in config.splits
+        },
+        blind={
+            name: [baseline for baseline, of in _baselines(config, name).items() if of.blind]
+            for name in config.datasets
         },
         experiments=experiments[experiments["profile"] == config.profile],
         stand_in=bool(config.active.stand_ins),

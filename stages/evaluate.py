@@ -9,8 +9,7 @@ from pathlib import Path
 from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
-from lung_attention.evaluation.further_scores import further_scores
-from lung_attention.evaluation.intervals import evaluate
+from lung_attention.evaluation.cell_metrics import cell_metrics
 from lung_attention.evaluation.predictions import complete_predictions, predictions_to_arrays
 from lung_attention.files import read_json, read_table, write_json, write_table
 from lung_attention.paths import PARAMS, Paths
@@ -30,24 +29,19 @@ def main() -> None:
         read_table(paths.raw_predictions(cell)), read_table(paths.groups(cell.dataset)), dataset.labels
     )
     training = read_json(paths.training_info(cell))
-    scores = evaluate(
-        predictions,
-        dataset.labels,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        bins=settings.calibration_bins,
-        seed=settings.seed,
-    )
-    further = further_scores(
+    metrics = cell_metrics(
         predictions_to_arrays(predictions, dataset.labels),
         resamples=settings.resamples,
         confidence=settings.confidence,
+        bins=settings.calibration_bins,
+        specificities=settings.specificities,
+        prevalences=settings.prevalences,
         seed=settings.seed,
     )
     about = {**asdict(cell), "unit": dataset.unit, **training}
     write_table(paths.predictions(cell), predictions)
     write_table(paths.history(cell), read_table(paths.raw_history(cell), text=()))
-    write_json(paths.metrics(cell), {**about, **scores, **further})
+    write_json(paths.metrics(cell), {**about, **metrics})
     try_publish_cell(cell, paths, root=Path.cwd())
 
 

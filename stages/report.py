@@ -1,4 +1,4 @@
-"""Writes a profile's summary and report from its committed figures."""
+"""Writes a profile's summary and report from its committed results."""
 
 from __future__ import annotations
 

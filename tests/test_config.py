@@ -61,7 +61,7 @@ OF_DATASETS = [
     (name, *path)
     for name, values in FILES.items()
     for path in sections(values)
-    if path not in {("classes",), ("archive", "counts"), ("learning_rates",), ("copies",)}
+    if path not in {("classes",), ("archive", "counts"), ("learning_rates",), ("copies",), ("other_groups",)}
 ]
 
 

@@ -206,7 +206,7 @@ def _measured(
 
 
 def main() -> None:
-    """Measures everything and writes the page of the figures, or takes the one measurement that is named."""
+    """Measures everything and writes the page of the numbers, or takes the one measurement that is named."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--page", type=Path, default=Path("docs/speed.md"), metavar="FILE")
     parser.add_argument("--recipe", help="of the one measurement, as JSON")

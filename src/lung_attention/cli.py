@@ -127,7 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     stale.add_argument("--profile", default="local")
     stale.set_defaults(run=commands.stale)
 
-    readme = added.add_parser("readme", help="write the committed figures into README.md")
+    readme = added.add_parser("readme", help="write the committed results into README.md")
     readme.add_argument("--check", action="store_true", help="only say whether they are there")
     readme.set_defaults(run=commands.readme)
 
@@ -138,7 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
     gate.add_argument("--profile", help="default: the one in use")
     gate.add_argument("--margin", type=float, help="smaller losses are none (default: params.yaml)")
     gate.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
-    gate.add_argument("--json", type=Path, metavar="FILE", help="also write the figures")
+    gate.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
     gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")
     gate.add_argument(
         "--promote",

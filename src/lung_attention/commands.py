@@ -146,7 +146,7 @@ def audit(arguments: argparse.Namespace) -> int:
 
 
 def reproducibility(arguments: argparse.Namespace) -> int:
-    """Compares this machine's figures with the committed ones."""
+    """Compares this machine's results with the committed ones."""
     from lung_attention.gate.reproducibility import compare_with_commit
 
     config = load_config(PARAMS)

@@ -114,7 +114,7 @@ class Paths:
         return self.trained(cell) / "training.json"
 
     def cell(self, cell: Cell) -> Path:
-        """The folder of a cell's committed figures."""
+        """The folder of a cell's committed results."""
         return self.results / "cells" / cell.name
 
     def metrics(self, cell: Cell) -> Path:
@@ -141,8 +141,12 @@ class Paths:
         """Predictions of the baselines."""
         return self.results / "baselines" / f"{dataset}-{split}.csv"
 
+    def sensitivity(self, dataset: str) -> Path:
+        """What groups and partitions do to the scores of a dataset."""
+        return self.results / "sensitivity" / f"{dataset}.json"
+
     def search(self, cell: Cell) -> Path:
-        """What a search found: settings of each fold and of the refit, and figures of each study."""
+        """What a search found: settings of each fold and of the refit, and scores of each study."""
         return self.results / "search" / f"{cell.searched}.json"
 
     def found(self, cell: Cell) -> Path:

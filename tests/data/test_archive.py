@@ -275,6 +275,18 @@ def test_two_copies_of_the_release_are_refused():
         images([f"a/{name}" for name in FILES] + [f"b/{name}" for name in FILES])
 
 
+def test_class_folders_that_lie_in_each_other_are_refused():
+    """`b/a` is a folder of one class, and holds what the folder `a` of the other is looked for by."""
+    dataset = IQOTH.model_copy(
+        update={
+            "classes": {"ill": ["a"], "well": ["b", "b/a"]},
+            "archive": IQOTH.archive.model_copy(update={"root": ""}),
+        }
+    )
+    with pytest.raises(UserError, match=r"lie in each other, so that 'b/a/2\.jpg' would be in two"):
+        find_members(["a/1.jpg", "b/1.jpg", "b/a/2.jpg"], dataset, path="archive.zip")
+
+
 def test_folders_of_the_same_name_deep_in_something_else_are_not_taken():
     strangers = [f"backup/2019/{name}" for name in FILES]
     assert images(FILES + strangers) == FILES

@@ -67,7 +67,11 @@ def by_group(manifest, folds=3):
 
 def run(split, images, baselines=None):
     return run_baselines(
-        baselines or baselines_of(["small"], ["diameter_mm"]), split, images, CLASSES, SETTINGS
+        baselines or baselines_of(["small"], ["diameter_mm"], frame_is_empty=True),
+        split,
+        images,
+        CLASSES,
+        SETTINGS,
     )
 
 
@@ -403,12 +407,12 @@ def test_a_covariate_that_is_no_column_of_numbers_is_refused(column, said):
     images = replace(images, manifest=images.manifest.assign(gap=[1.0, 2, 3, np.nan] + [5.0] * 32))
     split = grouped(images.manifest, by_group(images.manifest))
     with pytest.raises(UserError, match=said):
-        run(split, images, baselines_of([], [column]))
+        run(split, images, baselines_of([], [column], frame_is_empty=True))
 
 
 def test_entries_of_the_table_have_titles_of_their_own_and_see_a_row_an_image():
     images = dataset()
-    entries = baselines_of(["small"], ["diameter_mm"])
+    entries = baselines_of(["small"], ["diameter_mm"], frame_is_empty=True)
     assert list(entries)[: len(BASELINES)] == list(BASELINES)
     assert len({one.title for one in entries.values()}) == len(entries)
     assert not entries["linear_probe_small"].blind and not entries["nearest_neighbour"].blind

@@ -37,11 +37,12 @@ def planted(dataset, split, accuracy, *, seed=0, groups=True, cluster_errors=Fal
     )
 
 
+BLIND = {name: ["image_size", "border"] for name in DATASETS}
 NO_EXPERIMENTS = pd.DataFrame(columns=["dataset", "backbone", "head", "split"])
 
 
 def compared(cells, **options):
-    options = {"baselines": {}, "experiments": NO_EXPERIMENTS, "stand_in": False} | options
+    options = {"baselines": {}, "blind": BLIND, "experiments": NO_EXPERIMENTS, "stand_in": False} | options
     published = options.pop("published", PUBLISHED)
     result = compare(cells, published, labels=LABELS, **options, **SETTINGS)
     return json.loads(json.dumps(result, allow_nan=False))
@@ -61,7 +62,7 @@ def outcome():
         ("iqoth", split): pd.concat(
             [
                 planted("iqoth", split, accuracy, groups=split == "grouped").assign(baseline=name)
-                for name, accuracy in (("nearest_neighbour", near), ("image_shape", 0.4))
+                for name, accuracy in (("nearest_neighbour", near), ("image_size", 0.4))
             ]
         )
         for split, near in (("published", 1.0), ("grouped", 0.6))
@@ -84,8 +85,8 @@ def test_attention_against_plain(outcome):
     assert same["n_test"] == N / 5
     for entry in entries.values():
         assert set(entry["differences"]) == set(SCORES)
-        for figures in entry["differences"].values():
-            assert figures["low"] <= figures["difference"] <= figures["high"]
+        for numbers in entry["differences"].values():
+            assert numbers["low"] <= numbers["difference"] <= numbers["high"]
 
 
 def test_leakage(outcome):
@@ -98,19 +99,63 @@ def test_leakage(outcome):
     assert networks["mobilenetv2", "plain"]["verdict"] == "no clear change"
     trivial = {entry["baseline"]: entry for entry in result["leakage"] if entry["kind"] == "baseline"}
     assert trivial["nearest_neighbour"]["verdict"] == "drop"
-    assert set(trivial) == {"nearest_neighbour", "image_shape"}
+    assert set(trivial) == {"nearest_neighbour", "image_size"}
     for entry in result["leakage"]:
         for score in LEAKAGE_SCORES:
-            figures = entry[score]
-            assert figures["difference"] == pytest.approx(figures["published"] - figures["grouped"])
-            assert figures["low"] <= figures["difference"] <= figures["high"]
+            numbers = entry[score]
+            assert numbers["difference"] == pytest.approx(numbers["published"] - numbers["grouped"])
+            assert numbers["low"] <= numbers["difference"] <= numbers["high"]
     perfect = networks["densenet121", "plain"]["accuracy"]
     assert perfect["published"] == 1
     # The published side has no error to resample; its own exact interval is still in the bound.
     assert perfect["difference"] - perfect["low"] > 0.025
 
 
-def test_figures_are_those_of_evaluate(outcome):
+def test_the_same_images_are_set_beside_each_other(outcome):
+    cells, result = outcome
+    entry = next(
+        entry for entry in result["leakage"] if (entry["backbone"], entry["head"]) == ("densenet121", "plain")
+    )
+    published, grouped = (
+        cells[Cell("iqoth", "densenet121", "plain", "published", split)] for split in ("published", "grouped")
+    )
+    again = grouped[grouped["image"].isin(published["image"])]
+    right = [(table["label"] == table["prediction"]).mean() for table in (published, again)]
+    assert len(again) == len(published) == entry["same_images"]["n_test"] < len(grouped)
+    assert entry["same_images"]["accuracy"]["difference"] == pytest.approx(right[0] - right[1])
+    benign = grouped[grouped["label"] == "benign"]
+    assert entry["classes"]["benign"] == pytest.approx(
+        {
+            "share": len(benign) / len(grouped),
+            "published": 1.0,
+            "grouped": (benign["prediction"] == "benign").mean(),
+        }
+    )
+
+
+def test_networks_are_tested_against_baselines_where_nothing_leaks(outcome):
+    _, result = outcome
+    entries = {(e["backbone"], e["head"], e["baseline"]): e for e in result["network_vs_baseline"]}
+    assert len(entries) == 8 and {e["split"] for e in entries.values()} == {"grouped"}
+    assert all(e["family_size"] == 8 and e["test"] == "sign_flip" for e in entries.values())
+    blind = entries["densenet121", "plain", "image_size"]
+    assert blind["blind"] and blind["verdict"] == "better"
+    assert blind["differences"]["accuracy"]["difference"] == pytest.approx(0.3, abs=0.02)
+    assert not entries["densenet121", "plain", "nearest_neighbour"]["blind"]
+
+
+@pytest.mark.parametrize("baseline, verdict", [(0.95, "worse"), (0.7, "undecided"), (0.3, "better")])
+def test_a_planted_baseline_is_judged_as_it_was_planted(baseline, verdict):
+    cell = Cell("iqoth", "densenet121", "plain", "published", "grouped")
+    baselines = {
+        ("iqoth", "grouped"): planted("iqoth", "grouped", baseline, seed=2).assign(baseline="border")
+    }
+    result = compared({cell: planted("iqoth", "grouped", 0.7, seed=1)}, baselines=baselines)
+    (entry,) = result["network_vs_baseline"]
+    assert entry["verdict"] == verdict and entry["blind"]
+
+
+def test_metrics_are_those_of_evaluate(outcome):
     cells, result = outcome
     cell = Cell("iqoth", "mobilenetv2", "attention", "published", "published")
     metrics = evaluate(cells[cell], DATASETS["iqoth"].labels, **SETTINGS)
@@ -205,7 +250,7 @@ def test_each_recipe_and_split_is_a_family_of_its_own_and_leaks_by_itself(outcom
 
 
 def test_another_recipe_reproduces_nothing(outcome):
-    """The published figures are those of the published recipe, however near another one comes."""
+    """The published results are those of the published recipe, however near another one comes."""
     cells, _ = outcome
     cell = Cell("lc25000", "densenet121", "plain", "searched", "published")
     result = compared(cells | {cell: planted("lc25000", "published", 0.97)})
@@ -250,7 +295,7 @@ def test_joint_resampling_takes_shared_images_into_account():
         for split in ("published", "grouped")
     }
     entry = compared(cells)["leakage"][0]["accuracy"]
-    # The same groups are wrong in both: their resampled figures move together.
+    # The same groups are wrong in both: their resampled scores move together.
     apart = [evaluate(table, DATASETS["lidc"].labels, **SETTINGS) for table in cells.values()]
     length = np.hypot(*(metrics["accuracy_high"] - metrics["accuracy_low"] for metrics in apart))
     assert entry["high"] - entry["low"] < 0.7 * length

@@ -10,11 +10,10 @@ from prediction_tables import random_case, softened, table_of
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from lung_attention.evaluation.bounds import binomial_interval, proportion_interval
 from lung_attention.evaluation.intervals import (
-    binomial_interval,
     evaluate,
     multiplicities,
-    proportion_interval,
     resampled_scores,
     score_intervals,
     seed_scores,

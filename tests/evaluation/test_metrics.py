@@ -78,11 +78,11 @@ def test_an_absent_class_is_undefined_not_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         got = scores(labels, p, bins=5)
-        figures = per_class(confusion_matrix(labels, p.argmax(axis=1), classes=3))
+        numbers = per_class(confusion_matrix(labels, p.argmax(axis=1), classes=3))
     undefined = {name for name, value in got.items() if np.isnan(value)}
     assert undefined == {"balanced_accuracy", "macro_f1", "auroc_ovr", "auroc_ovo", "average_precision"}
-    assert np.isnan(figures["sensitivity"][2]) and np.isnan(figures["f1"][2])
-    assert figures["ppv"][2] == 0
+    assert np.isnan(numbers["sensitivity"][2]) and np.isnan(numbers["f1"][2])
+    assert numbers["ppv"][2] == 0
 
 
 def test_one_class_or_one_prediction():
@@ -99,12 +99,12 @@ def test_impossible_probability_costs_a_finite_loss():
 
 def test_per_class_by_hand():
     # The published IQ-OTH/NCCD matrix of MobileNetV2.
-    figures = per_class(np.array([[91, 0, 1], [0, 110, 0], [2, 0, 16]]))
-    assert figures["sensitivity"] == pytest.approx([91 / 92, 1, 16 / 18])
-    assert figures["specificity"] == pytest.approx([126 / 128, 1, 201 / 202])
-    assert figures["ppv"] == pytest.approx([91 / 93, 1, 16 / 17])
-    assert figures["f1"] == pytest.approx([2 * 91 / (92 + 93), 1, 32 / 35])
-    assert list(figures["support"]) == [92, 110, 18]
+    numbers = per_class(np.array([[91, 0, 1], [0, 110, 0], [2, 0, 16]]))
+    assert numbers["sensitivity"] == pytest.approx([91 / 92, 1, 16 / 18])
+    assert numbers["specificity"] == pytest.approx([126 / 128, 1, 201 / 202])
+    assert numbers["ppv"] == pytest.approx([91 / 93, 1, 16 / 17])
+    assert numbers["f1"] == pytest.approx([2 * 91 / (92 + 93), 1, 32 / 35])
+    assert list(numbers["support"]) == [92, 110, 18]
 
 
 def test_confusion_matrix_has_true_classes_as_rows():

@@ -5,7 +5,7 @@ import pytest
 from lung_attention.errors import UserError
 from lung_attention.groups.infer import groups_with_two_labels, infer_groups
 from lung_attention.groups.linking import components, equal_pairs, names
-from lung_attention.groups.settings import NearDuplicateGroups, PatientGroups, SourceTileGroups
+from lung_attention.groups.settings import FileBlocks, NearDuplicateGroups, PatientGroups, SourceTileGroups
 
 PATIENTS = PatientGroups("patients", "patient", near_duplicate_cosine=0.98)
 ALIKE = NearDuplicateGroups(
@@ -50,6 +50,25 @@ def test_patients_who_share_a_picture_are_joined():
     thumbnails[2] = thumbnails[0] // 2 + 60  # the same picture in another window
     table = manifest(["a", "b", "c"], patients=["P1", "P2", "P3"])
     assert infer_groups(table, thumbnails, PATIENTS).tolist() == ["P1", "P2", "P1"]
+
+
+def test_blocks_are_cut_from_the_files_of_each_class_in_the_order_of_their_numbers():
+    images = [f"case ({number}).jpg" for number in (10, 1, 2, 9, 3, 4)] + ["n (1).jpg", "n (2).jpg"]
+    table = manifest(images, labels=["benign"] * 6 + ["normal"] * 2)
+    found = infer_groups(table, noise(8), FileBlocks("file_blocks", "half", blocks=2))
+    assert found.groupby(found).groups.keys() == {f"block-000{k}" for k in range(1, 5)}
+    assert [set(part) for _, part in table["image"].groupby(found.to_numpy(), sort=False)] == [
+        {"case (10).jpg", "case (9).jpg", "case (4).jpg"},
+        {"case (1).jpg", "case (2).jpg", "case (3).jpg"},
+        {"n (1).jpg"},
+        {"n (2).jpg"},
+    ]
+
+
+def test_blocks_that_hold_one_file_twice_are_one():
+    images = [f"{number}.png" for number in range(4)]
+    table = manifest(images, sha256=["a", "b", "c", "a"])
+    assert infer_groups(table, noise(4), FileBlocks("file_blocks", "half", blocks=2)).nunique() == 1
 
 
 def test_images_without_patient_stand_alone_unless_linked():

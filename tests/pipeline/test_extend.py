@@ -154,4 +154,4 @@ def test_an_own_dataset_backbone_head_and_score(copy):
     report = (copy / "results/sample/report.md").read_text(encoding="utf-8")
     assert report.startswith("# mine: ")
     assert "ublished figure" not in report
-    assert "Are the published figures reproduced?" not in report
+    assert "Are the published results reproduced?" not in report

@@ -65,7 +65,7 @@ def test_a_second_repro_does_nothing_and_says_so(copy):
     assert "Data and pipelines are up to date." in run(copy, "dvc", "repro").stdout
 
 
-def test_every_cell_has_its_figures(copy):
+def test_every_cell_has_its_scores(copy):
     summary = pd.read_csv(copy / PATHS.summary)
     found = {tuple(row) for row in summary[list(FACTORS)].itertuples(index=False)}
     assert found == {tuple(vars(cell).values()) for cell in CELLS}

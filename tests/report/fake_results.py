@@ -15,14 +15,17 @@ from PIL import Image
 from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import Config, load_config
 from lung_attention.data.published import load_published
-from lung_attention.evaluation.baselines import BASELINES
+from lung_attention.evaluation.baselines.table import BASELINES
+from lung_attention.evaluation.cell_metrics import cell_metrics
 from lung_attention.evaluation.comparisons import compare
 from lung_attention.evaluation.intervals import evaluate
+from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.files import write_json, write_table
 from lung_attention.paths import Paths
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 RESAMPLING = {"resamples": 50, "bins": 5, "confidence": 0.95, "seed": 0}
+POINTS = {"specificities": [0.9, 0.95], "prevalences": [0.01, 0.2]}
 EXPERIMENT = {
     "experiment": "nearest pixel", "settings": "preprocess.views.whole.interpolation=nearest",
     "dataset": "iqoth",
@@ -98,6 +101,7 @@ def fake_project(
             load_published().on(config.datasets).results,
             labels=LABELS,
             baselines=baselines,
+            blind=dict.fromkeys(config.datasets, ("majority", "image_size", "border", "background")),
             experiments=experiments,
             stand_in=bool(config.active.stand_ins),
             **RESAMPLING,
@@ -158,7 +162,7 @@ def predictions(dataset, split, *, seeds, skill, rng):
 
 def _write_cell(root, paths, cell, table):
     classes = DATASETS[cell.dataset].labels
-    metrics = evaluate(table, classes, **RESAMPLING)
+    metrics = cell_metrics(predictions_to_arrays(table, classes), **POINTS, **RESAMPLING)
     metrics |= {
         "dataset": cell.dataset,
         "backbone": cell.backbone,
@@ -193,9 +197,10 @@ def _write_cell(root, paths, cell, table):
 def _write_baselines(root, paths, dataset, split, rng):
     classes = DATASETS[dataset].labels
     tables, scores = [], {}
-    for skill, name in enumerate(BASELINES):
+    for skill, (name, baseline) in enumerate(BASELINES.items()):
         table = predictions(dataset, split, seeds=(0,), skill=skill, rng=rng)
-        scores[name] = evaluate(table, classes, **RESAMPLING)
+        about = {"title": baseline.title, "blind": baseline.blind, "chosen": {}}
+        scores[name] = about | evaluate(table, classes, **RESAMPLING)
         table.insert(0, "baseline", name)
         tables.append(table)
     write_json(root / paths.baselines(dataset, split), scores)
@@ -246,7 +251,23 @@ def audit_record(dataset, splits):
         },
     }
     per_class = dict.fromkeys(DATASETS[dataset].labels, 40)
+    probe = {
+        "title": "outermost pixels",
+        "accuracy": 0.8,
+        "balanced_accuracy": 0.7,
+        "auroc": 0.9,
+        "by_chance": {"auroc": 0.5},
+        "p": 0.001,
+        "p_holm": 0.004,
+        "found": True,
+    }
     return {
+        "shortcuts": {
+            "probes": {"border": probe},
+            "groups_known": True,
+            "groups": 30,
+            "permutations": 999,
+        },
         "images": N_IMAGES,
         "images_per_class": per_class,
         "groups": {

@@ -12,7 +12,7 @@ from lung_attention.report.collect import draw_cell, load_results, sample_images
 from lung_attention.report.factors import estimates
 from lung_attention.report.page import answers_of, build_report, inline, render_html, render_markdown
 
-REPRODUCED = "Are the published figures reproduced?"
+REPRODUCED = "Are the published results reproduced?"
 QUESTIONS = ["What remains without leakage?", "Does attention help?"]
 PUBLISHED_SECTIONS = {"six", "confusion", "claims", "published"}
 VOID = {"meta", "link", "img"}
@@ -133,7 +133,7 @@ def test_what_is_not_of_the_design_stays_open(real_report):
     assert "5 published results open" in six
     assert "LIDC-IDRI, nodule crops: nothing was published on these images" in six
     assert six.count("**open**") == 10
-    methods = _section(markdown, "How the figures came about")
+    methods = _section(markdown, "How the scores came about")
     assert "LIDC-IDRI, the paper's slices are not checked" in methods
 
 
@@ -182,7 +182,7 @@ def test_other_devices_are_told_apart(real):
         draw_cell=lambda cell: None,
         read_images=lambda dataset: None,
     )
-    methods = _section(render_markdown(report), "How the figures came about")
+    methods = _section(render_markdown(report), "How the scores came about")
     assert f"NVIDIA H100: `{one.name}`" in methods
 
 

@@ -23,8 +23,8 @@ def test_a_notice_names_the_stages_comes_and_goes(top):
     ("stale", "says"),
     [
         ([], ""),
-        (["report"], "The code of this stage has changed since the figures below were computed: report."),
-        (["train@a", "train@b"], "this stage has changed since the figures below were computed: train (2)."),
+        (["report"], "The code of this stage has changed since the results below were computed: report."),
+        (["train@a", "train@b"], "this stage has changed since the results below were computed: train (2)."),
         (["train@a", "train_further@b"], "these stages has changed since"),
     ],
 )

@@ -23,6 +23,29 @@ METRICS = {
     "auroc_ovr": None, "auroc_ovr_low": None, "auroc_ovr_high": None, "auroc_ovr_seed_sd": None,
     "per_class": {"malignant": {"sensitivity": 0.5, "specificity": 0.6, "ppv": 0.7, "f1": 0.8, "support": 3}},
     "confusion_matrix": {"classes": ["normal", "malignant"], "counts": [[3, 0], [1, 2]]},
+    "calibration": {
+        "slope": 0.5, "slope_low": 0.4, "slope_high": None, "class_share_log_loss": 0.7,
+        "reliability": {
+            "of": "normal",
+            "bins": [{"low": 0.0, "high": 1.0, "predicted": 0.5, "observed": 0.6, "count": 10.0}],
+        },
+        "temperature": {"by_fold": [], "log_loss": 0.6, "log_loss_low": 0.5, "log_loss_high": 0.7},
+    },
+    "operating_points": {
+        name: {
+            "specificity": 0.9, "specificity_low": 0.8, "specificity_high": 1.0,
+            "at_specificity": {
+                "0.9": {"sensitivity": 0.4, "sensitivity_low": 0.2, "sensitivity_high": 0.6}
+            },
+            "at_prevalence": {},
+            "net_benefit": {
+                "thresholds": [0.25, 0.5], "model": [0.3, 0.2], "model_low": [0.2, 0.1],
+                "model_high": [0.4, 0.3], "treat_all": [0.1, -0.4],
+            },
+        }
+        for name in ("normal", "malignant")
+    },
+    "per_group": None,
 }  # fmt: skip
 
 

@@ -95,8 +95,11 @@ def test_a_trained_run_is_completed(client, identity):
     assert scores["test_accuracy"] == 0.8
     assert (scores["test_accuracy_low"], scores["test_accuracy_high"]) == (0.7, 0.9)
     assert scores["test_malignant_sensitivity"] == 0.5
+    assert (scores["test_calibration_slope"], scores["test_temperature_scaled_log_loss"]) == (0.5, 0.6)
+    assert scores["test_malignant_at_specificity_0.9_sensitivity"] == 0.4
     # Undefined scores and sizes are no scores.
-    assert not {"test_auroc_ovr", "test_n_test", "test_seeds"} & scores.keys()
+    undefined = {"test_auroc_ovr", "test_n_test", "test_seeds", "test_calibration_slope_high"}
+    assert not undefined & scores.keys()
     logged = {f.path for folder in ("", "plots", "results") for f in client.list_artifacts(run_id, folder)}
     assert {"plots/roc.png", "results/predictions.csv", "confusion_matrix.json"} <= logged
     matrix = json.loads(Path(client.download_artifacts(run_id, "confusion_matrix.json")).read_text())

@@ -20,7 +20,12 @@ from lung_attention.config.values import (
     SizePx,
     Unique,
 )
-from lung_attention.groups.settings import NearDuplicateGroups, PatientGroups, SourceTileGroups
+from lung_attention.groups.settings import (
+    FileBlocks,
+    NearDuplicateGroups,
+    PatientGroups,
+    SourceTileGroups,
+)
 from lung_attention.splits.settings import FolderSplit, NotebookSplit, RandomSplit
 
 Text = Annotated[str, Field(min_length=1)]
@@ -110,6 +115,8 @@ class Dataset(Section):
         patients: Rules that tell the patient by an image's path, the first that matches; empty for none.
         table: A table beside the images, null for none.
         groups: How the groups are found that must not stand on two sides of a split.
+        other_groups: By name other ways to find groups, to see how much hangs on the way.
+        frame_is_empty: Whether the outermost pixels lie outside the body or tissue.
         near_duplicates_leak: Whether near-duplicates on two sides are a leak; else they are information.
         published_split: How the published split was drawn.
         image_size_px: Side of the square that the networks see.
@@ -132,6 +139,13 @@ class Dataset(Section):
     groups: Annotated[
         NearDuplicateGroups | PatientGroups | SourceTileGroups, Field(discriminator="method")
     ]  # fmt: skip
+    other_groups: dict[
+        DatasetName,
+        Annotated[
+            NearDuplicateGroups | PatientGroups | SourceTileGroups | FileBlocks, Field(discriminator="method")
+        ],
+    ]
+    frame_is_empty: bool
     near_duplicates_leak: bool
     published_split: Annotated[FolderSplit | NotebookSplit | RandomSplit, Field(discriminator="method")]
     image_size_px: SizePx

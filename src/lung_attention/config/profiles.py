@@ -17,6 +17,7 @@ from lung_attention.config.stages import (
     Evaluation,
     Preprocessing,
     Rebuild,
+    Sensitivity,
     Splitting,
     Training,
 )
@@ -67,6 +68,7 @@ class Profile(Section):
     baseline: BaselineSettings
     preprocess: Preprocessing
     train: Training
+    sensitivity: Sensitivity
     evaluate: Evaluation
     gate: Gating
     search: Search

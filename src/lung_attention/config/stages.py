@@ -139,10 +139,35 @@ class Training(Section):
     seeds: TrainingSeeds
 
 
+class Sensitivity(Section):
+    """How groups and partitions are varied, and the settings of the classifiers that are measured on them.
+
+    Attributes:
+        partitions: Partitions into folds of each way to find the groups.
+        histogram_bins: Of a channel, for the forests.
+        C: Inverse strength of the linear probes' L2 penalty.
+    """
+
+    partitions: Count
+    histogram_bins: Annotated[int, Field(ge=2, le=256)]
+    C: Annotated[float, Field(gt=0)]
+
+
 class Evaluation(Section):
-    """Bootstrap intervals and calibration bins."""
+    """How predictions are measured.
+
+    Attributes:
+        resamples: Of the bootstrap over groups.
+        confidence: Of the intervals.
+        calibration_bins: Of equal width, of the calibration error and the reliability diagram.
+        specificities: At which sensitivities are given.
+        prevalences: At which predictive values are given.
+        seed: Of the resampling.
+    """
 
     resamples: Count
     confidence: Fraction
     calibration_bins: Count
+    specificities: Distinct[Fraction]
+    prevalences: Distinct[Fraction]
     seed: Seed

@@ -189,7 +189,7 @@ def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Memb
         The images in class order, inside a class folder by folder in natural order (2 before 10).
 
     Raises:
-        UserError: A class folder is missing or empty.
+        UserError: A class folder is missing or empty, or an image stands in two.
     """
     members: list[Member] = []
     suffixes = tuple(dataset.archive.suffixes)
@@ -216,6 +216,14 @@ def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Memb
     if len(set(images)) < len(images):
         twice = next(image for image in images if images.count(image) > 1)
         raise UserError(f"{path}: image {twice!r} stands in two folders", remedy="remove one of the copies")
+    sources = [member.source for member in members]
+    if len(set(sources)) < len(sources):
+        twice = next(source for source in sources if sources.count(source) > 1)
+        raise UserError(
+            f"{path}: class folders lie in each other, so that {twice!r} would be in two",
+            remedy="put the images of each class in a folder of its own, none in another, or correct classes "
+            f"in {DATASETS}/{dataset.id}.yaml",
+        )
     return members
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
@@ -181,11 +182,9 @@ def _require_found(
     found = sorted(member.source for member in find_members(names, dataset, path=source))
     wanted = sorted(image.as_posix() for image in images)
     if found != wanted:
-        other = next(iter(set(wanted) ^ set(found)), None) or next(
-            image for image in found if found.count(image) > 1
-        )
+        other = min(set(wanted) ^ set(found))
         raise UserError(
-            f"{source}: class folders lie in each other, so that {other!r} would be in none or in two",
+            f"{source}: class folders lie in each other, so that {other!r} would be in none",
             remedy="put the images of each class in a folder of its own, none in another",
         )
 
@@ -209,7 +208,7 @@ def _require_patients(pattern: str, images: Sequence[str]) -> None:
         )
 
 
-def _table(path: Path, images: Sequence[str], *, name: str) -> dict[str, str]:
+def _table(path: Path, images: Sequence[str], *, name: str) -> dict[str, Any]:
     """What the dataset's file says of a table of groups that is copied beside it under a name."""
     try:
         rows = pd.read_csv(path, dtype="str", keep_default_na=False)

@@ -63,7 +63,7 @@ class PublishedResult:
         auroc_ovo: Macro AUROC one against one, None where not printed.
         auroc_ovr: Macro AUROC one against rest, None where not printed.
         trainable_parameters: As printed, None where not printed.
-        note: What a reader has to know about the figure; may be empty.
+        note: What a reader has to know about the result; may be empty.
     """
 
     dataset: str
@@ -99,7 +99,7 @@ class PublishedResult:
 
 @dataclass(frozen=True)
 class Published:
-    """Everything that is compared with, or quoted beside, our figures."""
+    """Everything that is compared with, or quoted beside, our results."""
 
     paper: Paper
     abstract_claims: tuple[AbstractClaim, ...]

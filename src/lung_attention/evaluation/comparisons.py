@@ -1,6 +1,6 @@
 """Everything that compares one cell with another or with the paper: the content of `comparisons.json`.
 
-The schema (all figures are fractions of 1, nothing in percent; undefined figures are null):
+The schema (all scores are fractions of 1, nothing in percent; undefined ones are null):
 
 - `confidence`, `resamples`, `stand_in` (images or backbones are stand-ins: no verdict on the paper).
 - `attention_vs_plain`: an entry for each dataset, backbone, recipe and split with both heads.
@@ -11,20 +11,18 @@ The schema (all figures are fractions of 1, nothing in percent; undefined figure
   `dataset`, `backbone`, `head`, `recipe`, `split`, what `paired_comparison.compare_pair` gives under the
   names `changed` and `published`: changed − published, `p_holm` (adjusted over the `family_size` entries of
   the same recipe and split) and `verdict`.
-- `leakage`: an entry for each dataset, backbone, head and recipe measured on both splits, and each trivial
-  baseline. `dataset`, `kind` (network, baseline), `backbone`, `head` and `recipe`, or `baseline`, the others
-  null; for accuracy, balanced_accuracy, mcc and auroc_ovr `{published, grouped, difference, low, high}`,
-  published − grouped; `verdict` (drop, rise, no clear change) from the accuracy.
-- `reproduction`: an entry for each published result and head, by the published recipe.
-  `dataset`, `backbone`, `head`, `published` `{accuracy, low, high, n_right, n_test}`, `ours` `{accuracy, low,
-  high, n_test, n_groups, seeds, seed_sd}` or null, `difference`, `low`, `high` (ours − published; null where
-  not assessed), `verdict` (within sampling error, above, below, open: no such cell, stand-in),
-  `experiments` (where ours is off: what runs with one setting changed say, see `explanations`).
+- `network_vs_baseline`: an entry for each cell on the grouped split and each baseline there (schema in
+  `against_baselines`).
+- `leakage`: an entry for each dataset, backbone, head and recipe measured on both splits, and each baseline
+  (schema in `leakage`).
+- `reproduction`: an entry for each published result and head, by the published recipe (schema in
+  `reproductions`), and `experiments`: where ours is off, what runs with one setting changed say (see
+  `explanations`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -32,19 +30,14 @@ import pandas as pd
 
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.data.published import PublishedResult
+from lung_attention.evaluation.against_baselines import against_baselines
 from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
 from lung_attention.evaluation.measured import Bootstrap, Measured
 from lung_attention.evaluation.paired_comparison import compare_pair
 from lung_attention.evaluation.paired_tests import holm
-from lung_attention.evaluation.verdicts import (
-    OPEN,
-    STAND_IN,
-    UNDECIDED,
-    change_verdict,
-    published_interval,
-    reproduction,
-)
+from lung_attention.evaluation.reproductions import reproductions
+from lung_attention.evaluation.verdicts import UNDECIDED, change_verdict
 
 
 def compare(
@@ -53,6 +46,7 @@ def compare(
     *,
     labels: Mapping[str, Sequence[str]],
     baselines: Mapping[tuple[str, str], pd.DataFrame],
+    blind: Mapping[str, Collection[str]],
     experiments: pd.DataFrame,
     stand_in: bool,
     resamples: int,
@@ -66,8 +60,9 @@ def compare(
         cells: The predictions of each cell, with groups in the column `group`.
         published: The published results.
         labels: Class names in label order, by dataset.
-        baselines: For each dataset and split the predictions of the trivial baselines, with a column
-            `baseline`, groups as in `cells`. May be empty.
+        baselines: For each dataset and split the predictions of the baselines, with a column `baseline`,
+            groups as in `cells`. May be empty.
+        blind: For each dataset the baselines that see nothing of the disease.
         experiments: Runs of this profile with one setting changed, see `explanations`. May be empty.
         stand_in: Whether images or backbones are stand-ins.
         resamples: Bootstrap resamples.
@@ -83,13 +78,16 @@ def compare(
     """
     bootstrap = Bootstrap(resamples, confidence, bins, seed)
     measured = {cell: bootstrap.measure(table, labels[cell.dataset]) for cell, table in cells.items()}
-    reproductions = [
-        _reproduction_entry(result, head, measured, stand_in=stand_in, confidence=confidence)
-        for result in published
-        for head in ("plain", "attention")
-    ]
+    of_baselines = {
+        key: {
+            str(name): bootstrap.measure(rows, labels[key[0]])
+            for name, rows in table.groupby("baseline", sort=False)
+        }
+        for key, table in baselines.items()
+    }
+    found = reproductions(published, measured, stand_in=stand_in, confidence=confidence)
     theirs = {(result.dataset, result.backbone): result for result in published}
-    for entry in reproductions:
+    for entry in found:
         result = theirs[entry["dataset"], entry["backbone"]]
         entry["experiments"] = experiments_on(entry, result, experiments, confidence=confidence)
     return {
@@ -98,18 +96,16 @@ def compare(
         "stand_in": stand_in,
         "attention_vs_plain": _attention_entries(measured, confidence=confidence),
         "recipe_vs_published": _recipe_entries(measured, confidence=confidence),
-        "leakage": [
-            *network_leakage(measured, bootstrap),
-            *baseline_leakage(baselines, bootstrap, labels),
-        ],
-        "reproduction": reproductions,
+        "network_vs_baseline": against_baselines(measured, of_baselines, blind=blind, confidence=confidence),
+        "leakage": [*network_leakage(measured, bootstrap), *baseline_leakage(of_baselines, bootstrap)],
+        "reproduction": found,
     }
 
 
 def _recipe_entries(measured: Mapping[Cell, Measured], *, confidence: float) -> list[dict[str, Any]]:
     entries = []
     for cell, changed in measured.items():
-        base = measured.get(cell.with_recipe(PUBLISHED))
+        base = measured.get(replace(cell, recipe=PUBLISHED))
         if cell.recipe != PUBLISHED and base is not None:
             names, grouped = ("changed", "published"), cell.split == "grouped"
             paired = compare_pair(changed, base, names=names, grouped=grouped, confidence=confidence)
@@ -152,48 +148,3 @@ def _attention_entries(measured: Mapping[Cell, Measured], *, confidence: float) 
             entries.append({**factors, **paired})
     _judge_families(entries, names=("attention", "plain"), confidence=confidence)
     return entries
-
-
-def _reproduction_entry(
-    result: PublishedResult,
-    head: str,
-    measured: Mapping[Cell, Measured],
-    *,
-    stand_in: bool,
-    confidence: float,
-) -> dict[str, Any]:
-    low, high = published_interval(result, confidence=confidence)
-    entry: dict[str, Any] = {
-        "dataset": result.dataset,
-        "backbone": result.backbone,
-        "head": head,
-        "published": {
-            "accuracy": result.n_right / result.n_test,
-            "low": low,
-            "high": high,
-            "n_right": result.n_right,
-            "n_test": result.n_test,
-        },
-        "ours": None,
-        "difference": None,
-        "low": None,
-        "high": None,
-        "verdict": OPEN,
-    }
-    ours = measured.get(Cell(result.dataset, result.backbone, head, PUBLISHED, "published"))
-    if ours is None:
-        return entry
-    accuracy, (our_low, our_high) = ours.point("accuracy"), ours.intervals["accuracy"]
-    spread = ours.per_seed["accuracy"]
-    entry["ours"] = {
-        "accuracy": accuracy,
-        "low": our_low,
-        "high": our_high,
-        "n_test": len(ours.predictions.images),
-        "n_groups": ours.predictions.clusters()[1],
-        "seeds": list(ours.predictions.seeds),
-        "seed_sd": float(spread.std(ddof=1)) if len(spread) > 1 else 0.0,
-    }
-    if stand_in:
-        return entry | {"verdict": STAND_IN}
-    return entry | reproduction(result, accuracy, our_low, our_high, confidence=confidence)

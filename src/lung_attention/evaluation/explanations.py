@@ -1,4 +1,4 @@
-"""Why a figure is off: runs with one setting changed, set beside the published figure in the same way."""
+"""Why a result is off: runs with one setting changed, set beside the published result in the same way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEETS, NEARER, NO_NEARER = "then within sampling error", "nearer, still off", "n
 def experiments_on(
     entry: Mapping[str, Any], published: PublishedResult, experiments: pd.DataFrame, *, confidence: float
 ) -> list[dict[str, Any]]:
-    """What experiments say about one published figure that ours does not meet.
+    """What experiments say about one published result that ours does not meet.
 
     Args:
         entry: Its entry of `reproduction` (schema in `comparisons`).
@@ -27,9 +27,9 @@ def experiments_on(
 
     Returns:
         For each experiment on this cell `experiment`, `settings`, `n_test`, `accuracy`, `low`, `high` (of the
-        accuracy), `difference` (experiment − published) and `finding`: with the setting changed the figure
+        accuracy), `difference` (experiment − published) and `finding`: with the setting changed the result
         lies within the sampling error of the published one, or is still off on the same side but nearer, or
-        neither. A figure that is met does not say that the setting is all of the gap: the difference that is
+        neither. A result that is met does not say that the setting is all of the gap: the difference that is
         left stands beside. Empty where ours is not off.
     """
     if entry["verdict"] not in (ABOVE, BELOW):

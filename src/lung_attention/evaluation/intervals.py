@@ -13,8 +13,12 @@ and the interval would be [1, 1]. Hence
   (`proportion_interval`), which for independent images is Clopper and Pearson's;
 - balanced accuracy, a mean of sensitivities, is widened to what their intervals give together (Zou and
   Donner 2008, "method of variance estimates recovery");
-- another score that is perfect in all resamples takes over the distance from balanced accuracy (or, for
-  losses, from accuracy, times the greatest loss one image can have).
+- each score has a lower bound for the case that it is perfect, at the effective number of clusters of unequal
+  size (`bounds.effective_size`): accuracy and sensitivity the exact binomial one, an area under the ROC curve
+  Newcombe's, the others what follows from these (`bounds.perfect_scores`). No interval of a score begins
+  above it: a perfect score never looks less certain than one with an error;
+- a loss that is 0 in all resamples takes over the distance from accuracy, times the greatest loss one image
+  can have. A small one keeps its percentiles: what a rarer error would cost is not in these images.
 """
 
 from __future__ import annotations
@@ -26,21 +30,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import beta
 
+from lung_attention.evaluation.bounds import (
+    effective_size,
+    perfect_proportion,
+    perfect_scores,
+    proportion_interval,
+)
 from lung_attention.evaluation.metrics import confusion_matrix, per_class
 from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.weighted import (
-    LOSSES,
     SCORES,
     SMALLEST_PROBABILITY,
     Floats,
+    Integers,
     WeightedScores,
 )
 
 _CHUNK_CELLS = 1 << 20  # weights held at once: 8 MB of float64
 _DEGENERATE = 1e-12
-_FEW_CLUSTERS = 5  # below which the correlation within clusters cannot be estimated
 
 
 def multiplicities(n_clusters: int, *, resamples: int, seed: int) -> Iterator[Floats]:
@@ -131,56 +139,25 @@ def percentile_interval(resampled: Floats, point: float, *, confidence: float) -
     return min(float(low), point), max(float(high), point)
 
 
-def binomial_interval(successes: float, trials: float, *, confidence: float) -> tuple[float, float]:
-    """Clopper and Pearson's exact interval of a proportion; the counts may be fractions."""
-    tail = (1 - confidence) / 2
-    failures = trials - successes
-    low = 0.0 if successes <= 0 else float(beta.ppf(tail, successes, failures + 1))
-    high = 1.0 if failures <= 0 else float(beta.ppf(1 - tail, successes + 1, failures))
-    return low, high
-
-
-def proportion_interval(
-    proportion: float, deviation: float, *, n_clusters: int, n_images: int, confidence: float
-) -> tuple[float, float]:
-    """Exact binomial interval at the effective sample size of clustered images (Korn and Graubard 1998).
-
-    The effective size is that of independent images with the same variance, p(1 − p) / deviation². Errors in
-    few clusters say little about that variance, none nothing. So one cluster of average size is imagined to
-    be wrong in addition, with a weight that fades as more clusters than about five are in error. With
-    independent images the effective size is n all along; without any error it is the number of clusters.
-
-    Args:
-        proportion: The proportion, 0..1 (a mean over images, and seeds).
-        deviation: Its bootstrap standard deviation.
-        n_clusters: Clusters resampled.
-        n_images: Images; the effective size is at most this, since seeds add no images.
-        confidence: Such as 0.95.
-
-    Returns:
-        Lower and upper bound, containing `proportion`.
-    """
-    rarer = min(proportion, 1 - proportion)
-    in_error = (
-        rarer**2 / deviation**2 if deviation > 0 else 0.0
-    )  # independent clusters, for a small proportion
-    imagined = 1 / (1 + (in_error / _FEW_CLUSTERS) ** 2)
-    rarer += imagined / n_clusters
-    variance = deviation**2 + imagined / n_clusters**2
-    effective = min(max(rarer * (1 - rarer) / variance, 1.0), float(n_images))
-    low, high = binomial_interval(proportion * effective, effective, confidence=confidence)
-    return min(low, proportion), max(high, proportion)
-
-
 def evaluate(
     table: pd.DataFrame, classes: Sequence[str], *, resamples: int, confidence: float, bins: int, seed: int
+) -> dict[str, Any]:
+    """The scores of a table of predictions (see `predictions.predictions_to_arrays`), as `evaluate_arrays`.
+
+    Raises:
+        UserError: The table is not in the predictions schema.
+    """
+    predictions = predictions_to_arrays(table, classes)
+    return evaluate_arrays(predictions, resamples=resamples, confidence=confidence, bins=bins, seed=seed)
+
+
+def evaluate_arrays(
+    predictions: Predictions, *, resamples: int, confidence: float, bins: int, seed: int
 ) -> dict[str, Any]:
     """Scores, intervals, class figures and confusion matrix of one cell.
 
     Args:
-        table: Predictions (see `predictions.predictions_to_arrays`); column `group` decides what is
-            resampled.
-        classes: Class names in label order.
+        predictions: Predictions of one cell; their groups decide what is resampled.
         resamples: Bootstrap resamples.
         confidence: Of the intervals, such as 0.95.
         bins: Bins of the calibration error.
@@ -188,51 +165,55 @@ def evaluate(
 
     Returns:
         JSON-ready: `n_test`, `n_groups` (clusters resampled: groups, or images where no group is known),
-        `seeds`; for each score `<score>`, `<score>_low`, `<score>_high` and `<score>_seed_sd` (sample
-        standard deviation over seeds, 0.0 for one seed); `per_class` with `sensitivity`, `sensitivity_low`,
-        `sensitivity_high`, `specificity`, `ppv`, `f1` and `support`; `confusion_matrix` with `classes` and
-        `counts` (means over seeds). What is undefined is None.
-
-    Raises:
-        UserError: The table is not in the predictions schema.
+        `n_effective` (equal clusters that would tell as much, see `bounds.effective_size`), `seeds`; for each
+        score `<score>`, `<score>_low`, `<score>_high` and `<score>_seed_sd` (sample standard deviation over
+        seeds, 0.0 for one seed); `per_class` with `sensitivity`, `sensitivity_low`, `sensitivity_high`,
+        `specificity`, `ppv`, `f1` and `support`; `confusion_matrix` with `classes` and `counts` (means over
+        seeds). What is undefined is None.
     """
-    predictions = predictions_to_arrays(table, classes)
     per_seed = seed_scores(predictions, bins=bins)
     resampled = resampled_scores(predictions, resamples=resamples, seed=seed, bins=bins, rank=True)
     intervals, sensitivity_intervals = score_intervals(
         predictions, per_seed, resampled, confidence=confidence
     )
-
+    clusters, n_clusters = predictions.clusters()
     result: dict[str, Any] = {
         "n_test": len(predictions.images),
-        "n_groups": predictions.clusters()[1],
+        "n_groups": n_clusters,
+        "n_effective": effective_size(clusters),
         "seeds": list(predictions.seeds),
     }
     for name in SCORES:
         values = per_seed[name]
         low, high = intervals[name]
-        result[name] = _json(float(values.mean()))
-        result[f"{name}_low"], result[f"{name}_high"] = _json(low), _json(high)
-        result[f"{name}_seed_sd"] = _json(float(values.std(ddof=1)) if len(values) > 1 else 0.0)
+        result[name] = json_number(float(values.mean()))
+        result[f"{name}_low"], result[f"{name}_high"] = json_number(low), json_number(high)
+        result[f"{name}_seed_sd"] = json_number(float(values.std(ddof=1)) if len(values) > 1 else 0.0)
 
-    c = len(classes)
+    c = len(predictions.classes)
     counts = np.stack([confusion_matrix(predictions.labels, p, classes=c) for p in predictions.predicted])
     figures = [per_class(matrix) for matrix in counts]
     result["per_class"] = {}
-    for k, name in enumerate(classes):
+    for k, name in enumerate(predictions.classes):
         mean = {key: float(np.mean([of_seed[key][k] for of_seed in figures])) for key in figures[0]}
         low, high = sensitivity_intervals[k]
         result["per_class"][name] = {
-            "sensitivity": _json(mean["sensitivity"]),
-            "sensitivity_low": _json(low),
-            "sensitivity_high": _json(high),
-            "specificity": _json(mean["specificity"]),
-            "ppv": _json(mean["ppv"]),
-            "f1": _json(mean["f1"]),
+            "sensitivity": json_number(mean["sensitivity"]),
+            "sensitivity_low": json_number(low),
+            "sensitivity_high": json_number(high),
+            "specificity": json_number(mean["specificity"]),
+            "ppv": json_number(mean["ppv"]),
+            "f1": json_number(mean["f1"]),
             "support": round(mean["support"]),
         }
-    result["confusion_matrix"] = {"classes": list(classes), "counts": counts.mean(axis=0).tolist()}
+    classes = list(predictions.classes)
+    result["confusion_matrix"] = {"classes": classes, "counts": counts.mean(axis=0).tolist()}
     return result
+
+
+def json_number(value: float) -> float | None:
+    """A number for JSON, which has neither NaN (undefined) nor infinity (unbounded): both are None."""
+    return value if math.isfinite(value) else None
 
 
 def score_intervals(
@@ -249,27 +230,21 @@ def score_intervals(
     Returns:
         Lower and upper bound of every score in `resampled`, and of the sensitivity of every class.
     """
-    codes, n_clusters = predictions.clusters()
+    codes, _ = predictions.clusters()
     points = {name: float(per_seed[name].mean()) for name in resampled if name != "sensitivity"}
     intervals = {
         name: percentile_interval(resampled[name], point, confidence=confidence)
         for name, point in points.items()
     }
+    of_class = [codes[predictions.labels == k] for k in range(len(predictions.classes))]
     sensitivities = per_seed["sensitivity"].mean(axis=1)
-    by_class = []
-    for k, sensitivity in enumerate(sensitivities):
-        own = codes[predictions.labels == k]
-        percentiles = percentile_interval(resampled["sensitivity"][k], sensitivity, confidence=confidence)
-        by_class.append(
-            _widened_proportion(
-                percentiles, sensitivity, resampled["sensitivity"][k],
-                n_clusters=len(np.unique(own)), n_images=len(own), confidence=confidence,
-            )
-        )  # fmt: skip
-    intervals["accuracy"] = _widened_proportion(
-        intervals["accuracy"], points["accuracy"], resampled["accuracy"],
-        n_clusters=n_clusters, n_images=len(codes), confidence=confidence,
-    )  # fmt: skip
+    by_class = [
+        widened_proportion(float(sensitivities[k]), resampled["sensitivity"][k], own, confidence=confidence)
+        for k, own in enumerate(of_class)
+    ]
+    intervals["accuracy"] = widened_proportion(
+        points["accuracy"], resampled["accuracy"], codes, confidence=confidence
+    )
     if not math.isnan(points["balanced_accuracy"]):
         bounds = np.asarray(by_class)
         below = math.hypot(*(sensitivities - bounds[:, 0])) / len(bounds)
@@ -280,49 +255,42 @@ def score_intervals(
             max(0.0, min(low, mean - below)),
             min(1.0, max(high, mean + above)),
         )
-    _widen_perfect(intervals, points, classes=len(predictions.classes))
+    perfect = perfect_scores(predictions.labels, codes, classes=len(of_class), confidence=confidence)
+    for name, bound in perfect.items():
+        if name in intervals and not math.isnan(points[name]):
+            low, high = intervals[name]
+            intervals[name] = (min(low, bound), high)
+    shortfall = 1 - intervals["accuracy"][0]
+    greatest_loss = {"log_loss": -math.log(SMALLEST_PROBABILITY), "brier": 2.0, "ece": 1.0}
+    for name, greatest in greatest_loss.items():
+        low, high = intervals[name]
+        if high - low <= _DEGENERATE and points[name] < _DEGENERATE:
+            intervals[name] = (low, high + greatest * shortfall)
     return intervals, by_class
 
 
-def _widened_proportion(
-    interval: tuple[float, float],
-    proportion: float,
-    resampled: Floats,
-    *,
-    n_clusters: int,
-    n_images: int,
-    confidence: float,
+def widened_proportion(
+    proportion: float, resampled: Floats, clusters: Integers, *, confidence: float
 ) -> tuple[float, float]:
-    """Union of a percentile interval and `proportion_interval`."""
+    """Interval of a proportion: percentiles, `proportion_interval`, and the bounds of a perfect one.
+
+    Args:
+        proportion: 0..1, a mean over images and seeds; may be NaN.
+        resampled: `(resamples,)`, NaN where undefined.
+        clusters: `(n,)` int, the cluster of each image that it is a proportion of.
+        confidence: Such as 0.95.
+
+    Returns:
+        Lower and upper bound, NaN where the proportion is undefined.
+    """
+    low, high = percentile_interval(resampled, proportion, confidence=confidence)
     if math.isnan(proportion):
-        return interval
+        return low, high
     deviation = float(np.std(resampled[~np.isnan(resampled)])) if not np.isnan(resampled).all() else 0.0
-    low, high = proportion_interval(
-        proportion, deviation, n_clusters=n_clusters, n_images=n_images, confidence=confidence
-    )
-    return (low, high) if math.isnan(interval[0]) else (min(low, interval[0]), max(high, interval[1]))
-
-
-def _widen_perfect(
-    intervals: dict[str, tuple[float, float]], points: dict[str, float], *, classes: int
-) -> None:
-    """Gives the remaining scores that are perfect in every resample a width, in place."""
-    shortfall = 1 - intervals["accuracy"][0]
-    # Without a balanced accuracy (a class is absent) only MCC can still be perfect.
-    balanced = intervals["balanced_accuracy"][0]
-    balanced_shortfall = shortfall if math.isnan(balanced) else 1 - balanced
-    # MCC of equal classes with error rate e is 1 - e c/(c-1).
-    scale = {"mcc": classes / (classes - 1)}
-    greatest_loss = {"log_loss": -math.log(SMALLEST_PROBABILITY), "brier": 2.0, "ece": 1.0}
-    for name, point in points.items():
-        low, high = intervals[name]
-        if high - low > _DEGENERATE or name in ("accuracy", "balanced_accuracy"):
-            continue
-        if name in LOSSES and point < _DEGENERATE:
-            intervals[name] = (low, high + greatest_loss[name] * shortfall)
-        elif name not in LOSSES and point > 1 - _DEGENERATE:
-            intervals[name] = (low - scale.get(name, 1.0) * balanced_shortfall, high)
-
-
-def _json(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    own_low, own_high = proportion_interval(
+        proportion, deviation, n_clusters=len(np.unique(clusters)), n_images=len(clusters),
+        confidence=confidence,
+    )  # fmt: skip
+    low, high = (own_low, own_high) if math.isnan(low) else (min(own_low, low), max(own_high, high))
+    perfect = perfect_proportion(clusters, confidence=confidence)
+    return min(low, perfect), max(high, 1 - perfect)

@@ -52,7 +52,10 @@ class Bootstrap:
 
     def measure(self, table: pd.DataFrame, classes: Sequence[str]) -> Measured:
         """Validates and measures the predictions of one cell or baseline; classes in label order."""
-        predictions = predictions_to_arrays(table, classes)
+        return self.measure_predictions(predictions_to_arrays(table, classes))
+
+    def measure_predictions(self, predictions: Predictions) -> Measured:
+        """Measures validated predictions."""
         per_seed = seed_scores(predictions, bins=self.bins)
         resampled = self.resample(predictions)
         intervals, _ = score_intervals(predictions, per_seed, resampled, confidence=self.confidence)
@@ -72,6 +75,6 @@ class Bootstrap:
         )
 
 
-def figures(**values: float) -> dict[str, float | None]:
-    """Figures for JSON, NaN as None."""
+def defined(**values: float) -> dict[str, float | None]:
+    """Numbers for JSON, NaN as None."""
     return {name: None if math.isnan(value) else value for name, value in values.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lung_attention.evaluation.measured import Measured, figures
+from lung_attention.evaluation.measured import Measured, defined
 from lung_attention.evaluation.paired_tests import difference_intervals, mcnemar, right_differences, sign_flip
 
 SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss")
@@ -49,7 +49,7 @@ def compare_pair(
         f"{theirs}_better": test.worse,
         "p_value": test.p_value,
         "differences": {
-            score: figures(
+            score: defined(
                 **{ours: changed.point(score), theirs: base.point(score)},
                 difference=points[score],
                 low=intervals[score][0],

@@ -16,7 +16,8 @@ from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 from lung_attention.errors import UserError
-from lung_attention.evaluation.intervals import percentile_interval, proportion_interval
+from lung_attention.evaluation.bounds import proportion_interval
+from lung_attention.evaluation.intervals import percentile_interval
 from lung_attention.evaluation.predictions import Predictions
 from lung_attention.evaluation.weighted import Floats, Integers
 

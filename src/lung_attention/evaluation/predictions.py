@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,17 @@ class Predictions:
     def grouped(self) -> bool:
         """Whether the group of any image is known."""
         return bool((self.groups != "").any())
+
+    def only(self, rows: NDArray[np.bool_]) -> Predictions:
+        """The predictions of some images: `(n,)` bool."""
+        return replace(
+            self,
+            images=self.images[rows],
+            groups=self.groups[rows],
+            labels=self.labels[rows],
+            folds=self.folds[:, rows],
+            probabilities=self.probabilities[:, rows],
+        )
 
     def clusters(self) -> tuple[Integers, int]:
         """What a bootstrap resamples: the group of an image, or the image itself where none is known.

@@ -16,6 +16,7 @@ from lung_attention.data.published import PublishedResult
 WITHIN, ABOVE, BELOW, OPEN, STAND_IN = "within sampling error", "above", "below", "open", "stand-in"
 DROP, RISE, UNCLEAR = "drop", "rise", "no clear change"
 HELPS, HURTS, UNDECIDED = "helps", "hurts", "undecided"
+BETTER, WORSE = "better", "worse"
 
 
 def reproduction(
@@ -23,7 +24,7 @@ def reproduction(
 ) -> dict[str, Any]:
     """Our accuracy against a published one.
 
-    The published figure is a binomial on its own number of test images, with Wilson's interval; ours has the
+    The published result is a binomial on its own number of test images, with Wilson's interval; ours has the
     interval it was given. Both make the interval of the difference as in Newcombe (1998, method 10),
     generalised to any intervals by Zou and Donner (2008). The two test sets are taken as independent. Where
     they are the same images the true interval is shorter, so "within sampling error" is said a little too
@@ -58,7 +59,7 @@ def published_interval(published: PublishedResult, *, confidence: float) -> tupl
 
 
 def leakage_verdict(low: float | None, high: float | None) -> str:
-    """Verdict on published minus grouped figure from the bounds of its interval."""
+    """Verdict on published minus grouped score from the bounds of its interval."""
     if low is None or high is None:
         return UNCLEAR
     return DROP if low > 0 else RISE if high < 0 else UNCLEAR
@@ -69,3 +70,9 @@ def change_verdict(difference: float, p_adjusted: float, *, confidence: float) -
     if p_adjusted >= 1 - confidence or difference == 0:
         return UNDECIDED
     return HELPS if difference > 0 else HURTS
+
+
+def rank_verdict(difference: float, p_adjusted: float, *, confidence: float) -> str:
+    """Verdict on one classifier's accuracy minus another's, from its Holm-adjusted p value."""
+    verdict = change_verdict(difference, p_adjusted, confidence=confidence)
+    return {HELPS: BETTER, HURTS: WORSE}.get(verdict, UNDECIDED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lung_attention.errors import UserError
-from lung_attention.groups.linking import components, equal_pairs
+from lung_attention.groups.linking import components, equal_pairs, names
 from lung_attention.groups.near_duplicates import pseudo_groups
-from lung_attention.groups.settings import Grouping, NearDuplicateGroups, SourceTileGroups
+from lung_attention.groups.settings import FileBlocks, Grouping, NearDuplicateGroups, SourceTileGroups
 from lung_attention.groups.source_tiles import source_tiles
 from lung_attention.images.similarity import near_pairs, unit_vectors
 
@@ -44,8 +45,10 @@ def infer_groups(manifest: pd.DataFrame, thumbnails: NDArray[np.uint8], grouping
     labels = manifest["label"].to_numpy(dtype=object)
     if isinstance(grouping, SourceTileGroups):
         groups = source_tiles(thumbnails, digests, settings=grouping)
+    elif isinstance(grouping, FileBlocks):
+        groups = file_blocks(file_numbers(manifest["image"]), digests, labels, blocks=grouping.blocks)
     elif isinstance(grouping, NearDuplicateGroups):
-        numbers = np.array([_file_number(image) for image in manifest["image"]], dtype=np.intp)
+        numbers = file_numbers(manifest["image"])
         groups = pseudo_groups(thumbnails, digests, numbers, labels, settings=grouping)
     else:
         patients = manifest["group"].fillna("").to_numpy(dtype=object)
@@ -108,8 +111,32 @@ def groups_with_two_labels(labels: NDArray[Any], groups: NDArray[Any]) -> dict[s
     return {str(name): part["label"].tolist() for name, part in several.groupby("group")}
 
 
-def _file_number(image: str) -> int:
-    """The last number in a file's name, -1 if it has none: 12 for "Normal cases/Normal case (12).jpg"."""
-    stem = image.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    found = _LAST_NUMBER.search(stem)
-    return int(found[1]) if found else -1
+def file_blocks(
+    numbers: NDArray[np.intp], sha256: NDArray[Any], labels: NDArray[Any], *, blocks: int
+) -> NDArray[np.object_]:
+    """Cuts the files of each class, in the order of their numbers, into blocks of about equal size.
+
+    Args:
+        numbers: `(n,)`, the running number in each file's name; negative where it has none: those come first.
+        sha256: `(n,)`, digests of the files; blocks that hold identical files are one.
+        labels: `(n,)`, the class of each image.
+        blocks: Blocks of each class.
+
+    Returns:
+        `(n,)` str: `block-0001` and so on, numbered by first appearance.
+    """
+    table = pd.DataFrame({"label": labels, "number": numbers})
+    place = table.sort_values("number", kind="stable").groupby("label").cumcount().sort_index()
+    size = table.groupby("label")["number"].transform("size")
+    table["block"] = place * blocks // size
+    codes = table.groupby(["label", "block"]).ngroup().to_numpy()
+    links = [equal_pairs(codes.astype(str)), equal_pairs(sha256)]
+    return names(components(len(table), links), prefix="block")
+
+
+def file_numbers(images: Iterable[str]) -> NDArray[np.intp]:
+    """The last number in each file's name, -1 if it has none: 12 for "Normal cases/Normal case (12).jpg"."""
+    stems = (image.rsplit("/", 1)[-1].rsplit(".", 1)[0] for image in images)
+    return np.array(
+        [int(found[1]) if (found := _LAST_NUMBER.search(stem)) else -1 for stem in stems], np.intp
+    )

@@ -73,4 +73,22 @@ class SourceTileGroups:
     least_overlap: Cosine
 
 
-Grouping = NearDuplicateGroups | PatientGroups | SourceTileGroups
+@dataclass(frozen=True)
+class FileBlocks:
+    """Groups of successive files of one class, whatever they show.
+
+    Where slices of a scan follow each other in an archive, blocks hold most of them together without a look
+    at the images: another way to the same end, to see how much hangs on the way.
+
+    Attributes:
+        method: The name of this way in a dataset's file.
+        unit: What a group is, in words.
+        blocks: Blocks of each class.
+    """
+
+    method: Literal["file_blocks"]
+    unit: Annotated[str, Field(min_length=1)]
+    blocks: Annotated[int, Field(ge=2)]
+
+
+Grouping = NearDuplicateGroups | PatientGroups | SourceTileGroups | FileBlocks

@@ -84,4 +84,5 @@ def histograms(counts: NDArray[np.uint16], *, bins: int) -> NDArray[np.float32]:
     starts = np.searchsorted(np.arange(_VALUES) * bins // _VALUES, np.arange(bins))
     binned = np.add.reduceat(counts, starts, axis=2, dtype=np.int64)
     pixels = np.maximum(binned.sum(axis=2, keepdims=True), 1)
-    return (binned / pixels).reshape(len(counts), -1).astype(np.float32)
+    shares: NDArray[np.float32] = (binned / pixels).reshape(len(counts), -1).astype(np.float32)
+    return shares

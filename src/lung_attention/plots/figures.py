@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from matplotlib.figure import Figure
 
 from lung_attention.evaluation.metrics import confusion_matrix as count_confusions
 from lung_attention.evaluation.predictions import predictions_to_arrays
+from lung_attention.plots.calibration import net_benefit, reliability
 from lung_attention.plots.confusion import confusion_matrix
 from lung_attention.plots.curves import Floats, learning_curves, roc
-from lung_attention.plots.style import new_figure
+from lung_attention.plots.style import new_figure, words
 from lung_attention.splits.settings import REFIT
 
 
@@ -48,6 +50,36 @@ def cell_figures(
         _, monitored = fits_by_epoch(fits, f"val_{column}")
         learning_curves(ax, epochs, train, monitored, what=column)
     return {"confusion_matrix": confusion, "roc": curves, "learning_curves": learning}
+
+
+def metric_figures(metrics: Mapping[str, Any]) -> dict[str, Figure]:
+    """Draws what the metrics of a cell say on its probabilities.
+
+    Args:
+        metrics: With `calibration` and `operating_points`, as `evaluation.cell_metrics` gives them.
+
+    Returns:
+        `reliability`, and `net_benefit` of each class, where there are two of the first alone, as with ROC
+        curves.
+    """
+    diagram = metrics["calibration"]["reliability"]
+    of = None if diagram["of"] is None else words(diagram["of"])
+    first = Figure(figsize=(3.8, 3.8), layout="constrained")
+    top, bottom = first.subplots(2, 1, height_ratios=(3, 1))
+    reliability(
+        top,
+        bottom,
+        diagram["bins"],
+        predicted=f"predicted probability of {of}" if of else "probability of the predicted class",
+        observed=f"share of {of} images" if of else "share rightly predicted",
+    )
+    points = metrics["operating_points"]
+    names = list(metrics["confusion_matrix"]["classes"])
+    shown = names[:1] if len(names) == 2 else names
+    second, axes = new_figure(1.2 + 2.4 * len(shown), 2.9, panels=len(shown))
+    for ax, name in zip(axes, shown, strict=True):
+        net_benefit(ax, points[name]["net_benefit"], title=words(name), legend=ax is axes[0])
+    return {"reliability": first, "net_benefit": second}
 
 
 def fits_by_epoch(history: pd.DataFrame, column: str) -> tuple[Floats, Floats]:

@@ -55,16 +55,18 @@ def looks_of(heads: Sequence[str], splits: Sequence[str]) -> dict[str, Look]:
         splits: Names of splits.
 
     Returns:
-        The looks of "published figure", "<head>, <split> split" and "best trivial baseline, <split> split".
+        The looks of "published result", "<head>, <split> split" and "best blind baseline, <split> split" and
+        "best seeing baseline, <split> split".
     """
-    looks = {"published figure": Look("D", "black", True, 6)}
+    looks = {"published result": Look("D", "black", True, 6)}
     for split in splits:
         for number, head in enumerate(heads):
             marker, color = _MARKERS[number % len(_MARKERS)], PALETTE[number % len(PALETTE)]
             looks[f"{head}, {split} split"] = Look(marker, color, split != "grouped", 6)
     for split in splits:
-        marker, size = ("x", 5) if split == "grouped" else ("|", 9)
-        looks[f"best trivial baseline, {split} split"] = Look(marker, GREY, True, size)
+        grouped = split == "grouped"
+        looks[f"best blind baseline, {split} split"] = Look("x" if grouped else "|", GREY, True, 6)
+        looks[f"best seeing baseline, {split} split"] = Look("+" if grouped else "_", GREY, True, 8)
     return looks
 
 

@@ -1,1 +1,1 @@
-"""The page and the model cards, generated from committed figures."""
+"""The page and the model cards, generated from committed results."""

@@ -6,14 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lung_attention.cells import PUBLISHED
-from lung_attention.evaluation.baselines.table import BASELINES
-from lung_attention.evaluation.verdicts import ABOVE, BELOW, DROP, HELPS, HURTS, OPEN, RISE, WITHIN
+from lung_attention.evaluation.verdicts import ABOVE, BELOW, HELPS, HURTS, OPEN, WITHIN
+from lung_attention.report.answers_by_dataset import remains, sees_more, share_of
 
 Entry = Mapping[str, Any]
 
+REMAINS = "What remains without known leakage?"
+SEES_MORE = "Do the networks see more than a machine that cannot see disease?"
+
 
 def answers(
-    comparisons: Mapping[str, Any], *, datasets: Mapping[str, str], backbones: Mapping[str, str]
+    comparisons: Mapping[str, Any],
+    *,
+    datasets: Mapping[str, str],
+    backbones: Mapping[str, str],
+    baselines: Mapping[str, str],
 ) -> list[dict[str, str]]:
     """The report's first screen, in plain words.
 
@@ -21,19 +28,23 @@ def answers(
         comparisons: The content of `comparisons.json` (schemas in `evaluation.comparisons`).
         datasets: Names of datasets for people, by id.
         backbones: Names of backbones for people, by id.
+        baselines: Names of baselines for people, by name.
 
     Returns:
-        Pairs of `question` and `answer`: whether published figures are reproduced (where there are any), what
-        remains without leakage, whether attention helps, and whether other recipes do (where there are any).
+        Pairs of `question` and `answer`: whether published results are reproduced (where there are any), what
+        remains without known leakage, whether networks see more than machines that cannot see disease,
+        whether attention helps, and whether other recipes do (where there are any).
     """
     words = _Words(datasets, backbones, stand_in=comparisons["stand_in"])
     attention, leakage = comparisons["attention_vs_plain"], comparisons["leakage"]
+    simple = _made_by(PUBLISHED, comparisons["network_vs_baseline"])
     found = []
     if comparisons["reproduction"]:
-        question = "Are the published figures reproduced?"
+        question = "Are the published results reproduced?"
         found.append({"question": question, "answer": words.reproduced(comparisons["reproduction"])})
     found += [
-        {"question": "What remains without leakage?", "answer": words.remains(_made_by(PUBLISHED, leakage))},
+        {"question": REMAINS, "answer": words.preface + remains(_made_by(PUBLISHED, leakage), datasets)},
+        {"question": SEES_MORE, "answer": words.preface + sees_more(simple, datasets, baselines)},
         {"question": "Does attention help?", "answer": words.helps(_made_by(PUBLISHED, attention))},
     ]
     gains = comparisons["recipe_vs_published"]
@@ -61,15 +72,15 @@ class _Words:
     ) -> None:  # fmt: skip
         self._datasets = datasets
         self._backbones = backbones
-        self._preface = "(On stand-ins, so this says nothing about the disease.) " if stand_in else ""
+        self.preface = "(On stand-ins, so this says nothing about the disease.) " if stand_in else ""
         self._stand_in = stand_in
 
     def reproduced(self, entries: Sequence[Entry]) -> str:
-        """Answers whether the published figures are reproduced."""
+        """Answers whether the published results are reproduced."""
         if self._stand_in:
             return (
                 "Not assessed: this run uses stand-ins for the images or the backbones, so it can neither "
-                "reproduce nor refute a published figure. It shows that the workflow runs."
+                "reproduce nor refute a published result. It shows that the workflow runs."
             )
         plain = [entry for entry in entries if entry["head"] == "plain"]
         checked = [entry for entry in plain if entry["verdict"] != OPEN]
@@ -80,12 +91,19 @@ class _Words:
             verdict = "In part" if within else "No"
             if len(within) == len(checked):
                 verdict = "Yes, as far as checked" if missing else "Yes"
+            regenerated = f"{len(checked)} of {len(plain)} were regenerated here; " if missing else ""
             sentences.append(
-                f"{verdict}: without attention, as the published code really ran, "
-                f"{_share(within, checked, 'lies', 'lie')} within the sampling error of both figures."
+                f"{verdict}: {regenerated}without attention, as the published code really ran, "
+                f"{share_of(within, checked, 'lies', 'lie')} within the sampling error of both."
             )
         else:
             sentences.append("Open: no published accuracy was checked as the published code really ran.")
+        if beyond := len(checked) - len(_of(checked, WITHIN)):
+            left = sum(entry["verdict_holm"] != WITHIN for entry in checked)
+            sentences.append(
+                f"Beyond it {'lies' if beyond == 1 else 'lie'} {beyond}, or {left or 'none'} once the "
+                f"{len(checked)} comparisons are adjusted together (Holm)."
+            )
         for of_verdict, lead in ((BELOW, "Ours is lower for"), (ABOVE, "Ours is higher for")):
             named = [self._difference(entry) for entry in _of(checked, of_verdict)]
             if named:
@@ -96,54 +114,18 @@ class _Words:
         if attended:
             sentences.append(
                 "With attention connected, as the paper describes it, "
-                f"{_share(_of(attended, WITHIN), attended, 'lies', 'lie')} within sampling error."
+                f"{share_of(_of(attended, WITHIN), attended, 'lies', 'lie')} within sampling error."
             )
         return " ".join(sentences)
 
-    def remains(self, entries: Sequence[Entry]) -> str:
-        """Answers what remains of the accuracies without leakage."""
-        networks = [entry for entry in entries if entry["kind"] == "network"]
-        if not networks:
-            return "Open: no network was measured on both splits."
-        drops, rises = _of(networks, DROP), _of(networks, RISE)
-        condition = "once no group of related images stands on two sides"
-        if drops:
-            lost = _range([100 * entry["accuracy"]["difference"] for entry in drops])
-            lead = (
-                f"Less: {_share(drops, networks, 'falls', 'fall')} beyond sampling error, by {lost} points, "
-                f"{condition}."
-            )
-            if rises:
-                lead += f" {_share(rises, networks, 'rises', 'rise')}."
-        elif rises:
-            lead = f"More: {_share(rises, networks, 'rises', 'rise')} beyond sampling error {condition}."
-        else:
-            lead = f"No loss shown: 0 of {len(networks)} accuracies fall beyond sampling error {condition}."
-        datasets = dict.fromkeys(entry["dataset"] for entry in networks)
-        return " ".join([self._preface + lead, *(self._dataset(dataset, entries) for dataset in datasets)])
-
-    def _dataset(self, dataset: str, entries: Sequence[Entry]) -> str:
-        """What remains on one dataset, and of the baseline that does best without leakage."""
-        here = [entry for entry in entries if entry["dataset"] == dataset]
-        networks = [entry["accuracy"] for entry in here if entry["kind"] == "network"]
-        before, after = ([100 * entry[split] for entry in networks] for split in ("published", "grouped"))
-        sentence = f"{self._datasets.get(dataset, dataset)}: {_range(before)} % becomes {_range(after)} %"
-        baselines = [entry for entry in here if entry["baseline"] in BASELINES]
-        if baselines:
-            best = max(baselines, key=lambda entry: entry["accuracy"]["grouped"])
-            sentence += (
-                f" (the best trivial baseline without leakage, {best['baseline'].replace('_', ' ')}: "
-                f"{100 * best['accuracy']['published']:.1f} % becomes "
-                f"{100 * best['accuracy']['grouped']:.1f} %)"
-            )
-        return sentence + "."
-
     def helps(self, entries: Sequence[Entry]) -> str:
         """Answers whether attention helps, first where nothing leaks."""
-        parts = [self._helps_on(where, here) for where, here in _by_split(entries)]
+        parts = []
+        for where, here in _by_split(entries):
+            parts += [self._helps_on(where, here), _other_scores(here)]
         if not parts:
             return "Open: no network was measured with and without attention."
-        return self._preface + " ".join(parts)
+        return self.preface + " ".join(parts)
 
     def recipe_helps(self, recipe: str, gains: Sequence[Entry], attention: Sequence[Entry]) -> str:
         """Answers whether a recipe does better than the published one, and attention where both have it."""
@@ -159,7 +141,7 @@ class _Words:
         for where, here in _by_split(attention):
             place = "" if here[0]["split"] == "grouped" else f" {where[0].lower()}{where[1:]}"
             parts.append(self._helps_on(f"Attention against plain{place}, both {how}", here))
-        return self._preface + " ".join(parts)
+        return self.preface + " ".join(parts)
 
     def _helps_on(self, where: str, entries: Sequence[Entry]) -> str:
         helps, hurts = _of(entries, HELPS), _of(entries, HURTS)
@@ -211,7 +193,7 @@ def points(value: float) -> str:
 
 def _by_split(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
     """Yields the entries of each split that has any, first those where nothing leaks."""
-    for split, where in (("grouped", "Without leakage"), ("published", "On the published split")):
+    for split, where in (("grouped", "Without known leakage"), ("published", "On the published split")):
         if here := [entry for entry in entries if entry["split"] == split]:
             yield where, here
 
@@ -220,14 +202,20 @@ def _of(entries: Sequence[Entry], verdict: str) -> list[Entry]:
     return [entry for entry in entries if entry["verdict"] == verdict]
 
 
-def _share(part: Sequence[Entry], whole: Sequence[Entry], one: str, several: str) -> str:
-    """Such as "1 of 4 accuracies lies"; the verb agrees with the share."""
-    return f"{len(part)} of {len(whole)} accuracies {one if len(part) == 1 else several}"
+def _other_scores(entries: Sequence[Entry]) -> str:
+    """In how many entries log loss and AUROC move beyond their intervals."""
+    told = []
+    for score, name in (("log_loss", "log loss"), ("auroc_ovr", "AUROC")):
+        falls, rises = _falls(entries, score), _rises(entries, score)
+        moved = [f"rises in {rises}"] * bool(rises) + [f"falls in {falls}"] * bool(falls)
+        told.append(f"the {name} {' and '.join(moved) or 'moves in none'}")
+    return f"Beyond its own interval {told[0]}, {told[1]}."
 
 
-def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
-    return low if low == high else f"{low} to {high}"
+def _rises(entries: Sequence[Entry], score: str) -> int:
+    """In how many entries the whole interval of the change of a score lies above zero."""
+    lows = (entry["differences"][score]["low"] for entry in entries)
+    return sum(low is not None and low > 0 for low in lows)
 
 
 def _falls(entries: Sequence[Entry], score: str) -> int:

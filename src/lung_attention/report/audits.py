@@ -83,7 +83,7 @@ def _audit(results: Results, dataset: str) -> list[Block]:
 
 
 def _shortcuts(title: str, shortcuts: Json) -> list[Block]:
-    """What a machine that cannot see disease reaches, and whether chance would reach it."""
+    """What is reached without a look at the inside of the image, and whether chance would reach it."""
     if not shortcuts["probes"]:
         return []
     rows = [
@@ -102,7 +102,7 @@ def _shortcuts(title: str, shortcuts: Json) -> list[Block]:
     of = "groups" if shortcuts["groups_known"] else "images"
     return [
         Table(
-            f"{title}: what a machine that cannot see disease reaches",
+            f"{title}: what is reached without a look at the inside of the image",
             ("sees", "accuracy", "balanced", "AUROC", "AUROC by chance", "p", "p, Holm", "shortcut"),
             "lrrrrrrl",
             rows,

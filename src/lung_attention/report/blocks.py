@@ -42,7 +42,7 @@ class Table:
     Attributes:
         caption: What the table shows.
         columns: Headings.
-        align: A letter a column: `l` for words, `r` for figures.
+        align: A letter a column: `l` for words, `r` for numbers.
         rows: Cells. A row whose first cell is empty belongs to the row above.
 
     Raises:
@@ -69,7 +69,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure; Markdown shows its caption alone.
+    """A picture; Markdown shows its caption alone.
 
     Attributes:
         source: A data URI, so that the page needs nothing beside itself.

@@ -12,6 +12,7 @@ from lung_attention.images.decode import Pixels
 from lung_attention.plots.images import image_grid
 from lung_attention.plots.style import new_figure, words
 from lung_attention.report.blocks import Block, Details, Gallery, Missing, Picture, Section, Table, Text
+from lung_attention.report.cell_probabilities import EXPLANATION, probability_blocks
 from lung_attention.report.collect import SAMPLE_SIZE_PX, Json, Results
 from lung_attention.report.embed import jpeg_uri, svg_uri, width_px
 from lung_attention.report.numbers import DASH, count, decimal, percent, percent_interval
@@ -74,7 +75,8 @@ def cells_section(results: Results, draw: DrawCell) -> Section:
             "All scores, class tables, ROC and learning curves of every cell. Scores are means over seeds; "
             "shaded ranges are those over seeds, and over folds for learning curves. Sensitivity, "
             "specificity and predictive value (PPV) are those of a class against all others."
-        )
+        ),
+        Text(EXPLANATION),
     ]
     for cell in results.cells:
         if cell in results.metrics:
@@ -106,6 +108,7 @@ def _cell(results: Results, cell: Cell, draw: DrawCell) -> Details:
                 ]
             )
         )
+    blocks += probability_blocks(values, name)
     return Details(f"{name}: {percent(values['accuracy'])}", blocks)
 
 

@@ -28,7 +28,7 @@ SAMPLE_SIZE_PX = 96
 
 @dataclass(frozen=True)
 class Results:
-    """The figures of one profile, as far as there are any.
+    """The scores of one profile, as far as there are any.
 
     Attributes:
         config: The parameters; its active profile is the one reported.
@@ -36,7 +36,8 @@ class Results:
         metrics: `metrics.json` of each cell of the design that has one.
         comparisons: `comparisons.json`, None where it is missing.
         audits: The audit of each dataset that has one.
-        baselines: The scores of the trivial baselines of each dataset and split that has them.
+        baselines: The scores of the baselines of each dataset and split that has them.
+        sensitivity: What groups and partitions do to the scores of each dataset, where it was measured.
         searches: What the search for each searched cell found, where it is there.
         copies: What is known to be different in the archive of a dataset from its release.
     """
@@ -47,6 +48,7 @@ class Results:
     comparisons: Json | None
     audits: Mapping[str, Json]
     baselines: Mapping[tuple[str, str], Json]
+    sensitivity: Mapping[str, Json]
     searches: Mapping[Cell, Json]
     copies: Mapping[str, str]
 
@@ -73,7 +75,7 @@ class Results:
             absent.append(f"all comparisons (`{paths.comparisons.as_posix()}`)")
         absent += [f"audit of `{name}`" for name in self.config.datasets if name not in self.audits]
         absent += [
-            f"trivial baselines of `{dataset}` on the {split} split"
+            f"baselines of `{dataset}` on the {split} split"
             for dataset in self.config.datasets
             for split in self.config.splits
             if (dataset, split) not in self.baselines
@@ -82,10 +84,15 @@ class Results:
 
     @property
     def tag(self) -> str:
-        """What stands beside every figure that is not the real thing; empty where all is real."""
+        """What stands beside every score that is not the real thing; empty where all is real."""
         if not self.config.active.stand_ins:
             return ""
         return "synthetic sample" if self.config.active.download.source == "embedded" else "stand-in"
+
+    def baseline_titles(self, dataset: str) -> dict[str, str]:
+        """The names of a dataset's baselines for people, by name."""
+        found = (self.baselines.get((dataset, split), {}) for split in self.config.splits)
+        return {name: str(of["title"]) for scores in found for name, of in scores.items()}
 
     def title(self, backbone: str) -> str:
         """The name of a backbone for people."""
@@ -120,6 +127,7 @@ def load_results(config: Config, root: Path) -> Results:
         for dataset in config.datasets
         for split in config.splits
     }
+    sensitivity = {dataset: _json(root / paths.sensitivity(dataset)) for dataset in config.datasets}
     searched = [cell for cell in config.cells() if cell.recipe == "searched"]
     searches = {cell: _json(root / paths.search(cell)) for cell in searched}
     return Results(
@@ -129,6 +137,7 @@ def load_results(config: Config, root: Path) -> Results:
         comparisons=_json(root / paths.comparisons),
         audits={dataset: value for dataset, value in audits.items() if value is not None},
         baselines={key: value for key, value in baselines.items() if value is not None},
+        sensitivity={dataset: value for dataset, value in sensitivity.items() if value is not None},
         searches={cell: value for cell, value in searches.items() if value is not None},
         copies=_known_copies(config, paths, root),
     )

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lung_attention.cells import PUBLISHED, Cell
-from lung_attention.evaluation.baselines.table import BASELINES, baselines_of
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.plots.intervals import Estimate, intervals, looks_of
 from lung_attention.plots.style import new_figure, words
@@ -43,12 +42,13 @@ def overview(results: Results) -> Section:
         return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
     figure, (ax,) = new_figure(4.8, 1.7 + 1.05 * len(rows), panels=1)
     intervals(ax, rows, what="accuracy", looks=looks_of(results.config.heads, results.config.splits))
-    published = "the published figure, " if results.published.results else ""
+    published = "the published result, " if results.published.results else ""
     picture = Picture(
         svg_uri(figure),
         f"Accuracies with intervals of every dataset and backbone: {published}each head on each split "
-        "and the best trivial baseline. All numbers stand in the tables below.",
-        "Accuracies with their intervals. Filled: published split; hollow: grouped split.",
+        "and the best baselines. All numbers stand in the tables below.",
+        "Accuracies with their intervals. Filled: published split; hollow: grouped split. A blind baseline "
+        "sees nothing of the disease; a seeing one is simple: a histogram, a linear probe, a given number.",
         width_px(figure),
     )
     return Section("overview", "All accuracies", [picture])
@@ -60,19 +60,27 @@ def estimates(results: Results, dataset: str, backbone: str) -> list[Estimate]:
     result = results.result(dataset, backbone)
     if result is not None:
         low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
-        found.append(Estimate("published figure", result.n_right / result.n_test, low, high))
+        found.append(Estimate("published result", result.n_right / result.n_test, low, high))
     for split in results.config.splits:
         for head in results.config.heads:
             cell = results.metrics.get(Cell(dataset, backbone, head, PUBLISHED, split))
             if cell is not None and cell["accuracy"] is not None:
                 bounds = cell["accuracy_low"], cell["accuracy_high"]
                 found.append(Estimate(f"{head}, {split} split", cell["accuracy"], *bounds))
-        found_here = results.baselines.get((dataset, split), {})
-        trivial = [scores["accuracy"] for name, scores in found_here.items() if name in BASELINES]
-        if trivial:
-            best = max(trivial)
-            found.append(Estimate(f"best trivial baseline, {split} split", best))
+        for kind, best in best_baselines(results, dataset, split).items():
+            found.append(Estimate(f"best {kind} baseline, {split} split", best))
     return found
+
+
+def best_baselines(results: Results, dataset: str, split: str) -> dict[str, float]:
+    """The highest accuracy of the baselines that are `blind` (see nothing of the disease), and `seeing`."""
+    scores = list(results.baselines.get((dataset, split), {}).values())
+    kinds = {"blind": True, "seeing": False}
+    best = {
+        kind: max((of["accuracy"] for of in scores if of["blind"] == blind), default=None)
+        for kind, blind in kinds.items()
+    }
+    return {kind: float(value) for kind, value in best.items() if value is not None}
 
 
 def two_by_two(results: Results) -> Section:
@@ -82,12 +90,8 @@ def two_by_two(results: Results) -> Section:
             "Two things are changed, one at a time: the head (plain or with attention) and the split. On the "
             "published split images were assigned one by one; on the grouped one all images of a group stay "
             "together, and every image is tested once by a model that was not trained on its group. All else "
-            f"is the same recipe, but for the number of training images: {_training_shares(results)}. A "
-            "trivial baseline looks at nothing that a radiologist or pathologist would: the most frequent "
-            "class, the nearest grey thumbnail, a histogram of grey values or colours, an image's width and "
-            "height, its outermost pixels, its background. Where one comes near a network, the network's "
-            "figure says little. A linear probe is a logistic regression on what the same frozen backbone "
-            "sees; a covariate is a number that is given with each image."
+            f"is the same recipe, but for the number of training images: {_training_shares(results)}. "
+            "Where classes are unequal, the balanced accuracy tells more than the accuracy."
         )
     ]
     splits = results.config.splits
@@ -98,8 +102,10 @@ def two_by_two(results: Results) -> Section:
             for backbone in results.config.backbones
             for head in results.config.heads
         ]
-        baselines = baselines_of(results.config.backbones, results.dataset(dataset).covariates)
-        rows += [[f"baseline: {words(name)}", *_baseline_cells(results, dataset, name)] for name in baselines]
+        rows += [
+            [f"baseline: {title}", *_baseline_cells(results, dataset, name)]
+            for name, title in results.baseline_titles(dataset).items()
+        ]
         title = results.dataset(dataset).title
         blocks.append(
             Table(
@@ -148,7 +154,7 @@ def _scores(values: Mapping[str, Any] | None, absent: str) -> list[str]:
 
 
 def leakage(results: Results) -> Section:
-    """Published minus grouped figure, for networks and baselines."""
+    """Published minus grouped score, for networks and baselines."""
     title = "Optimism due to leakage"
     entries = _entries(results, "leakage")
     if entries is None:
@@ -161,8 +167,9 @@ def leakage(results: Results) -> Section:
         ]
         for number, entry in enumerate(here):
             name = ["" if number else results.dataset(dataset).title, _who(results, entry)]
-            figures = [percent(entry["accuracy"]["published"]), percent(entry["accuracy"]["grouped"])]
-            accuracies.append([*name, *figures, points(entry["accuracy"]), entry["verdict"]])
+            scores = [percent(entry["accuracy"]["published"]), percent(entry["accuracy"]["grouped"])]
+            same = points(entry["same_images"]["accuracy"])
+            accuracies.append([*name, *scores, points(entry["accuracy"]), same, entry["verdict"]])
             others.append(
                 [*name, *(change(entry[score]) for score in ("balanced_accuracy", "mcc", "auroc_ovr"))]
             )
@@ -170,14 +177,24 @@ def leakage(results: Results) -> Section:
         return Section("leakage", title, [Missing("Nothing was measured on both splits yet.")])
     blocks: list[Block] = [
         Text(
-            "The figure on the published split minus that on the grouped one. Both splits are resampled "
-            "together, as they share images. A baseline that falls as much as the networks do shows how much "
-            "of their figure was recognising images again."
+            "The score on the published split minus that on the grouped one. Both splits are resampled "
+            "together, as they share images. The protocols differ in the images tested, too; so the last "
+            "difference is on the published test images alone, each predicted on the grouped split by the "
+            "fold that had not seen its group. A baseline that falls as much as the networks do shows how "
+            "much of their score was recognising images again."
         ),
         Table(
             "Accuracy, published minus grouped, in percentage points",
-            ("dataset", "classifier", "published split", "grouped split", "difference", "verdict"),
-            "llrrrl",
+            (
+                "dataset",
+                "classifier",
+                "published split",
+                "grouped split",
+                "difference",
+                "same images",
+                "verdict",
+            ),
+            "llrrrrl",
             accuracies,
         ),
         Details(
@@ -197,7 +214,8 @@ def leakage(results: Results) -> Section:
 
 def _who(results: Results, entry: Mapping[str, Any]) -> str:
     if entry["kind"] == "baseline":
-        return f"baseline: {words(entry['baseline'])}"
+        titles = results.baseline_titles(entry["dataset"])
+        return f"baseline: {titles.get(entry['baseline'], words(entry['baseline']))}"
     return f"{results.title(entry['backbone'])}, {entry['head']}"
 
 

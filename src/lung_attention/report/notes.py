@@ -25,7 +25,7 @@ def what_was_run(results: Results) -> Section:
         f"`{common.head}`; {common.optimizer}, {common.loss}, batches of {common.batch_size}, "
         f"{common.epochs} epochs; {common.model_selection}; training seed: {common.training_seed}.",
         "The attention branch was computed, and its output never used: the printed parameter counts are "
-        "those of the plain head. So the published figures are compared with our plain head first.",
+        "those of the plain head. So the published results are compared with our plain head first.",
         "All splits were made by image: slices of one scan, or copies of one tissue tile, stand in training "
         "and test.",
     ]
@@ -66,7 +66,7 @@ def _parameters(values: Mapping[str, Any]) -> str:
 
 
 def methods(results: Results) -> Section:
-    """How the figures came about: intervals, units, seeds, devices, and what stays open."""
+    """How the scores came about: intervals, units, seeds, devices, and what stays open."""
     settings = results.config.active
     view = settings.preprocess.views[settings.train.recipe.view]
     confidence = f"{100 * settings.evaluate.confidence:g} %"
@@ -113,13 +113,13 @@ def methods(results: Results) -> Section:
         "llrlrr",
         rows,
     )
-    return Section("methods", "How the figures came about", [Bullets(items), table])
+    return Section("methods", "How the scores came about", [Bullets(items), table])
 
 
 def _published_verdicts(results: Results) -> str:
     if not results.published.results:
         return ""
-    return "a difference from a published figure is named only if its interval leaves 0 out; "
+    return "a difference from a published result is named only if its interval leaves 0 out; "
 
 
 def _devices(results: Results) -> str:
@@ -144,7 +144,7 @@ def _open(results: Results) -> str:
     }
     if absent:
         parts.append(
-            f"the published figures on {listed(sorted(absent))} are not checked, as those images are "
+            f"the published results on {listed(sorted(absent))} are not checked, as those images are "
             "not in this run"
         )
     missing = len([cell for cell in results.cells if cell not in results.metrics])

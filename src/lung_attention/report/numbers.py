@@ -82,3 +82,9 @@ def count(number: int, noun: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """Words in a row: "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def percent_range(shares: Sequence[float]) -> str:
+    """Shares of 1 from the smallest to the largest, in percent: "82.4 to 82.9", or "82.4"."""
+    low, high = signed(f"{100 * min(shares):.1f}"), signed(f"{100 * max(shares):.1f}")
+    return low if low == high else f"{low} to {high}"

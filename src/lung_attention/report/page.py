@@ -14,10 +14,12 @@ from markupsafe import Markup, escape
 from lung_attention.models.backbone_table import BACKBONES
 from lung_attention.report.answers import answers
 from lung_attention.report.audits import audit_section
+from lung_attention.report.baselines import baselines_section, sensitivity_section
 from lung_attention.report.blocks import Section
 from lung_attention.report.cell_details import DrawCell, ReadImages, cells_section, sample_section
 from lung_attention.report.collect import Results
 from lung_attention.report.factors import attention, leakage, overview, two_by_two
+from lung_attention.report.limits import claims_and_verdicts, limitations
 from lung_attention.report.notes import licences, methods, what_was_run
 from lung_attention.report.numbers import listed
 from lung_attention.report.recipes import recipes_section
@@ -38,7 +40,7 @@ class Report:
         title: Of the page.
         subtitle: The paper and the profile.
         stand_ins: What is not the real thing; empty where everything is.
-        tag: Stands beside each figure and table that is not the real thing; may be empty.
+        tag: Stands beside each picture and table that is not the real thing; may be empty.
         missing: What the design asks for and is not there.
         headline: Pairs of `question` and `answer`.
         sections: The rest, in order.
@@ -57,7 +59,7 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
     """Collects all sections of a report.
 
     Args:
-        results: The figures of one profile.
+        results: The results of one profile.
         draw_cell: Gives the figures of a cell, None where its files are missing.
         read_images: Gives sample images of a dataset by class, None where its archive is missing.
 
@@ -66,7 +68,7 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
     """
     paper, config = results.published.paper, results.config
     if results.published.results:
-        title = "Lung cancer classifiers with soft attention: six published results, regenerated"
+        title = f"Lung cancer classifiers with soft attention: {_regenerated(results)}"
         subtitle = f"{paper.authors}: {paper.title} ({paper.venue}). Profile: {config.profile}."
         published = [six_results(results), overview(results), confusion_section(results), claims(results)]
         published.append(what_was_run(results))
@@ -77,26 +79,39 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
             f"By the method of {paper.authors}: {paper.title} ({paper.venue}). Profile: {config.profile}."
         )
         published = [overview(results)]
+    headline = answers_of(results)
     return Report(
         title=title,
         subtitle=subtitle,
         stand_ins=config.active.stand_ins,
         tag=results.tag,
         missing=results.missing,
-        headline=answers_of(results),
+        headline=headline,
         sections=[
             *published,
             two_by_two(results),
+            baselines_section(results),
             leakage(results),
+            sensitivity_section(results),
             attention(results),
             audit_section(results),
             cells_section(results, draw_cell),
             sample_section(results, read_images),
             methods(results),
+            limitations(results),
+            claims_and_verdicts(results, headline),
             licences(results),
             recipes_section(results),
         ],
     )
+
+
+def _regenerated(results: Results) -> str:
+    """Such as "4 of 6 published results regenerated", as far as there are ours on the published split."""
+    ours = {(cell.dataset, cell.backbone) for cell in results.metrics if cell.split == "published"}
+    theirs = [(result.dataset, result.backbone) for result in results.published.results]
+    found = sum(pair in ours for pair in theirs)
+    return f"{found} of {len(theirs)} published results regenerated"
 
 
 def answers_of(results: Results) -> list[dict[str, str]]:
@@ -107,6 +122,11 @@ def answers_of(results: Results) -> list[dict[str, str]]:
         results.comparisons,
         datasets={name: dataset.title for name, dataset in results.config.catalog.items()},
         backbones={name: backbone.application for name, backbone in BACKBONES.items()},
+        baselines={
+            name: title
+            for dataset in results.config.datasets
+            for name, title in results.baseline_titles(dataset).items()
+        },
     )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from lung_attention.cells import PUBLISHED, Cell
-from lung_attention.evaluation.baselines.table import BASELINES
 from lung_attention.evaluation.verdicts import published_interval
 from lung_attention.plots.intervals import intervals, looks_of
 from lung_attention.plots.style import new_figure
 from lung_attention.report.collect import Results
 from lung_attention.report.embed import svg_text
-from lung_attention.report.factors import estimates
+from lung_attention.report.factors import best_baselines, estimates
 from lung_attention.report.numbers import percent, percent_interval
 from lung_attention.report.page import answers_of
 
-_NOT_SHOWN = ("attention, published split", "best trivial baseline, published split")
+_NOT_SHOWN = (
+    "attention, published split",
+    "best blind baseline, published split",
+    "best seeing baseline, published split",
+)
+_KINDS = ("blind", "seeing")
 _SHOWN = {
     series: look
     for series, look in looks_of(("plain", "attention"), ("published", "grouped")).items()
@@ -25,14 +29,14 @@ def render_tables(results: Results, *, note: str = "") -> str:
     """Accuracies of the published results and of all cells of a profile, as a Markdown table.
 
     Args:
-        results: The figures of one profile.
+        results: The results of one profile.
         note: A sentence to stand above the table.
 
     Returns:
-        Markdown: a sentence on what the figures are worth, and a table with a row for each dataset and
+        Markdown: a sentence on what the scores are worth, and a table with a row for each dataset and
         backbone, published or of the design. What is not there is "open" (not in the design) or
         "no result yet". Real images have the report's answers above the table; stand-ins answer nothing and
-        are not set beside published figures.
+        are not set beside published results.
     """
     config = results.config
     pairs = [(result.dataset, result.backbone) for result in results.published.results]
@@ -42,7 +46,10 @@ def render_tables(results: Results, *, note: str = "") -> str:
     header = ["dataset", "backbone"]
     header += [] if results.tag else ["published"]
     for split in config.splits:
-        header += [*(f"{head}, {split} split" for head in config.heads), f"best trivial, {split} split"]
+        header += [
+            *(f"{head}, {split} split" for head in config.heads),
+            *(f"best {kind} baseline, {split} split" for kind in _KINDS),
+        ]
     answers = render_answers(results)
     lines = [
         _about(results),
@@ -61,9 +68,8 @@ def render_tables(results: Results, *, note: str = "") -> str:
                     cells.append(percent_interval(values, "accuracy"))
                 else:
                     cells.append("no result yet" if (dataset, backbone) in own else "open")
-            found = results.baselines.get((dataset, split), {})
-            trivial = [scores["accuracy"] for name, scores in found.items() if name in BASELINES]
-            cells.append(percent(max(trivial, default=None)))
+            best = best_baselines(results, dataset, split)
+            cells += [percent(best.get(kind)) for kind in _KINDS]
         lines.append(
             f"| {results.dataset(dataset).title} | {results.title(backbone)} | {' | '.join(cells)} |"
         )

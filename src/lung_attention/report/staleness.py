@@ -39,6 +39,6 @@ def note_of(stale: Sequence[str]) -> str:
     named = [f"{stage} ({number})" if number > 1 else stage for stage, number in counts.items()]
     what = "this stage" if len(counts) == 1 else "these stages"
     return (
-        f"The code of {what} has changed since the figures below were computed: {listed(named)}. "
+        f"The code of {what} has changed since the results below were computed: {listed(named)}. "
         "They may no longer be what the code gives."
     )

@@ -1,4 +1,4 @@
-"""summary.csv: a row a cell, the published figure and the baselines beside ours."""
+"""summary.csv: a row a cell, the published result and the baselines beside ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from lung_attention.data.published import PublishedResult
-from lung_attention.evaluation.baselines.table import BASELINES
 
 _SCORES = (
     "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "mcc", "auroc_ovr", "log_loss",
@@ -35,18 +34,17 @@ def summary_table(
         dataset,backbone,head,recipe,split,n_test,accuracy,accuracy_low,accuracy_high,balanced_accuracy,mcc,
         auroc_ovr,log_loss,published_accuracy (of the same dataset and backbone, whatever head and split),
         trainable_parameters,device,unit (what the intervals resample),n_groups,n_seeds,accuracy_seed_sd and
-        <baseline>_accuracy for each baseline on the same split. What is undefined or unknown is
-        missing.
+        <baseline>_accuracy for each baseline of any of the datasets, on the same split. What is undefined
+        or unknown is missing.
     """
     theirs = {(result.dataset, result.backbone): result.n_right / result.n_test for result in published}
-    measured = sorted({name for scores in baselines.values() for name in scores} - set(BASELINES))
-    names = [*BASELINES, *measured]
+    names = dict.fromkeys(name for scores in baselines.values() for name in scores)
     rows = []
     for cell in metrics:
-        found = baselines.get((cell["dataset"], cell["split"]), {})
+        simple = baselines.get((cell["dataset"], cell["split"]), {})
         row = {name: cell.get(name) for name in _COLUMNS}
         row["n_seeds"] = len(cell["seeds"])
         row["published_accuracy"] = theirs.get((cell["dataset"], cell["backbone"]))
-        row |= {f"{name}_accuracy": found.get(name, {}).get("accuracy") for name in names}
+        row |= {f"{name}_accuracy": simple.get(name, {}).get("accuracy") for name in names}
         rows.append(row)
     return pd.DataFrame(rows, columns=[*_COLUMNS, *(f"{name}_accuracy" for name in names)])

@@ -1,6 +1,6 @@
 """The published splits, image by image as the notebooks drew them.
 
-They ignore patients, scans and source tiles on purpose: this is what the published figures were measured on.
+They ignore patients, scans and source tiles on purpose: this is what the published results were measured on.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,15 +84,17 @@ class CellResults:
     @cached_property
     def scores(self) -> dict[str, float]:
         """The test scores as they are named in every run; undefined ones are left out."""
-        # A score is what has an interval; sizes and settings have none.
-        names = [name for name in self.metrics if f"{name}_low" in self.metrics]
-        scores = {
-            f"test_{name}{suffix}": self.metrics.get(name + suffix)
-            for name in names
-            for suffix in ("", "_low", "_high", "_seed_sd")
-        }
+        scores = _with_intervals(self.metrics, "test")
         for name, values in self.metrics.get("per_class", {}).items():
             scores |= {f"test_{name}_{key}": value for key, value in values.items()}
+        calibration = self.metrics["calibration"]
+        scores |= _with_intervals(calibration, "test_calibration")
+        # Null where a split has one test part, and where each image is a group of its own.
+        scores |= _with_intervals(calibration["temperature"] or {}, "test_temperature_scaled")
+        scores |= _with_intervals(self.metrics["per_group"] or {}, "test_per_group")
+        for name, values in self.metrics["operating_points"].items():
+            for fixed, entry in values["at_specificity"].items():
+                scores |= _with_intervals(entry, f"test_{name}_at_specificity_{fixed}")
         return {
             re.sub(r"[^\w\-. /]", "_", name): float(value)
             for name, value in scores.items()
@@ -146,15 +149,26 @@ class CellResults:
     def write(self, folder: Path) -> None:
         """Writes what becomes the run's artifacts: plots, confusion matrix, copies of the files."""
         # Here, as Matplotlib and scikit-learn take longer to import than all else that a training logs.
-        from lung_attention.plots.figures import cell_figures
+        from lung_attention.plots.figures import cell_figures, metric_figures
 
         predictions = files.read_table(self.paths.predictions(self.cell))
         for name in ("plots", "results"):
             (folder / name).mkdir()
-        for name, figure in cell_figures(predictions, self.history, self.classes).items():
+        figures = cell_figures(predictions, self.history, self.classes) | metric_figures(self.metrics)
+        for name, figure in figures.items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=120)
             (folder / "plots" / f"{name}.png").write_bytes(buffer.getvalue())
         files.write_json(folder / "confusion_matrix.json", self.metrics["confusion_matrix"])
         for path in self._committed:
             (folder / "results" / path.name).write_bytes(path.read_bytes())
+
+
+def _with_intervals(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The scores among some values: what has an interval, as sizes and settings have none."""
+    return {
+        f"{prefix}_{name}{suffix}": values.get(name + suffix)
+        for name in values
+        if f"{name}_low" in values
+        for suffix in ("", "_low", "_high", "_seed_sd")
+    }

@@ -83,7 +83,7 @@ def restart(head: keras.Model, fresh: keras.Model, *, learning_rate: float) -> N
     Args:
         head: Compiled, and perhaps fitted before; changed.
         fresh: A new head of the same architecture; its weights and random states are taken over.
-        learning_rate: Of Adam.
+        learning_rate: Of the optimizer.
     """
     for variable, start in zip(head.variables, fresh.variables, strict=True):
         variable.assign(start)

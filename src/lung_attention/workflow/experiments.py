@@ -1,6 +1,6 @@
-"""Experiments: runs with one setting changed, kept as a few figures beside a profile's results.
+"""Experiments: runs with one setting changed, kept as a few scores beside a profile's results.
 
-They show why a figure is what it is. `results/experiments.csv` holds a row an experiment and cell; the
+They show why a score is what it is. `results/experiments.csv` holds a row an experiment and cell; the
 results of the profile itself stay as they are.
 """
 
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.DataFrame:
-    """Runs a profile with other settings in a temporary workspace and keeps the figures of its cells.
+    """Runs a profile with other settings in a temporary workspace and keeps the scores of its cells.
 
     Args:
         profile: A profile of params.yaml.

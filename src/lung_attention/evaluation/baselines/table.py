@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,18 +101,23 @@ def covariate(column: str) -> Baseline:
     return Baseline(f"{column.replace('_', ' ')} alone", False, see, logistic)
 
 
-def baselines_of(backbones: Sequence[str], covariates: Sequence[str]) -> dict[str, Baseline]:
+def baselines_of(
+    backbones: Sequence[str], covariates: Sequence[str], *, frame_is_empty: bool
+) -> dict[str, Baseline]:
     """All baselines of a dataset, by name.
 
     Args:
         backbones: Those whose features there are.
         covariates: Numeric columns of the dataset's table.
+        frame_is_empty: Whether the outermost pixels lie outside the body or tissue; else `border` sees it.
 
     Returns:
         `BASELINES`, then `linear_probe_<backbone>` for each backbone, `covariate_<column>` for each column.
     """
+    border = replace(BASELINES["border"], blind=frame_is_empty)
     return (
         BASELINES
+        | {"border": border}
         | {f"linear_probe_{name}": linear_probe(name) for name in backbones}
         | {f"covariate_{name}": covariate(name) for name in covariates}
     )
