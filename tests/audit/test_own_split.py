@@ -140,7 +140,7 @@ def test_images_without_subsets_are_audited_and_a_shortcut_gives_exit_code_0(tmp
     assert found["splits"] == {}
     assert found["shortcuts"]["nothing_to_see"] == ["image_size", "encoding", "background"]
     assert found["shortcuts"]["probes"]["border"]["found"] is True
-    assert "Shortcut: the class can be told without anything medical from outermost pixels" in text
+    assert "Shortcut: the class can be told without a look inside the image from outermost pixels" in text
     assert "| split |" not in text
 
 
