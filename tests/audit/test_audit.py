@@ -243,7 +243,7 @@ def test_shortcuts_are_said_and_are_no_leak(known):
     assert found["splits"]["published"]["leak"] is False
     said = found["findings"][-1]
     assert said.startswith(
-        "Shortcut: the class can be told without anything medical from outermost pixels "
+        "Shortcut: the class can be told without a look inside the image from outermost pixels "
         "(AUROC 0.95, by chance 0.51, p = 0.02) "
     )
     assert "encoding" not in said
@@ -260,7 +260,7 @@ def test_the_lack_of_shortcuts_is_said_and_untested_images_get_no_sentence():
     )
     untested = run(manifest, {})
     assert not any("hortcut" in one for one in untested["findings"])
-    assert "seen without anything medical" not in markdown(untested)
+    assert "seen without a look inside" not in markdown(untested)
 
 
 def test_unknown_groups_are_said_to_be_unknown():

@@ -39,7 +39,7 @@ def clean(seed, groups=24, images=4, side=16):
     )
 
 
-def test_a_planted_border_is_found_and_nothing_else(tmp_path):
+def test_a_planted_border_is_found(tmp_path):
     files, labels, groups = clean(1)
     files.thumbnails[labels == "a", 0] = 250
     found = find_shortcuts(files, labels, groups, TEST)
@@ -48,7 +48,8 @@ def test_a_planted_border_is_found_and_nothing_else(tmp_path):
     assert border["p"] == 1 / 100
     assert border["auroc"] == border["accuracy"] == border["balanced_accuracy"] == 1
     assert 0.35 < border["by_chance"]["auroc"] < 0.65
-    assert [name for name, one in found["probes"].items() if one["found"]] == ["border"]
+    # The bright pixels are missing in the background, which touches the border.
+    assert [name for name, one in found["probes"].items() if not one["found"]] == ["image_size", "encoding"]
     assert (found["groups"], found["groups_known"]) == (24, True)
     write_json(tmp_path / "found.json", found)  # refuses NaN
     assert json.loads((tmp_path / "found.json").read_text()) == found

@@ -21,6 +21,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from lung_attention.audit.settings import ShortcutTest
 
@@ -76,10 +77,11 @@ def permutation_test(
     random = np.random.default_rng(test.seed)
     drawn = [permuted(labels, clusters, random) for _ in range(test.permutations)]
     everything = np.stack([labels, *drawn])
-    parts = [
-        _scores(seen, part, n_classes, rounds)
-        for part in np.split(everything, range(_AT_ONCE, len(everything), _AT_ONCE))
-    ]
+    with threadpool_limits(1):  # products of this size take longer where threads wait for each other
+        parts = [
+            _scores(seen, part, n_classes, rounds)
+            for part in np.split(everything, range(_AT_ONCE, len(everything), _AT_ONCE))
+        ]
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     # Equal scores must not differ by the rounding of another matrix product.
     auroc = np.round(scores["auroc"], 9)

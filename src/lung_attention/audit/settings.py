@@ -13,7 +13,7 @@ class ShortcutTest:
     """How shortcuts are told from chance.
 
     Attributes:
-        folds: Of the cross-validation over groups; fewer where there are fewer groups.
+        folds: Of the cross-validation over groups; fewer where a fold would have fewer than two groups.
         permutations: Of the labels; the smallest p is 1 / (1 + permutations).
         alpha: Chance of a false alarm, of all probes together.
         seed: Of folds and permutations.

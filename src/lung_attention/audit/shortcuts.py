@@ -1,4 +1,4 @@
-"""Shortcuts: what gives the class away without anything medical.
+"""Shortcuts: what gives the class away without a look inside the image.
 
 `find_shortcuts` returns a JSON object:
 
@@ -81,7 +81,7 @@ PROBES: dict[str, tuple[str, Callable[[Files], NDArray[np.float64]]]] = {
 
 
 def find_shortcuts(files: Files, labels: ArrayLike, groups: ArrayLike, test: ShortcutTest) -> Json:
-    """Tests what gives the class away without anything medical.
+    """Tests what gives the class away without a look inside the image.
 
     Args:
         files: What probes look at.

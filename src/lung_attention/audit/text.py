@@ -110,7 +110,7 @@ def findings(audit: Json) -> list[str]:
 
 
 def _shortcuts(shortcuts: Json) -> list[str]:
-    """Says what gives the class away without anything medical, and what a p is worth here."""
+    """Says what gives the class away without a look inside the image, and what a p is worth here."""
     probes = shortcuts["probes"].values()
     if not probes:
         return []
@@ -123,11 +123,13 @@ def _shortcuts(shortcuts: Json) -> list[str]:
         if probe["found"]
     ]
     said = (
-        f"Shortcut: the class can be told without anything medical from {_list(told)} ({test})."
+        f"Shortcut: the class can be told without a look inside the image from {_list(told)} ({test})."
         if told
         else f"No shortcut found: {_list([probe['title'] for probe in probes])} "
         f"{'tells' if len(probes) == 1 else 'tell'} the class no better than chance ({test})."
     )
+    if any(shortcuts["probes"].get(name, {}).get("found") for name in ("border", "background")):
+        said += " Where images show body or tissue up to their edge, its look there may be a finding."
     if not shortcuts["groups_known"]:
         said += " Groups are not known: images of one patient count as independent, which makes p too small."
     return [said]
@@ -155,7 +157,7 @@ def markdown(audit: Json) -> str:
     if audit["shortcuts"]["probes"]:
         lines += [
             "",
-            "| seen without anything medical | accuracy | balanced | AUROC | AUROC by chance | p | p, Holm |",
+            "| seen without a look inside | accuracy | balanced | AUROC | AUROC by chance | p | p, Holm |",
             "|---|--:|--:|--:|--:|--:|--:|",
         ]
     for probe in audit["shortcuts"]["probes"].values():

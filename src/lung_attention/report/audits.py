@@ -17,8 +17,8 @@ def audit_section(results: Results) -> Section:
             "Whether test images were seen in training, in any form: as an identical file, as a "
             "near-duplicate picture, or through another image of the same group. A group is what must not be "
             "split: a patient where the file names tell, otherwise inferred from the images themselves. "
-            "And whether the class can be told without anything medical: a shortcut is no leak, every split "
-            "has it, and a network may take it all the same."
+            "And whether the class can be told without a look at the inside of the image: a shortcut is no "
+            "leak, every split has it, and a network may take it all the same."
         )
     ]
     for dataset in results.config.datasets:
