@@ -22,6 +22,7 @@ FILES = {
     file.stem: yaml.safe_load(file.read_text(encoding="utf-8"))
     for file in sorted((ROOT / "datasets").glob("*.yaml"))
 }
+TABLE = {"file": "a.csv", "image": "image", "patient": None, "sha256": None, "covariates": []}
 
 
 def sections(values, path=()):
@@ -290,7 +291,8 @@ def test_a_bad_factor_of_the_design(tmp_path, key, value):
         (("learning_rates", "mobilenetv2"), -1.0),
         (("seeds", "published"), [0, 0]),
         (("patients",), [{"match": "(", "patient": "{0}"}]),
-        (("table",), {"file": "a.csv", "image": "image", "patient": None, "sha256": "abc"}),
+        (("table",), TABLE | {"sha256": "abc"}),
+        (("table",), TABLE | {"covariates": ["age", "age"]}),
         (("image_size_px",), 16),
     ],
 )

@@ -31,7 +31,14 @@ diameter,patient,image,note,x
 
 
 def dataset(*, root=ROOT, **table):
-    values = {"file": "boxes.csv", "image": "image", "patient": "patient", "sha256": None, **table}
+    values = {
+        "file": "boxes.csv",
+        "image": "image",
+        "patient": "patient",
+        "sha256": None,
+        "covariates": [],
+        **table,
+    }
     archive = SLICES.archive.model_copy(update={"root": root})
     return SLICES.model_copy(update={"table": ImageTable(**values), "archive": archive})
 

@@ -237,7 +237,7 @@ def test_rules_fill_the_group(attempt):
 
 
 def with_table(patients):
-    values = {"file": "boxes.csv", "image": "image", "patient": "patient", "sha256": None}
+    values = {"file": "boxes.csv", "image": "image", "patient": "patient", "sha256": None, "covariates": []}
     return SMALL.model_copy(update={"patients": patients, "table": ImageTable(**values)})
 
 

@@ -227,4 +227,4 @@ def _table(path: Path, images: Sequence[str], *, name: str) -> dict[str, Any]:
             f"--groups {path}: no row for {len(lost)} of {len(images)} images, such as {lost[0]!r}",
             remedy="name each image by its path below the top folder",
         )
-    return {"file": name, "image": image, "patient": patient, "sha256": sha256(path), "covariates": []}
+    return {"file": name, "image": image, "patient": patient, "sha256": sha256(path)}
