@@ -69,5 +69,6 @@ def test_the_answers_stand_on_the_first_screen(chromium, page_path):
     page.goto(page_path.as_uri())
     for heading in page.locator(".headline h2").all():
         assert heading.bounding_box()["y"] < 900
-    assert page.locator(".headline h2").count() == 4
+    # Regenerated? Leaky? More than the baselines? Does attention help? What remains?
+    assert page.locator(".headline h2").count() == 5
     page.close()
