@@ -109,15 +109,16 @@ def baselines_of(
     Args:
         backbones: Those whose features there are.
         covariates: Numeric columns of the dataset's table.
-        frame_is_empty: Whether the outermost pixels lie outside the body or tissue; else `border` sees it.
+        frame_is_empty: Whether the outermost pixels lie outside the body or tissue; else `border` sees it, and
+            so does `background`, which begins there.
 
     Returns:
         `BASELINES`, then `linear_probe_<backbone>` for each backbone, `covariate_<column>` for each column.
     """
-    border = replace(BASELINES["border"], blind=frame_is_empty)
+    edge = {name: replace(BASELINES[name], blind=frame_is_empty) for name in ("border", "background")}
     return (
         BASELINES
-        | {"border": border}
+        | edge
         | {f"linear_probe_{name}": linear_probe(name) for name in backbones}
         | {f"covariate_{name}": covariate(name) for name in covariates}
     )
