@@ -24,7 +24,7 @@ def main() -> None:
     dataset, backbone, name = arguments.dataset, arguments.backbone, arguments.view
     config = load_config(PARAMS)
     settings, paths = config.active.preprocess, Paths(config.profile)
-    view, size = settings.views[name], config.active.image_size_px(config.dataset(dataset))
+    view, size = config.active.view(config.dataset(dataset), name)
     images = read_table(paths.manifest(dataset))["image"].tolist()
     extract_features(
         (decode(content) for content in read_members(paths.archive(dataset), images)),

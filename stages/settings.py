@@ -17,21 +17,28 @@ def main() -> None:
     config = load_config(PARAMS)
     profile, paths = config.active, Paths(config.profile)
     for cell in config.cells():
-        dataset = config.dataset(cell.dataset)
-        default, search = profile.recipe(dataset, cell.backbone), paths.search(cell)
+        dataset, entry = config.dataset(cell.dataset), RECIPES[cell.recipe]
+        search = paths.search(cell)
+        found = read_json(search) if search.exists() else None
         try:
-            settings = RECIPES[cell.recipe](default, read_json(search) if search.exists() else None)
+            settings = entry.settings(profile.ingredients(dataset, cell.backbone, found))
         except UserError as error:
             raise UserError(
                 f"{cell.name}: {search}: {error.problem}",
                 remedy=f"make search DATASET={cell.dataset} BACKBONE={cell.backbone} HEAD={cell.head} "
                 f"PROFILE={config.profile}",
             ) from error
-        info = read_json(paths.features_info(cell.dataset, cell.backbone, default.view))
+        # All fits of a cell see the same of an image.
+        (view,) = {recipe.view for recipe in settings.by_fit.values()}
+        seeds, partitions = profile.seeds(dataset, cell.split), None
+        if entry.repeated:
+            seeds = list(range(profile.train.recommended.repeats if cell.split == "grouped" else 1))
+            partitions = [profile.split.seed + seed for seed in seeds]
         content = {
             "classes": list(dataset.labels),
-            "seeds": profile.seeds(dataset, cell.split),
-            "features": info,
+            "seeds": seeds,
+            "partitions": partitions,
+            "features": read_json(paths.features_info(cell.dataset, cell.backbone, view)),
             **settings.as_json(),
         }
         write_json(paths.settings(cell), content)

@@ -10,14 +10,15 @@ from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.files import inputs_digest, read_json, read_table
 from lung_attention.models.feature_file import load_features
-from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
+from lung_attention.paths import PARAMS, Paths, code_digest, head_digest, recipe_digest
 from lung_attention.tracking import connect, live_run
 from lung_attention.tracking.cells import identity_of
-from lung_attention.training.fits import fit_cell, fits_of
+from lung_attention.training.fits import Material, fits_of
 from lung_attention.training.fitting import device_name
 from lung_attention.training.keep import keep_cell
 from lung_attention.training.progress import EpochProgress, tell_all
 from lung_attention.training.recipe import require_split, settings_from_json, settings_params
+from lung_attention.training.recipes import fit_by
 
 
 def main() -> None:
@@ -29,15 +30,18 @@ def main() -> None:
     paths = Paths(load_config(PARAMS).profile)
     split_path, settings_path = paths.split(cell.dataset, cell.split), paths.settings(cell)
     content = read_json(settings_path)
-    settings, seeds, info = settings_from_json(content), content["seeds"], content["features"]
+    settings, info = settings_from_json(content), content["features"]
     require_split(settings, split_path)
     table = read_table(split_path)
     features = load_features(
         paths.features(cell.dataset, cell.backbone, info["name"]), info, table["image"].tolist()
     )
-    params = {**settings_params(settings), "seeds": seeds, **info["view"]}
+    material = Material(
+        features, table, content["classes"], settings, cell.head, content["seeds"], content["partitions"]
+    )
+    params = {**settings_params(settings), "seeds": material.seeds, **info["view"]}
     params["image_size_px"] = info["image_size_px"]
-    code = [code_digest("train"), head_digest(cell.head)]
+    code = [code_digest("train"), head_digest(cell.head), recipe_digest(cell.recipe)]
     inputs = inputs_digest([split_path, settings_path, *code], {"cell": cell.name})
     epochs = {fold.number: settings.of(fold.number).epochs for fold in fits_of(table)}
     connect(Path.cwd())
@@ -45,17 +49,7 @@ def main() -> None:
         live_run(identity_of(cell, paths, inputs), params, device=device_name(), split=table) as run,
         EpochProgress(cell.name, epochs=epochs) as progress,
     ):
-        fitted = fit_cell(
-            features,
-            table,
-            content["classes"],
-            settings,
-            head=cell.head,
-            seeds=seeds,
-            # What was chosen for a fold is measured once on its test part.
-            monitor=settings.split is None,
-            on_epoch=tell_all(progress, run.epoch),
-        )
+        fitted = fit_by(cell.recipe, material, tell_all(progress, run.epoch))
         keep_cell(fitted, cell, paths, info=info, record={"inputs": inputs, "params": params})
 
 

@@ -16,6 +16,7 @@ SMALL = Recipe(
     hidden_units=(8,),
     dropout=0.0,
     l2=0.0,
+    start="random",
     attention_maps=2,
     attention_gamma=0.01,
     attention_activation="relu",

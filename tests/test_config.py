@@ -25,6 +25,12 @@ FILES = {
 TABLE = {"file": "a.csv", "image": "image", "patient": None, "sha256": None, "covariates": []}
 
 
+NOWHERE = {
+    recipe: {factor: [] for factor in ("datasets", "backbones", "heads", "splits")}
+    for recipe in VALUES["further"]
+}
+
+
 def sections(values, path=()):
     """The paths of all mappings, first list level included."""
     yield path
@@ -170,7 +176,6 @@ def test_a_mistake_in_a_shared_section_is_told_once_and_each_of_several_is_told(
     [
         ("heads", ["plain", "attentive"], ["plain", "attention"]),
         ("backbones", ["mobilenetv2", "alexnet"], ["densenet121", "resnet50v2", "vgg16"]),
-        ("recipes", ["published", "tuned"], ["published", "searched"]),
         ("splits", ["published", "random"], ["published", "grouped"]),
     ],
 )
@@ -179,8 +184,8 @@ def test_a_name_that_is_in_no_table_is_refused_with_those_that_are(tmp_path, key
     assert problem.startswith(f"params.yaml: {key}.1: ")
     assert f"received {value[1]!r}" in problem
     assert all(name in problem for name in known)
-    problem = refusal(tmp_path, {("profiles", "local", "further", key): value})
-    assert problem.startswith(f"params.yaml: profiles.local.further.{key}.1: ")
+    problem = refusal(tmp_path, {("profiles", "local", "further", "searched", key): value})
+    assert problem.startswith(f"params.yaml: profiles.local.further.searched.{key}.1: ")
 
 
 @pytest.mark.parametrize("key", [("datasets",), ("profiles", "local", "datasets")])
@@ -378,23 +383,24 @@ def test_further_cells_are_of_further_recipes_on_a_part_of_the_design(tmp_path):
         "datasets": ["iqoth"],
         "backbones": ["densenet121"],
         "heads": ["plain", "attention"],
-        "recipes": ["searched"],
         "splits": ["grouped"],
     }
-    config = load(tmp_path, {("further",): further})
+    config = load(tmp_path, {("further",): NOWHERE | {"searched": further}})
     cells = list(config.cells())
     assert len(cells) == len(set(cells)) == 3 * 2 * 2 * 1 * 2 + 2
     assert cells[-2:] == [
         Cell("iqoth", "densenet121", head, "searched", "grouped") for head in ("plain", "attention")
     ]
-    problem = refusal(tmp_path, {("further",): further | {"datasets": ["lidc_nodules"]}})
-    assert "further.datasets: the matrix has no ['lidc_nodules']" in problem
-    problem = refusal(tmp_path, {("further",): further | {"recipes": ["published"]}})
-    assert "further.recipes: ['published'] stand in recipes, too" in problem
+    searched = further | {"datasets": ["lidc_nodules"]}
+    problem = refusal(tmp_path, {("further",): NOWHERE | {"searched": searched}})
+    assert "further.searched.datasets: the matrix has no ['lidc_nodules']" in problem
+    for wrong in ({"searched": further}, NOWHERE | {"published": further}):
+        problem = refusal(tmp_path, {("further",): wrong})
+        assert "further: expected a part of the design for each of searched, recommended" in problem
 
 
 def test_an_empty_list_of_further_means_no_further_cell(tmp_path):
-    config = load(tmp_path, {("further", "recipes"): ["searched"], ("further", "datasets"): ["iqoth"]})
+    config = load(tmp_path, {("further",): NOWHERE, ("further", "searched", "datasets"): ["iqoth"]})
     assert {cell.recipe for cell in config.cells()} == {"published"}
     assert len(list(config.cells())) == 24
 
@@ -432,7 +438,7 @@ def test_the_sample_computes_what_it_always_did():
     whole = SAMPLE.preprocess.views["whole"]
     assert (whole.crop_px, whole.interpolation, whole.antialias) == (None, "bilinear", False)
     for dataset in CATALOG.values():
-        assert SAMPLE.image_size_px(dataset) == 64
+        assert SAMPLE.view(dataset, "whole")[1] == SAMPLE.view(dataset, "close")[1] == 64
         assert SAMPLE.seeds(dataset, "published") == ([0, 1] if dataset.id == "iqoth" else [0])
         assert SAMPLE.seeds(dataset, "grouped") == [0]
         assert SAMPLE.training_sd(dataset) == 0.05
@@ -449,7 +455,7 @@ def test_the_papers_settings_are_those_of_each_dataset():
         dataset = CATALOG[name]
         assert LOCAL.seeds(dataset, "published") == seeds[name]
         assert LOCAL.seeds(dataset, "grouped") == [0]
-        assert LOCAL.image_size_px(dataset) == sizes[name]
+        assert LOCAL.view(dataset, "whole")[1] == sizes[name]
         assert LOCAL.training_sd(dataset) == (0.003 if name == "lc25000" else 0.01)
     recipe = LOCAL.train.recipe
     assert (recipe.epochs, recipe.hidden_units, recipe.jit_compile) == (100, (256, 32), True)
@@ -474,7 +480,7 @@ def test_a_shared_value_holds_where_a_profile_says_nothing_else(tmp_path, profil
 
 
 def test_a_profile_with_empty_sections_equals_what_is_shared():
-    top = ("profile", "datasets", "backbones", "heads", "recipes", "splits", "views", "further", "profiles")
+    top = ("profile", "datasets", "backbones", "heads", "splits", "views", "further", "profiles")
     shared = {key: value for key, value in VALUES.items() if key not in top}
     local = VALUES["profiles"]["local"]
     assert merged(shared, {key: {} for key in shared}) == shared

@@ -126,7 +126,9 @@ def measure_extraction(backbone: str, size_px: int, images: int) -> dict[str, fl
         extract_features(
             stream(),
             [str(number) for number in range(images)],
-            preprocessing=build_preprocessing(backbone, View(None, "bilinear", antialias=False), size_px),
+            preprocessing=build_preprocessing(
+                backbone, View(None, "bilinear", antialias=False, standardise=False), size_px
+            ),
             backbone=build_backbone(backbone, size_px),
             batch_size=BATCH_SIZE,
             path=Path(folder) / "features.npy",

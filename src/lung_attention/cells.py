@@ -27,8 +27,8 @@ class Cell:
 
     @property
     def stage(self) -> str:
-        """What trains it, whichever part of the design it stands in."""
-        return f"train@{self.name}"
+        """The stage that trains it: each recipe but the published one has its own part of the design."""
+        return f"{'train' if self.recipe == PUBLISHED else f'train_{self.recipe}'}@{self.name}"
 
     @property
     def searched(self) -> str:

@@ -24,6 +24,11 @@ def head_digest(head: str) -> Path:
     return Path("artifacts/code/heads") / f"{head}.json"
 
 
+def recipe_digest(recipe: str) -> Path:
+    """The hashes of the code that makes the fits of a recipe."""
+    return Path("artifacts/code/recipes") / f"{recipe}.json"
+
+
 @dataclass(frozen=True)
 class Paths:
     """Where the files of one profile lie, relative to the project's root.

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from lung_attention.errors import UserError
 from lung_attention.evaluation.baselines import linear
 from lung_attention.evaluation.baselines.forest import histogram_forest
-from lung_attention.evaluation.baselines.linear import logistic, pooled
+from lung_attention.evaluation.baselines.linear import logistic
 from lung_attention.evaluation.baselines.lookup import majority, nearest_neighbour, same_size
 from lung_attention.evaluation.baselines.run import run_baselines
 from lung_attention.evaluation.baselines.settings import BaselineSettings
@@ -174,14 +174,6 @@ def test_blind_baselines_do_not_see_the_middle_of_an_image():
     assert set(blind) == {"majority", "image_size", "border", "background"}
     first, second = (run(split, replace(images, thumbnails=one), blind) for one in (thumbnails, changed))
     pd.testing.assert_frame_equal(first.predictions, second.predictions)
-
-
-def test_features_are_pooled_over_the_image_in_chunks():
-    features = np.random.default_rng(0).normal(size=(600, 3, 2, 5)).astype(np.float16)
-    wide = features.astype(np.float64).reshape(600, 6, 5)
-    np.testing.assert_allclose(
-        pooled(features), np.concatenate([wide.mean(axis=1), wide.max(axis=1)], axis=1), atol=1e-6
-    )
 
 
 def columns(n, d, seed=0):

@@ -63,11 +63,11 @@ def set_gate(project, *, shared=False, **settings):
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
-def set_design(project, **further):
-    """Adds cells of further recipes to the design."""
+def set_design(project, recipe, **part):
+    """Adds cells of a further recipe to the design."""
     path = project / "params.yaml"
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["further"] = {"backbones": [CELL.backbone], "heads": [CELL.head]} | further
+    values["further"][recipe] = {"backbones": [CELL.backbone], "heads": [CELL.head]} | part
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
@@ -237,7 +237,7 @@ def test_predictions_that_an_earlier_design_left_behind_are_no_result(gate, proj
 
 
 def test_a_cell_of_another_recipe_is_compared_with_its_own_past(gate, project):
-    set_design(project, datasets=[OTHER.dataset], recipes=["searched"], splits=[OTHER.split])
+    set_design(project, "searched", datasets=[OTHER.dataset], splits=[OTHER.split])
     searched = OTHER.with_recipe("searched")
     write_cell(project, searched, table_of(searched, errors=30))
     assert verdicts(gate()[2])[searched.name] == "new"
@@ -249,7 +249,7 @@ def test_a_cell_of_another_recipe_is_compared_with_its_own_past(gate, project):
 
 
 def test_what_is_below_the_paper_is_the_published_recipe_alone(gate, project):
-    set_design(project, datasets=[CELL.dataset], recipes=["searched"], splits=[CELL.split])
+    set_design(project, "searched", datasets=[CELL.dataset], splits=[CELL.split])
     write_cell(project, CELL.with_recipe("searched"), table_of(CELL))
     write_comparisons(project, "below")
     found = verdicts(gate()[2])

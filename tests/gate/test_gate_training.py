@@ -53,7 +53,7 @@ def data():
 
 def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, relabel=None, tested=TESTED_ON):
     """Predictions of a head that was really fitted; `relabel` changes the labels it is fitted on."""
-    from lung_attention.training.fits import fit_cell
+    from lung_attention.training.fits import Material, fit
 
     features, table = data
     rows = np.arange(TRAINED_ON + tested)
@@ -67,11 +67,10 @@ def trained(data, *, seeds=(0,), epochs=EPOCHS, learning_rate=LEARNING_RATE, rel
         hidden_units=tuple(HIDDEN),
         learning_rate=learning_rate,
     )
-    fitted = fit_cell(
-        features[rows], fitted_on, CLASSES, Settings({EVERY: recipe}, None), head="plain", seeds=list(seeds),
-        monitor=True,
-        on_epoch=lambda *_: None,
-    )  # fmt: skip
+    settings = Settings({EVERY: recipe}, None)
+    fitted = fit(
+        Material(features[rows], fitted_on, CLASSES, settings, "plain", list(seeds)), lambda *_: None
+    )
     return complete_predictions(fitted.predictions, table[["image", "group"]], CLASSES)
 
 

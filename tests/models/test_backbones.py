@@ -13,7 +13,7 @@ from lung_attention.models.backbones import build_backbone, random_backbone
 from lung_attention.models.classifier import build_preprocessing
 
 SIZE = 64
-WHOLE = View(None, "bilinear", antialias=False)
+WHOLE = View(None, "bilinear", antialias=False, standardise=False)
 
 
 def smooth_images(seed, n):

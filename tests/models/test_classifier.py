@@ -45,7 +45,9 @@ def trained(tmp_path_factory):
     images = list(raw_images())
     calibration = np.random.default_rng(1).integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8)
     backbone = random_backbone("mobilenetv2", images=calibration, seed=0)
-    preprocessing = build_preprocessing("mobilenetv2", View(None, "bilinear", antialias=False), SIZE)
+    preprocessing = build_preprocessing(
+        "mobilenetv2", View(None, "bilinear", antialias=False, standardise=False), SIZE
+    )
     path, info_path = folder / "f.npy", folder / "f.json"
     names = [str(number) for number in range(len(images))]
     extract_features(

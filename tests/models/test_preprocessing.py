@@ -69,7 +69,7 @@ def test_no_pixels_are_refused():
 
 @pytest.mark.parametrize("name", ["densenet121", "vgg16"])
 def test_save_and_load(tmp_path, name):
-    model = build_preprocessing(name, View(20, "bicubic", antialias=True), 16)
+    model = build_preprocessing(name, View(20, "bicubic", antialias=True, standardise=False), 16)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.get_layer("crop").size_px == 20
@@ -82,8 +82,8 @@ def test_the_margin_of_a_cropped_view_is_not_seen():
     image = np.random.default_rng(0).integers(0, 256, (1, 40, 50, 3), dtype=np.uint8)
     framed = np.zeros_like(image)
     framed[:, 10:30, 15:35] = image[:, 10:30, 15:35]
-    cropped = build_preprocessing("densenet121", View(20, "bilinear", antialias=False), 16)
-    whole = build_preprocessing("densenet121", View(None, "bilinear", antialias=False), 16)
+    cropped = build_preprocessing("densenet121", View(20, "bilinear", antialias=False, standardise=False), 16)
+    whole = build_preprocessing("densenet121", View(None, "bilinear", antialias=False, standardise=False), 16)
     np.testing.assert_array_equal(np.asarray(cropped(image)), np.asarray(cropped(framed)))
     np.testing.assert_array_equal(np.asarray(cropped(image)), np.asarray(whole(image[:, 10:30, 15:35])))
     assert np.abs(np.asarray(whole(image)) - np.asarray(whole(framed))).max() > 0.1
@@ -91,7 +91,9 @@ def test_the_margin_of_a_cropped_view_is_not_seen():
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"])
 def test_every_filter_of_a_view_is_known_to_keras(interpolation):
-    model = build_preprocessing("densenet121", View(None, interpolation, antialias=True), 8)
+    model = build_preprocessing(
+        "densenet121", View(None, interpolation, antialias=True, standardise=False), 8
+    )
     white = np.full((1, 20, 30, 3), 255, np.uint8)
     np.testing.assert_allclose(np.asarray(model(white)), np.ones((1, 8, 8, 3)), atol=1e-5)
 
@@ -101,7 +103,9 @@ def test_antialiasing_takes_all_pixels_into_account():
     stripes[:, :, ::8] = 255
     plain, smooth = (
         np.asarray(
-            build_preprocessing("densenet121", View(None, "bilinear", antialias=antialias), 8)(stripes)
+            build_preprocessing(
+                "densenet121", View(None, "bilinear", antialias=antialias, standardise=False), 8
+            )(stripes)
         )
         for antialias in (False, True)
     )
@@ -112,3 +116,18 @@ def test_antialiasing_takes_all_pixels_into_account():
 def test_blue_first():
     pixels = np.arange(12, dtype="float32").reshape(1, 2, 2, 3)
     np.testing.assert_array_equal(np.asarray(BlueFirst()(pixels)), pixels[..., ::-1])
+
+
+def test_standardised_images_have_the_mean_and_spread_of_photographs_whatever_their_scaling():
+    """Grey values are scaled crop by crop in some archives, which says nothing of what they show."""
+    random = np.random.default_rng(0)
+    image = random.integers(60, 190, size=(1, 24, 24, 3), dtype=np.uint8)
+    darker = (image // 2 + 10).astype(np.uint8)
+    view = View(None, "bilinear", antialias=False, standardise=True)
+    model = build_preprocessing("densenet121", view, 24)
+    first, second = (np.asarray(model(one)) * 255 for one in (image, darker))
+    assert first.mean() == pytest.approx(115, abs=2)
+    assert first.std() == pytest.approx(57, abs=2)
+    np.testing.assert_allclose(first, second, atol=4)
+    flat = np.asarray(model(np.full((1, 24, 24, 3), 9, np.uint8))) * 255
+    np.testing.assert_allclose(flat, 115, atol=1e-3)

@@ -8,10 +8,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention.cells import FACTORS, Cell
+from lung_attention.cells import FACTORS, PUBLISHED, Cell
 from lung_attention.config import DESIGN, Dataset, Profile, load_config, read_values
+from lung_attention.config.profiles import CLOSE
 from lung_attention.models.heads import HEADS
-from lung_attention.paths import DATASETS, EXPERIMENTS, PARAMS, SAMPLE, Paths, code_digest, head_digest
+from lung_attention.paths import (
+    DATASETS,
+    EXPERIMENTS,
+    PARAMS,
+    SAMPLE,
+    Paths,
+    code_digest,
+    head_digest,
+    recipe_digest,
+)
+from lung_attention.training.recipes import RECIPES
 from lung_attention.workflow.code import code_digests, code_of
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +32,10 @@ CELL = Cell("iqoth", "densenet121", "attention", "published", "grouped")
 PROFILE_KEY = "profiles.${profile}"
 
 # What methods of the configuration read for a script.
-SECTION_OF = {"image_size_px": "preprocess", "seeds": "train", "recipe": "train"}
+SECTION_OF = {"view": "preprocess", "seeds": "train", "recipe": "train", "ingredients": "train"}
 KEY_OF = {"labels": "classes", "unit": "groups.unit", "covariates": "table", "id": None}
-KEYS_OF_METHODS = {"image_size_px": "image_size_px"}
+# Of `view`, by the stage that reads it.
+KEY_OF_VIEW = {"preprocess": "image_size_px", "preprocess_close": "close_view"}
 # These depend on the files of all datasets as a whole.
 WHOLE_DATASETS = {"settings", "report"}
 
@@ -67,7 +79,7 @@ def reads_of(stage):
             named = of.id if isinstance(of, ast.Name) else None
             if _is(of, "active") or named in active:
                 sections.add(SECTION_OF.get(node.attr, node.attr))
-                keys |= {KEYS_OF_METHODS[node.attr]} if node.attr in KEYS_OF_METHODS else set()
+                keys |= {KEY_OF_VIEW[stage]} if node.attr == "view" else set()
             if named == "dataset" or (isinstance(of, ast.Call) and _is(of.func, "dataset")):
                 known = {*Dataset.model_fields, *KEY_OF}
                 keys |= {KEY_OF.get(node.attr, node.attr)} if node.attr in known else set()
@@ -153,14 +165,14 @@ def test_no_module_is_named():
         digest = code_digest(script_of(stage).stem)
         assert digest.as_posix() in STAGES[stage]["deps"]
         others = [path for path in named if path.startswith("artifacts/code/") and path != digest.as_posix()]
-        builds_heads = stage in ("train", "train_further")
-        assert others == (["artifacts/code/heads/${item.head}.json"] if builds_heads else [])
+        of_cell = ["artifacts/code/heads/${item.head}.json", "artifacts/code/recipes/${item.recipe}.json"]
+        assert others == (of_cell if stage.startswith("train") else [])
 
 
 def test_the_hashes_that_stages_depend_on_are_written():
     written = set(code_digests(ROOT))
     assert {code_digest(script_of(stage).stem) for stage in STAGES} - written == {code_digest("code")}
-    assert {head_digest(head) for head in HEADS} <= written
+    assert {head_digest(head) for head in HEADS} | {recipe_digest(recipe) for recipe in RECIPES} <= written
 
 
 def test_the_paths_of_dvc_yaml_are_those_of_the_package():
@@ -179,6 +191,7 @@ def test_the_paths_of_dvc_yaml_are_those_of_the_package():
     for folder in ("archives", "manifests", "splits", "views", "settings"):
         known.add(f"{paths.artifacts}/{folder}")
     known |= {path.as_posix() for path in (EXPERIMENTS, SAMPLE, DATASETS, head_digest(CELL.head))}
+    known.add(recipe_digest(CELL.recipe).as_posix())
     known |= {code_digest(stage).as_posix() for stage in STAGES} | {"artifacts/code"}
     for stage in set(STAGES) - {"code"}:
         for text in paths_of(stage, "deps", "outs", "metrics", "plots"):
@@ -188,18 +201,21 @@ def test_the_paths_of_dvc_yaml_are_those_of_the_package():
             assert text in known, text
 
 
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe != PUBLISHED])
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_further_cells_are_made_and_scored_like_all_others(stage):
-    further, plain = dict(STAGES[f"{stage}_further"]), dict(STAGES[stage])
-    assert further.pop("matrix") == {factor: f"${{further.{factor}s}}" for factor in FACTORS}
-    assert plain.pop("matrix") == {factor: f"${{{factor}s}}" for factor in FACTORS}
+def test_cells_of_further_recipes_are_made_and_scored_like_all_others(stage, recipe):
+    further, plain = dict(STAGES[f"{stage}_{recipe}"]), dict(STAGES[stage])
+    factors = [factor for factor in FACTORS if factor != "recipe"]
+    own = {factor: f"${{further.{recipe}.{factor}s}}" for factor in factors}
+    assert further.pop("matrix") == own | {"recipe": [recipe]}
+    assert plain.pop("matrix") == {factor: f"${{{factor}s}}" for factor in factors} | {"recipe": [PUBLISHED]}
     assert further == plain
-    assert re.search(rf"^  {stage}_further:\n    <<: \*{stage}\n    matrix: ", TEXT, re.MULTILINE), (
+    assert re.search(rf"^  {stage}_{recipe}:\n    <<: \*{stage}\n    matrix: ", TEXT, re.MULTILINE), (
         "written twice"
     )
     for follows in ("compare", "report"):
         assert "results/${profile}/cells" in STAGES[follows]["deps"]
-        assert {"further", "recipes"} <= set(STAGES[follows]["params"])
+        assert "further" in STAGES[follows]["params"]
 
 
 def test_the_matrix_covers_what_params_yaml_says():
@@ -209,7 +225,11 @@ def test_the_matrix_covers_what_params_yaml_says():
     }
     assert {"download", "group", "split", "audit", "backbone", "preprocess", "train"} <= set(matrices)
     for factor, reference in itertools.chain.from_iterable(matrices.values()):
-        assert reference in (f"${{{factor}s}}", f"${{further.{factor}s}}")
+        if isinstance(reference, list):
+            assert (factor, *reference) in [("view", CLOSE), *(("recipe", recipe) for recipe in RECIPES)]
+            continue
+        places = [f"${{{factor}s}}", *(f"${{further.{recipe}.{factor}s}}" for recipe in config.further)]
+        assert reference in places
         assert getattr(config, f"{factor}s")
     for stage in matrices:
         for factor in STAGES[stage]["matrix"]:
@@ -217,7 +237,7 @@ def test_the_matrix_covers_what_params_yaml_says():
 
 
 def test_stages_without_tensorflow_import_none():
-    allowed = {"backbone", "preprocess", "train", "train_further"}
+    allowed = {"backbone", *(stage for stage in STAGES if stage.startswith(("preprocess", "train")))}
     imports = re.compile(r"^(?:import|from) (?:keras|tensorflow)\b", re.MULTILINE)
     inside = re.compile(r"^\s+(?:import|from) (?:keras|tensorflow)\b", re.MULTILINE)
     assert any(imports.search(file.read_text()) for file in code_of(script_of("train"), ROOT))

@@ -15,7 +15,6 @@ from lung_attention.cells import FACTORS, Cell
 from lung_attention.config import load_config
 from lung_attention.data.sample.archives import PLANTED
 from lung_attention.paths import PARAMS, Paths
-from lung_attention.workflow.status import training_stages
 
 pytestmark = pytest.mark.pipeline
 
@@ -24,7 +23,7 @@ CONFIG = load_config(ROOT / PARAMS)
 CELLS = list(CONFIG.cells())
 PATHS = Paths("sample")
 ONE = Cell("iqoth", "mobilenetv2", "attention", "published", "grouped")
-STAGE = training_stages(ONE)[0]
+STAGE = ONE.stage
 
 
 def run(copy, *command, check=True):
@@ -95,9 +94,7 @@ def test_each_cell_is_one_complete_run(copy):
         "    print(tags['stage'], run.info.status, tags['complete'], 'test_accuracy' in run.data.metrics)"
     )
     found = run(copy, sys.executable, "-c", script).stdout.split("\n")
-    assert sorted(filter(None, found)) == sorted(
-        f"{training_stages(cell)[0]} FINISHED true True" for cell in CELLS
-    )
+    assert sorted(filter(None, found)) == sorted(f"{cell.stage} FINISHED true True" for cell in CELLS)
 
 
 def test_a_forced_rerun_gives_the_same_bytes_and_supersedes_its_run(copy):
@@ -149,7 +146,7 @@ def test_a_change_of_the_report_retrains_nothing(copy):
 
 def test_a_change_of_a_head_retrains_its_cells_alone(copy):
     name = "src/lung_attention/models/heads/attention.py"
-    expected = {training_stages(cell)[0] for cell in CELLS if cell.head == "attention"}
+    expected = {cell.stage for cell in CELLS if cell.head == "attention"}
     assert changed(copy, name, lambda text: f"{text}\nCHANGED = 1\n") == expected
 
 
@@ -238,16 +235,18 @@ def test_what_a_search_finds_is_kept_and_trained_with(copy):
         assert study["trials"]["complete"] + study["trials"]["pruned"] == 2
 
     searched = cell.with_recipe("searched")
-    old = "\nfurther: {datasets: [], backbones: [], heads: [], recipes: [], splits: []}\n"
-    values = ", ".join(f"{factor}s: [{getattr(searched, factor)}]" for factor in FACTORS)
+    old = "\n  searched: {datasets: [], backbones: [], heads: [], splits: []}\n"
+    values = ", ".join(
+        f"{factor}s: [{getattr(searched, factor)}]" for factor in FACTORS if factor != "recipe"
+    )
     params = (copy / PARAMS).read_text(encoding="utf-8")
     assert params.count(old) == 1
-    (copy / PARAMS).write_text(params.replace(old, f"\nfurther: {{{values}}}\n"), encoding="utf-8")
+    (copy / PARAMS).write_text(params.replace(old, f"\n  searched: {{{values}}}\n"), encoding="utf-8")
     said = run(copy, "dvc", "repro").stdout
     stages = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
     # Settings of all cells are written anew, and those of the other cells are the same.
     assert stages == [
-        "settings", training_stages(searched)[1], f"evaluate_further@{searched.name}", "compare", "report",
+        "settings", searched.stage, f"evaluate_searched@{searched.name}", "compare", "report",
     ]  # fmt: skip
     scores = metrics(copy, searched)
     settings = json.loads((copy / PATHS.settings(searched)).read_text(encoding="utf-8"))["settings"]

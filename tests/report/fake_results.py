@@ -69,9 +69,15 @@ def fake_project(
     values["splits"] = splits or ["published", "grouped"]
     values["backbones"] = backbones or ["mobilenetv2", "densenet121"]
     values["heads"] = ["plain", "attention"]
-    values["recipes"] = ["published"]
     values["further"] = {
-        f"{factor}s": list(dict.fromkeys(getattr(cell, factor) for cell in further)) for factor in FACTORS
+        recipe: {
+            f"{factor}s": list(
+                dict.fromkeys(getattr(cell, factor) for cell in further if cell.recipe == recipe)
+            )
+            for factor in FACTORS
+            if factor != "recipe"
+        }
+        for recipe in values["further"]
     }
     if stand_ins is not None:
         values["profiles"][profile]["stand_ins"] = stand_ins

@@ -103,8 +103,8 @@ def _told(pages, name, mark):
 def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, pages):
     shutil.copytree(real.root / "results", pages / "results")
     values = yaml.safe_load((real.root / "params.yaml").read_text())
-    design = {"datasets": ["iqoth", "lc25000", "lidc", "lidc_nodules"], "recipes": ["searched"]}
-    nothing = {factor: [] for factor in values["further"]}
+    design = {"datasets": ["iqoth", "lc25000", "lidc", "lidc_nodules"], "backbones": ["mobilenetv2"]}
+    nothing = {recipe: {factor: [] for factor in part} for recipe, part in values["further"].items()}
     (pages / "params.yaml").write_text(
         yaml.safe_dump(values | {"profile": "sample", "further": nothing} | design)
     )
@@ -165,12 +165,12 @@ def test_stale_results_are_noted_in_the_report_and_above_the_table(real, pages):
     for path in (real.paths.report_markdown, real.paths.report_html):
         path.write_text(report)
     cells = [cell for cell in real.config.cells() if (pages / real.paths.metrics(cell)).exists()]
-    names = [f"train{'' if cell.recipe == 'published' else '_further'}@{cell.name}" for cell in cells]
+    names = [cell.stage for cell in cells]
     code = code_digest("train").as_posix()
     stages = {name: {"deps": [{"path": code, "md5": "0" * 32}]} for name in names[1:]}
     (pages / real.paths.results / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     assert commands.stale(Namespace(profile="local")) == 0
-    note = f"has changed since the results below were computed: train ({len(names) - 1}) and train_further."
+    note = f"has changed since the results below were computed: train ({len(names) - 1}) and train_searched."
     assert note in real.paths.report_markdown.read_text()
     commands.readme(Namespace(check=False))
     assert note in _told(pages, "docs/results.md", "results-local")

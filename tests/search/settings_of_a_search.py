@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lung_attention.config import Search, SearchSpace
-from lung_attention.training.recipe import Recipe, recipe_from_json
+from lung_attention.training.recipe import Choices, Recipe, Settings, recipe_from_json
+from lung_attention.training.recipes import RECIPES, Ingredients
 
 CLASSES = ("normal", "malignant")
 
@@ -46,6 +47,12 @@ SEARCH = Search.model_validate(
         "heartbeat_s": 1, "grace_s": 4, "space": SPACE.model_dump(),
     }
 )  # fmt: skip
+
+
+def searched_settings(found: dict[str, Any]) -> Settings:
+    """What the recipe `searched` makes of what a search found."""
+    choices = Choices(inner_folds=2, l2=[1.0], epochs=[1])
+    return RECIPES["searched"].settings(Ingredients(DEFAULT, DEFAULT, choices, found))
 
 
 def changed(recipe: Recipe, **values: Any) -> Recipe:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from bowl import ended, opened
-from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, toy
+from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, searched_settings, toy
 from sklearn.metrics import log_loss
 
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, sha256, write_json, write_table
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
-from lung_attention.search.objective import inner_folds, inner_loss, part_of
+from lung_attention.search.objective import folds_of_part, inner_loss, part_of
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.splits.settings import REFIT
-from lung_attention.training.fits import CompiledHead, fit_cell, fit_seed, fits_of, label_numbers
+from lung_attention.training.fits import CompiledHead, Material, fit, fit_seed, fits_of, label_numbers
 from lung_attention.training.fitting import predict
 from lung_attention.training.recipe import Settings, fold_name, require_split
-from lung_attention.training.recipes import RECIPES
 
 SEARCHED = Searched(head="attention", default=DEFAULT, search=SEARCH)
+
+
+def folds_of(part, number):
+    return folds_of_part(part, folds=number, seed=1)
 
 
 def nothing(*_):
@@ -146,7 +150,7 @@ def test_a_parts_rows_are_its_own():
 def test_inner_parts_share_no_group_and_cover_every_row():
     part = everything()
     validated = []
-    for train, validation in inner_folds(part, folds=3, seed=1):
+    for train, validation in folds_of(part, 3):
         assert not set(part.groups[train]) & set(part.groups[validation])
         assert set(part.labels[validation].tolist()) == {0, 1}
         validated += validation.tolist()
@@ -155,13 +159,13 @@ def test_inner_parts_share_no_group_and_cover_every_row():
 
 def test_too_few_groups_are_refused():
     with pytest.raises(UserError, match="2 groups"):
-        inner_folds(everything(np.arange(8)), folds=3, seed=1)
+        folds_of(everything(np.arange(8)), 3)
 
 
 def test_the_loss_is_the_cross_entropy_without_the_penalty():
     """Nothing is learned at a vanishing rate, so that a penalty cannot change the cross-entropy."""
     part = everything()
-    folds = inner_folds(part, folds=2, seed=1)
+    folds = folds_of(part, 2)
     losses = []
     for l2 in (0.0, 0.5):
         settings = changed(DEFAULT, l2=l2, learning_rate=1e-30)
@@ -194,12 +198,9 @@ def test_monitoring_has_no_influence_on_a_fit():
     """So that a searched cell, which monitors nothing, and the published one differ by settings alone."""
     features, table = toy()
     seen, unseen = (
-        fit_cell(
-            features, table, CLASSES, by_fit(), head="attention", seeds=[0, 1], monitor=monitor,
-            on_epoch=nothing,
-        )
-        for monitor in (True, False)
-    )  # fmt: skip
+        fit(Material(features, table, CLASSES, replace(by_fit(), split=split), "attention", [0, 1]), nothing)
+        for split in (None, "0" * 64)
+    )
     assert seen.history["val_loss"].notna().any()
     pd.testing.assert_frame_equal(unseen.predictions, seen.predictions)
     for ours, theirs in zip(unseen.head.get_weights(), seen.head.get_weights(), strict=True):
@@ -211,10 +212,11 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     lazy = changed(DEFAULT, learning_rate=1e-30)
     wide = changed(DEFAULT, hidden_units=[2, 2])
     fits = []
-    fitted = fit_cell(
-        features, table, CLASSES, by_fit(**{"fold-1": lazy, "all": wide}), head="plain", seeds=[0],
-        monitor=False, on_epoch=lambda seed, fold, epoch, values: fits.append((fold, epoch)),
-    )  # fmt: skip
+    chosen = replace(by_fit(**{"fold-1": lazy, "all": wide}), split="0" * 64)
+    fitted = fit(
+        Material(features, table, CLASSES, chosen, "plain", [0]),
+        lambda seed, fold, epoch, values: fits.append((fold, epoch)),
+    )
     searched = fitted.predictions
     assert sorted(searched["image"]) == sorted(table["image"])
     assert fits == [(0, 1), (0, 2), (1, 1), (1, 2), (REFIT, 1), (REFIT, 2)]
@@ -222,9 +224,7 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     assert list(zip(curves["fold"], curves["epoch"], strict=True)) == fits
     assert curves["loss"].notna().all()
     assert curves["val_loss"].isna().all(), "a test part was monitored"
-    both = fit_cell(
-        features, table, CLASSES, by_fit(all=wide), head="plain", seeds=[0], monitor=False, on_epoch=nothing
-    ).predictions
+    both = fit(Material(features, table, CLASSES, by_fit(all=wide), "plain", [0]), nothing).predictions
     same = (searched["probability_normal"] == both["probability_normal"]).to_numpy()
     assert same[searched["fold"] == 0].all()
     assert not same[searched["fold"] == 1].any()
@@ -242,7 +242,7 @@ def kept(searched_toy, tmp_path):
 
 def test_what_a_search_found_is_what_each_fold_is_fitted_with(searched_toy, kept):
     found, split = kept
-    settings = RECIPES["searched"](DEFAULT, read_json(found))
+    settings = searched_settings(read_json(found))
     require_split(settings, split)
     assert set(settings.by_fit) == {"fold-0", "fold-1", "all"}
     for fold in (0, 1, REFIT):
@@ -253,7 +253,7 @@ def test_a_search_on_another_split_is_refused(kept):
     """Its folds have the same names, but their settings may have been chosen by what they test now."""
     found, split = kept
     write_table(split, toy()[1].assign(fold=lambda table: 1 - table["fold"]))
-    settings = RECIPES["searched"](DEFAULT, read_json(found))
+    settings = searched_settings(read_json(found))
     with pytest.raises(UserError, match="searched on another split") as caught:
         require_split(settings, split)
     assert "make search" in caught.value.remedy

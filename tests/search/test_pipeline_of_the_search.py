@@ -135,8 +135,8 @@ def test_a_search_runs_in_a_copy_with_its_studies_outside(launched, tmp_path):
     # As the last one of a name counts: the dataset alone, without cells that wait for this search.
     chosen = dict(setting.split("=") for setting in settings)
     assert chosen["datasets"] == "[iqoth]"
-    assert chosen["recipes"] == "[published]"
-    assert {value for key, value in chosen.items() if key.startswith("further.")} == {"[]"}
+    without = {key for key, value in chosen.items() if key.startswith("further.") and value == "[]"}
+    assert {f"further.{recipe}.datasets" for recipe in ("searched", "recommended")} <= without
     assert chosen["++profiles.sample.search.trials"] == "7"
     assert environment[STORAGE_VARIABLE] == f"sqlite:///{tmp_path / Paths('sample').studies(CELL)}"
     assert path == Paths("sample").search(CELL)
@@ -147,7 +147,8 @@ def test_a_search_does_not_wait_for_itself(launched, tmp_path):
     """Where params.yaml already names cells that are trained with what it finds."""
     params = tmp_path / "params.yaml"
     values = yaml.safe_load(params.read_text())
-    values["recipes"] = ["published", "searched"]
+    part = {"datasets": ["lidc"], "backbones": ["densenet121"], "heads": ["attention"], "splits": ["grouped"]}
+    values["further"]["searched"] = values["profiles"]["sample"]["further"]["searched"] = part
     params.write_text(yaml.safe_dump(values))
     launch.run_search("sample", CELL, [], storage=None)
     assert len(launched) == 1

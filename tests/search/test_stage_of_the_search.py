@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 import pytest
 import yaml
-from settings_of_a_search import CLASSES, DEFAULT, SEARCH, toy
+from settings_of_a_search import CLASSES, DEFAULT, SEARCH, searched_settings, toy
 
 from lung_attention.cells import Cell
 from lung_attention.files import read_json, write_json, write_table
@@ -20,7 +20,6 @@ from lung_attention.models.feature_file import images_digest
 from lung_attention.paths import Paths, code_digest, head_digest
 from lung_attention.search.address import STORAGE_VARIABLE
 from lung_attention.training.recipe import EVERY, Settings, require_split
-from lung_attention.training.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 CELL = Cell("iqoth", "densenet121", "plain", "published", "grouped")
@@ -83,7 +82,7 @@ def test_what_is_found_can_be_trained_with_and_its_studies_are_gone_on_with(proj
     assert "recipe" not in found, "what is searched has none yet"
     assert all(name.endswith(found["inputs"][:12]) for name in names)
     # What stages/settings.py makes of it, and what stages/train.py asks of that.
-    settings = RECIPES["searched"](DEFAULT, found)
+    settings = searched_settings(found)
     require_split(settings, PATHS.split(CELL.dataset, CELL.split))
     assert settings.of(1).as_json() == found["studies"]["fold-1"]["settings"]
 

@@ -8,7 +8,7 @@ from small_recipe import small_recipe
 from lung_attention.models.heads import build_head
 from lung_attention.splits.grouped import grouped_split
 from lung_attention.splits.protocol import folds
-from lung_attention.training.fits import fit_cell, fit_seed
+from lung_attention.training.fits import Material, fit, fit_seed
 from lung_attention.training.fitting import balanced_weights, compile_head, fit_head, predict, restart
 from lung_attention.training.recipe import EVERY, Settings
 
@@ -64,11 +64,9 @@ def test_validation_rows_change_nothing(features, labels):
 RECIPE = small_recipe(jit_compile=True, hidden_units=(4,))
 
 
-def run_cell(features, table, seeds, *, settings=None, monitor=True):
-    return fit_cell(
-        features, table, CLASSES, settings or Settings({EVERY: RECIPE}, None), head="plain", seeds=seeds,
-        monitor=monitor, on_epoch=lambda *_: None,
-    )  # fmt: skip
+def run_cell(features, table, seeds, *, settings=None):
+    settings = settings or Settings({EVERY: RECIPE}, None)
+    return fit(Material(features, table, CLASSES, settings, "plain", seeds), lambda *_: None)
 
 
 def grouped_table(labels):

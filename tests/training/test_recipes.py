@@ -13,6 +13,7 @@ from lung_attention.errors import UserError
 from lung_attention.splits.settings import REFIT
 from lung_attention.training.recipe import (
     EVERY,
+    Choices,
     Settings,
     fold_name,
     recipe_from_json,
@@ -20,7 +21,7 @@ from lung_attention.training.recipe import (
     settings_from_json,
     settings_params,
 )
-from lung_attention.training.recipes import RECIPES
+from lung_attention.training.recipes import RECIPES, Ingredients
 
 recipes = st.builds(
     small_recipe,
@@ -51,14 +52,14 @@ def test_settings_come_back_from_json(recipe, other):
     "changes",
     [
         {"patience": 3},
-        {"epochs": 0},
+        {"epochs": -1},
         {"epochs": "12"},
         {"epochs": 1.5},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"optimizer": "rmsprop"},
         {"class_weights": True},
-        {"hidden_units": []},
+        {"hidden_units": [0]},
         {"dropout": 1.0},
         {"pooling": "max"},
     ],
@@ -95,6 +96,14 @@ def test_settings_are_told_fit_by_fit():
 
 # ----- The table of recipes -----
 
+LINEAR = small_recipe(epochs=0, pooling="average_max", hidden_units=(), start="logistic")
+CHOICES = Choices(inner_folds=2, l2=[1.0, 0.1], epochs=[1])
+
+
+def settings_of(recipe, found):
+    return RECIPES[recipe].settings(Ingredients(SMALL, LINEAR, CHOICES, found))
+
+
 FOUND = {
     "split": "ab" * 32,
     "studies": {
@@ -107,11 +116,29 @@ FOUND = {
 
 def test_the_published_recipe_is_the_papers_whatever_a_search_found():
     for found in (None, FOUND):
-        assert RECIPES["published"](SMALL, found) == Settings({EVERY: SMALL}, None)
+        assert settings_of("published", found) == Settings({EVERY: SMALL}, None)
+
+
+def test_the_recommended_recipe_leaves_choices_to_each_fit():
+    settings = settings_of("recommended", FOUND)
+    assert settings == Settings({EVERY: LINEAR}, None, CHOICES)
+    assert settings_from_json(json.loads(json.dumps(settings.as_json()))) == settings
+    assert settings_params(settings).items() >= {"inner_folds": 2, "l2": [1.0, 0.1], "epochs": [1]}.items()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"start": "logistic"}, {"epochs": 0}, {"start": "logistic", "pooling": "average_max"}],
+)
+def test_settings_that_contradict_each_other_are_refused(changes):
+    with pytest.raises(ValueError, match=r"start|epochs"):
+        small_recipe(**changes)
+    with pytest.raises(ValidationError, match=r"start|epochs"):
+        recipe_from_json({**SMALL.as_json(), **changes})
 
 
 def test_a_search_says_what_is_different_from_the_default():
-    settings = RECIPES["searched"](SMALL, FOUND)
+    settings = settings_of("searched", FOUND)
     assert settings.split == FOUND["split"]
     assert settings.of(0) == small_recipe(epochs=5, hidden_units=(16, 4))
     assert settings.of(1) == small_recipe(learning_rate=0.003)
@@ -121,19 +148,19 @@ def test_a_search_says_what_is_different_from_the_default():
 
 def test_a_search_that_is_not_there():
     with pytest.raises(UserError, match="no search of this cell") as caught:
-        RECIPES["searched"](SMALL, None)
+        settings_of("searched", None)
     assert "make search" in caught.value.remedy
 
 
 def test_a_search_that_does_not_say_its_split_is_refused():
     with pytest.raises(UserError, match="does not say on which split"):
-        RECIPES["searched"](SMALL, {"studies": FOUND["studies"]})
+        settings_of("searched", {"studies": FOUND["studies"]})
 
 
 def test_a_search_that_found_what_is_no_setting_is_refused():
     studies = {"fold-0": {"settings": {"momentum": 0.9}}}
     with pytest.raises(ValidationError, match="momentum"):
-        RECIPES["searched"](SMALL, {"split": FOUND["split"], "studies": studies})
+        settings_of("searched", {"split": FOUND["split"], "studies": studies})
 
 
 def test_settings_of_another_split_are_refused(tmp_path):

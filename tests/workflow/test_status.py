@@ -21,7 +21,6 @@ from lung_attention.workflow.status import (
     lock_entry,
     stale_results,
     stale_stages,
-    training_stages,
 )
 
 PIPELINE = """
@@ -207,7 +206,7 @@ def test_results_are_stale_once_their_code_is_another(project):
         PATHS.results / LOCK,
         **{
             f"train@{CELL.name}": stage_of(of_train, head_digest("plain")),
-            f"train_further@{SEARCHED.name}": stage_of(of_train, head_digest("attention")),
+            f"train_searched@{SEARCHED.name}": stage_of(of_train, head_digest("attention")),
             "report": stage_of(of_report),
             "frozen": {"cmd": "true"},
         },
@@ -226,14 +225,14 @@ def test_results_are_stale_once_their_code_is_another(project):
     Path("stages/report.py").write_text("print(2)\n")
     assert stale() == ["report"]
     MODULE.write_text("RATE = 2\n")
-    assert stale() == [f"train@{CELL.name}", f"train_further@{SEARCHED.name}", "report"]
+    assert stale() == [f"train@{CELL.name}", f"train_searched@{SEARCHED.name}", "report"]
 
 
 def test_results_that_their_lock_does_not_know_are_of_earlier_code(project):
     write_lock(PATHS.results / LOCK, **{f"train@{CELL.name}": stage_of(code_digest("train"))})
     with_results(CELL, SEARCHED)
     no_result = CELL.with_recipe("cropped")
-    assert stale_results(PATHS, [CELL, SEARCHED, no_result], Path()) == [f"train@{SEARCHED.name}"]
+    assert stale_results(PATHS, [CELL, SEARCHED, no_result], Path()) == [SEARCHED.stage]
 
 
 def test_a_lock_of_stages_that_named_modules_knows_none_of_the_cells(project):
@@ -244,10 +243,9 @@ def test_a_lock_of_stages_that_named_modules_knows_none_of_the_cells(project):
     assert stale_results(PATHS, [CELL], Path()) == [f"train@{CELL.name}"]
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_entry_of_a_training_is_found_under_both_names(project, number):
-    name = training_stages(CELL)[number]
-    assert name == ("train@", "train_further@")[number] + CELL.name
+def test_the_entry_of_a_training_is_found(project):
+    name = CELL.stage
+    assert (name, SEARCHED.stage) == (f"train@{CELL.name}", f"train_searched@{SEARCHED.name}")
     assert lock_entry(CELL, PATHS) is None
     entry = stage_of(code_digest("train"))
     write_lock(LOCK, **{"a": stage_of(), name: entry, f"{name}-more": stage_of()})
@@ -263,7 +261,7 @@ def test_the_entry_of_a_training_is_found_under_both_names(project, number):
 
 
 def test_an_entry_of_another_profile_or_without_hashes_is_none(project):
-    name = training_stages(CELL)[0]
+    name = CELL.stage
     other, unfinished = stage_of(), stage_of()
     other["outs"][0]["path"] = Paths("sample").trained(CELL).as_posix()
     del unfinished["outs"][0]["md5"]

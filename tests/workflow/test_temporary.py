@@ -7,21 +7,28 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lung_attention.cells import PUBLISHED
 from lung_attention.config import load_config, parse_value, read_values, validate
 from lung_attention.data.sources.resolve import fingerprint
 from lung_attention.errors import UserError
+from lung_attention.training.recipes import RECIPES
 from lung_attention.workflow import temporary
 
 ROOT = Path(__file__).parents[2]
-FACTORS = ("datasets", "backbones", "heads", "recipes", "splits")
-NOTHING_FURTHER = [f"further.{factor}=[]" for factor in FACTORS]
+FACTORS = ("datasets", "backbones", "heads", "splits")
+OTHER_RECIPES = [recipe for recipe in RECIPES if recipe != PUBLISHED]
+NOTHING_FURTHER = [f"further.{recipe}.{factor}=[]" for recipe in OTHER_RECIPES for factor in FACTORS]
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with params.yaml, the datasets' files, an archive and weights; DVC is only recorded."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    values["profiles"]["local"]["further"] = {factor: [] for factor in FACTORS}
+    for name in ("sample", "local"):
+        values["profiles"][name]["further"] = {
+            recipe: {factor: [] for factor in FACTORS} for recipe in OTHER_RECIPES
+        }
+    values["further"] = values["profiles"]["sample"]["further"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     (tmp_path / "archives").mkdir()
@@ -134,9 +141,13 @@ def test_a_section_that_no_profile_has_is_changed_where_stages_look(asked, proje
 
 
 FURTHER = [
-    "further.datasets=[iqoth,lc25000]", "further.backbones=[densenet121]", "further.heads=[plain]",
-    "further.recipes=[searched]", "further.splits=[grouped]",
+    "further.searched.datasets=[iqoth,lc25000]", "further.searched.backbones=[densenet121]",
+    "further.searched.heads=[plain]", "further.searched.splits=[grouped]",
 ]  # fmt: skip
+
+
+def of_searches(asked):
+    return [setting for setting in asked["settings"] if setting.startswith("further.searched.")]
 
 
 def test_a_searched_recipe_takes_the_settings_found_with_it_into_the_copy(asked, project):
@@ -145,14 +156,16 @@ def test_a_searched_recipe_takes_the_settings_found_with_it_into_the_copy(asked,
     found.parent.mkdir(parents=True)
     found.write_text("{}")
     temporary.reproduce("sample", ["datasets=[iqoth]", *FURTHER])
-    assert asked["settings"][-5:] == ["further.datasets=[iqoth]", *FURTHER[1:]]
+    assert of_searches(asked)[-4:] == ["further.searched.datasets=[iqoth]", *FURTHER[1:]]
     assert copied(asked) == [str(found.relative_to(project)), "datasets/iqoth.yaml"]
     cells = list(as_dvc_would(project, asked["settings"]).cells())
     assert [cell.name for cell in cells if cell.recipe == "searched"] == [
         "iqoth-densenet121-plain-searched-grouped"
     ]
     temporary.reproduce("sample", ["datasets=[iqoth]", "splits=[published]", *FURTHER])
-    assert asked["settings"][-5:] == ["further.datasets=[iqoth]", *FURTHER[1:4], "further.splits=[]"]
+    assert of_searches(asked)[-4:] == [
+        "further.searched.datasets=[iqoth]", *FURTHER[1:3], "further.searched.splits=[]"
+    ]  # fmt: skip
     assert copied(asked) == ["datasets/iqoth.yaml"]
     assert {cell.recipe for cell in as_dvc_would(project, asked["settings"]).cells()} == {"published"}
 
@@ -164,13 +177,13 @@ def test_the_profiles_own_further_cells_run_as_far_as_the_matrix_covers_them(ask
     for head in ("plain", "attention"):
         (searched / f"iqoth-densenet121-{head}.json").write_text("{}")
     temporary.reproduce("local", ["datasets=[iqoth]", "heads=[attention]"])
-    assert asked["settings"][-5:] == [
-        "further.datasets=[iqoth]", "further.backbones=[densenet121]", "further.heads=[attention]",
-        "further.recipes=[searched]", "further.splits=[grouped]",
+    assert of_searches(asked) == [
+        "further.searched.datasets=[iqoth]", "further.searched.backbones=[densenet121]",
+        "further.searched.heads=[attention]", "further.searched.splits=[grouped]",
     ]  # fmt: skip
     assert copied(asked)[0] == "results/local/search/iqoth-densenet121-attention.json"
     temporary.reproduce("local", ["datasets=[iqoth]", "backbones=[mobilenetv2]"])
-    assert "further.backbones=[]" in asked["settings"]
+    assert "further.searched.backbones=[]" in asked["settings"]
     assert not any("search" in path for path in copied(asked))
 
 
@@ -234,8 +247,9 @@ def test_numbers_may_be_written_as_dvc_writes_them(asked):
     [
         "train.epochs=5", "split.seed.x=1", "datasets=[x]", "splits=[published", "splits=", "splits=5",
         "evaluate.resample=5", "profiles=5", "profiles.local=5", "profiles.lokal.split.seed=5", "further=[]",
-        "further.datasets=5", "further.datasets=iqoth", "further.datasets=[iqoht]",
-        "further.x=[]", "further.recipes=[published]", "train.recipe.epoch=5", "tuned.datasets=[]",
+        "further.searched=5", "further.searched.datasets=5", "further.searched.datasets=iqoth",
+        "further.searched.datasets=[iqoht]", "further.x=[]", "further.published.datasets=[iqoth]",
+        "train.recipe.epoch=5", "tuned.datasets=[]",
     ],
 )  # fmt: skip
 def test_overrides_that_params_yaml_would_refuse_are_told_before_the_run(asked, override):

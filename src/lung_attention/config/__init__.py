@@ -6,7 +6,7 @@ values a stage reads (its `params:` in dvc.yaml) say all that this package can d
 
 from lung_attention.config.beside import Gating, Range, Search, SearchSpace
 from lung_attention.config.datasets import Dataset
-from lung_attention.config.profiles import Config, Profile
+from lung_attention.config.profiles import Config, Part, Profile
 from lung_attention.config.reading import (
     DESIGN,
     load_config,
@@ -22,6 +22,7 @@ __all__ = [
     "Config",
     "Dataset",
     "Gating",
+    "Part",
     "Profile",
     "Range",
     "Rebuild",

@@ -26,6 +26,7 @@ from lung_attention.groups.settings import (
     PatientGroups,
     SourceTileGroups,
 )
+from lung_attention.images.view import View
 from lung_attention.splits.settings import FolderSplit, NotebookSplit, RandomSplit
 
 Text = Annotated[str, Field(min_length=1)]
@@ -90,6 +91,18 @@ class ImageTable(Section):
     covariates: Unique[Text]
 
 
+class CloseView(Section):
+    """What the recommended recipe shows networks of an image.
+
+    Attributes:
+        view: Crop, filter and scaling of values.
+        image_size_px: Side of the square that it becomes.
+    """
+
+    view: View
+    image_size_px: SizePx
+
+
 class Seeds(Section):
     """The training seeds of each split; every seed of a grouped one means a fit a fold."""
 
@@ -120,6 +133,7 @@ class Dataset(Section):
         near_duplicates_leak: Whether near-duplicates on two sides are a leak; else they are information.
         published_split: How the published split was drawn.
         image_size_px: Side of the square that the networks see.
+        close_view: What the recommended recipe shows them, and the side of that square.
         learning_rates: Those that the paper gives for single backbones.
         seeds: The training seeds of each split.
         training_sd: How far one training is luckier than another as a whole, in balanced accuracy (gate).
@@ -149,6 +163,7 @@ class Dataset(Section):
     near_duplicates_leak: bool
     published_split: Annotated[FolderSplit | NotebookSplit | RandomSplit, Field(discriminator="method")]
     image_size_px: SizePx
+    close_view: CloseView
     learning_rates: dict[Backbone, Annotated[float, Field(gt=0)]]
     seeds: Seeds
     training_sd: Annotated[float, Field(ge=0, lt=1)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from lung_attention.cells import Cell, design
+from lung_attention.cells import PUBLISHED, Cell, design
 from lung_attention.config.beside import Gating, Search
 from lung_attention.config.datasets import Dataset, DatasetName
 from lung_attention.config.stages import (
@@ -26,24 +26,38 @@ from lung_attention.config.values import (
     Distinct,
     Fraction,
     Head,
-    RecipeName,
     Section,
     Split,
     Unique,
 )
 from lung_attention.errors import UserError
 from lung_attention.evaluation.baselines.settings import BaselineSettings
+from lung_attention.images.view import View
 from lung_attention.training.recipe import Recipe
+from lung_attention.training.recipes import RECIPES, Ingredients
+
+CLOSE = "close"
+"""The view that each dataset's file describes."""
 
 
-class Further(Section):
-    """Cells of further recipes: every combination of these; an empty list means none."""
+class Part(Section):
+    """A part of the design: every combination of these; an empty list means no cell."""
 
     datasets: Unique[DatasetName]
     backbones: Unique[Backbone]
     heads: Unique[Head]
-    recipes: Unique[RecipeName]
     splits: Unique[Split]
+
+
+def _of_each_other_recipe(further: dict[str, Part]) -> dict[str, Part]:
+    others = [recipe for recipe in RECIPES if recipe != PUBLISHED]
+    if set(further) != set(others):
+        raise ValueError(f"expected a part of the design for each of {', '.join(others)}")
+    return further
+
+
+Further = Annotated[dict[str, Part], AfterValidator(_of_each_other_recipe)]
+"""The part of the design on which each recipe but the published one runs."""
 
 
 class Profile(Section):
@@ -52,7 +66,7 @@ class Profile(Section):
     Attributes:
         stand_ins: Sentences that name what is not the real thing, shown wherever the scores appear.
         datasets: The datasets that `make repro PROFILE=…` runs.
-        further: The cells of further recipes that it runs, too, where the matrix covers them.
+        further: The cells of further recipes that it runs, too, where the matrix covers them, by recipe.
         tolerance: How far scores may differ from committed ones of another CPU, in fractions of 1.
     """
 
@@ -73,12 +87,15 @@ class Profile(Section):
     gate: Gating
     search: Search
 
-    def image_size_px(self, dataset: Dataset) -> int:
-        """Side of the square that networks see of a dataset's images."""
-        return self.preprocess.image_size_px or dataset.image_size_px
+    def view(self, dataset: Dataset, name: str) -> tuple[View, int]:
+        """What networks are shown of a dataset's images, and the side of the square that it becomes."""
+        size = self.preprocess.image_size_px
+        if name == CLOSE:
+            return dataset.close_view.view, size or dataset.close_view.image_size_px
+        return self.preprocess.views[name], size or dataset.image_size_px
 
     def seeds(self, dataset: Dataset, split: str) -> list[int]:
-        """The training seeds of a dataset on a split."""
+        """The training seeds of a dataset on a split, of recipes that are not repeated."""
         ours = self.train.seeds
         single = {str(name): seeds for name, seeds in ours.of.get(dataset.id, {}).items()}
         of_profile: list[int] | None = getattr(ours, split)
@@ -90,6 +107,13 @@ class Profile(Section):
         recipe = self.train.recipe
         rate = dataset.learning_rates.get(backbone)
         return recipe if rate is None else recipe.with_learning_rate(rate)
+
+    def ingredients(
+        self, dataset: Dataset, backbone: str, found: Mapping[str, Any] | None
+    ) -> Ingredients:  # fmt: skip
+        """What recipes come to the settings of a cell from, with what a search of it found."""
+        recommended = self.train.recommended
+        return Ingredients(self.recipe(dataset, backbone), recommended.recipe, recommended.choices, found)
 
     def training_sd(self, dataset: Dataset) -> float:
         """How far one training on a dataset is luckier than another, for the gate."""
@@ -103,7 +127,6 @@ class Config(Section):
     datasets: Distinct[DatasetName]
     backbones: Distinct[Backbone]
     heads: Distinct[Head]
-    recipes: Distinct[RecipeName]
     splits: Distinct[Split]
     views: Distinct[str]
     further: Further
@@ -125,16 +148,22 @@ class Config(Section):
                     f"{key}: no file datasets/{unknown[0]}.yaml; there are {', '.join(self.catalog)} "
                     f"(make one: lung-attention dataset new {unknown[0]} --from FOLDER)"
                 )
-        for factor, values in self.further:
-            if factor == "recipes":
-                if both := set(values) & set(self.recipes):
-                    raise ValueError(f"further.recipes: {sorted(both)} stand in recipes, too")
-            elif uncovered := [value for value in values if value not in getattr(self, factor)]:
-                raise ValueError(f"further.{factor}: the matrix has no {uncovered}")
+        for recipe, part in self.further.items():
+            for factor, values in part:
+                if uncovered := [value for value in values if value not in getattr(self, factor)]:
+                    raise ValueError(f"further.{recipe}.{factor}: the matrix has no {uncovered}")
         for name, profile in self.profiles.items():
-            view = profile.train.recipe.view
-            if view not in profile.preprocess.views:
-                raise ValueError(f"profiles.{name}: train.recipe.view: preprocess.views has no {view!r}")
+            if CLOSE in profile.preprocess.views:
+                raise ValueError(f"profiles.{name}: preprocess.views: {CLOSE!r} is each dataset's own")
+            of_recipes = {
+                "recipe": profile.train.recipe,
+                "recommended.recipe": profile.train.recommended.recipe,
+            }
+            for key, settings in of_recipes.items():
+                if settings.view not in (*profile.preprocess.views, CLOSE):
+                    raise ValueError(
+                        f"profiles.{name}: train.{key}.view: preprocess.views has no {settings.view!r}"
+                    )
         if absent := [view for view in self.views if view not in self.active.preprocess.views]:
             raise ValueError(f"views: preprocess.views has no {absent}")
         if (view := self.active.train.recipe.view) not in self.views:
@@ -166,6 +195,6 @@ class Config(Section):
 
     def cells(self) -> Iterator[Cell]:
         """Yields the cells of the design, those of further recipes last."""
-        yield from design(self.datasets, self.backbones, self.heads, self.recipes, self.splits)
-        more = self.further
-        yield from design(more.datasets, more.backbones, more.heads, more.recipes, more.splits)
+        yield from design(self.datasets, self.backbones, self.heads, [PUBLISHED], self.splits)
+        for recipe, more in self.further.items():
+            yield from design(more.datasets, more.backbones, more.heads, [recipe], more.splits)

@@ -20,7 +20,7 @@ from lung_attention.config.values import (
     Split,
 )
 from lung_attention.images.view import View
-from lung_attention.training.recipe import Recipe
+from lung_attention.training.recipe import Choices, Recipe
 
 
 class Download(Section):
@@ -132,11 +132,26 @@ class TrainingSeeds(Section):
     of: dict[str, dict[Split, Distinct[Seed]]]
 
 
+class Recommended(Section):
+    """The recommended recipe.
+
+    Attributes:
+        recipe: Of all fits, before anything is chosen.
+        choices: Among what each fit chooses.
+        repeats: How many partitions of a grouped split, each with a seed of its own.
+    """
+
+    recipe: Recipe
+    choices: Choices
+    repeats: Count
+
+
 class Training(Section):
-    """The published recipe, which others start from, and the seeds."""
+    """The published recipe, which others start from, with its seeds, and the recommended one."""
 
     recipe: Recipe
     seeds: TrainingSeeds
+    recommended: Recommended
 
 
 class Sensitivity(Section):

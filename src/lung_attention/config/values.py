@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from lung_attention.models.backbone_table import BACKBONES
 from lung_attention.models.heads import HEADS
-from lung_attention.training.recipes import RECIPES
 
 T = TypeVar("T", bound=Hashable)
 
@@ -44,7 +43,6 @@ Distinct = Annotated[list[T], Field(min_length=1), AfterValidator(_all_different
 
 Backbone = Annotated[str, _one_of(dict(BACKBONES))]
 Head = Annotated[str, _one_of(dict(HEADS))]
-RecipeName = Annotated[str, _one_of(dict(RECIPES))]
 Split = Literal["published", "grouped"]
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]

@@ -17,8 +17,11 @@ class View:
             the whole image.
         interpolation: The filter of the resizing, a name `keras.layers.Resizing` knows.
         antialias: Whether the filter is widened when an image is made smaller.
+        standardise: Whether the values of each image are brought to the mean and spread that photographs
+            have, where the scaling of grey values differs from image to image.
     """
 
     crop_px: Annotated[int, Field(ge=8)] | None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
     antialias: bool
+    standardise: bool

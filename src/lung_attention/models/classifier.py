@@ -10,6 +10,9 @@ from keras import ops
 from lung_attention.images.view import View
 from lung_attention.models.backbone_table import BACKBONES
 
+# Of ImageNet's photographs, pixels 0..255, over all channels.
+_MEAN, _DEVIATION = 115.0, 57.0
+
 
 @keras.saving.register_keras_serializable(package="lung_attention")
 class CentreCrop(keras.layers.Layer):
@@ -48,6 +51,22 @@ class CentreCrop(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="lung_attention")
+class Standardise(keras.layers.Layer):
+    """Brings the values of each image to the mean and deviation that photographs of ImageNet have.
+
+    Values are clipped to 0..255 afterwards, and an image of one value becomes one of the mean.
+
+    Input and output shape: `(batch_size, height, width, channels)`.
+    """
+
+    def call(self, images: Any) -> Any:
+        """The images with a common mean and deviation over pixels and channels."""
+        mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+        deviation = ops.std(images, axis=(1, 2, 3), keepdims=True)
+        return ops.clip((images - mean) / ops.maximum(deviation, 1.0) * _DEVIATION + _MEAN, 0.0, 255.0)
+
+
+@keras.saving.register_keras_serializable(package="lung_attention")
 class BlueFirst(keras.layers.Layer):
     """Reverses the channels, since some ImageNet weights were trained on blue, green, red.
 
@@ -83,6 +102,8 @@ def build_preprocessing(backbone_name: str, view: View, image_size_px: int) -> k
         antialias=view.antialias,
         name="resize",
     )(x)
+    if view.standardise:
+        x = Standardise(name="standardise")(x)
     scale, offset = (
         values[0] if len(set(values)) == 1 else list(values) for values in (scaling.scale, scaling.offset)
     )

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lung_attention.cells import PUBLISHED, Cell
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.search.address import STORAGE_VARIABLE, storage_address
-from lung_attention.workflow.temporary import absolute, kept_file, profile_of, run_in_temporary
+from lung_attention.workflow.temporary import (
+    absolute,
+    kept_file,
+    nothing_further,
+    profile_of,
+    run_in_temporary,
+)
 
 _PIPELINE = "search/dvc.yaml"
 
@@ -51,7 +57,7 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
     paths = Paths(profile)
     narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]"]
     # Cells of other recipes may wait for this very search, and it needs the one split.
-    narrowed += [f"recipes=[{PUBLISHED}]", f"splits=[{cell.split}]", "further.datasets=[]"]
+    narrowed += [f"splits=[{cell.split}]", *nothing_further()]
     reference = run_in_temporary(
         profile,
         [*narrowed, *overrides],

@@ -10,16 +10,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 from optuna import Trial, TrialPruned
-from sklearn.model_selection import StratifiedGroupKFold
 
 from lung_attention.config import Search
-from lung_attention.errors import UserError
 from lung_attention.search.space import suggest
 from lung_attention.training.fits import CompiledHead, fit_seed
 from lung_attention.training.fitting import Features, Labels, Rows, fit_head
+from lung_attention.training.inner import InnerFold, inner_folds
 from lung_attention.training.recipe import Recipe
-
-InnerFold = tuple[Rows, Rows]
 
 
 @dataclass(frozen=True)
@@ -54,32 +51,11 @@ def part_of(
     return Part(np.asarray(features[rows]), labels[rows], groups[rows], n_classes)
 
 
-def inner_folds(part: Part, *, folds: int, seed: int) -> list[InnerFold]:
-    """Parts the rows by group, classes as evenly as groups allow.
-
-    Args:
-        part: The rows.
-        folds: How many.
-        seed: Of the assignment of groups to folds.
-
-    Returns:
-        For each fold the rows fitted on and the rows validated on, numbers of rows of `part`.
-
-    Raises:
-        UserError: A class has fewer groups than folds.
-    """
-    for number in range(part.n_classes):
-        of_class = len(set(part.groups[part.labels == number].tolist()))
-        if of_class < folds:
-            raise UserError(
-                f"class {number} has {of_class} groups to search on, fewer than the {folds} inner folds",
-                remedy="lower search.inner_folds in params.yaml",
-            )
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    return [
-        (train.astype(np.int64), validation.astype(np.int64))
-        for train, validation in splitter.split(np.zeros(len(part.labels)), part.labels, groups=part.groups)
-    ]
+def folds_of_part(part: Part, *, folds: int, seed: int) -> list[InnerFold]:
+    """The inner folds of a part; see `training.inner`."""
+    return inner_folds(
+        part.labels, part.groups, n_classes=part.n_classes, folds=folds, seed=seed, key="search.inner_folds"
+    )
 
 
 def inner_loss(
@@ -99,7 +75,7 @@ def inner_loss(
     Args:
         part: The rows.
         settings: Of the head and its fits.
-        folds: From `inner_folds`.
+        folds: From `folds_of_part`.
         head: A key of `HEADS`.
         jit_compile: Whether XLA compiles the step, whatever the settings say.
         seed: Of weights and batches; the same for all trials of a study, so that they differ by settings.
@@ -165,7 +141,7 @@ def build_objective(
     Raises:
         UserError: A class has fewer groups than folds.
     """
-    parts = inner_folds(part, folds=search.inner_folds, seed=seed)
+    parts = folds_of_part(part, folds=search.inner_folds, seed=seed)
     most_epochs = int(search.space.epochs.high)
 
     def objective(trial: Trial) -> float:

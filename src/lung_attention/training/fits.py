@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,18 +12,75 @@ import numpy.typing as npt
 import pandas as pd
 
 from lung_attention.models.heads import build_head
+from lung_attention.models.logistic import pooled
+from lung_attention.splits.grouped import grouped_split
 from lung_attention.splits.protocol import Fold, folds, is_cross_validation, refit
 from lung_attention.training.fitting import (
     HISTORY_KEYS,
     Features,
     Labels,
+    Rows,
     compile_head,
     fit_head,
     predict,
     restart,
+    start_head,
 )
 from lung_attention.training.progress import EpochReport
 from lung_attention.training.recipe import Recipe, Settings
+
+Record = Callable[[int, dict[str, float]], None]
+"""Receives an epoch's number, from 1, and its values."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the fits of a cell are given.
+
+    Attributes:
+        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
+        table: The split table.
+        classes: Class names in label order.
+        settings: How a head is built and fitted, for each fit.
+        head: A key of `HEADS`.
+        seeds: One complete set of fits each; a refit takes the first.
+        partitions: For each seed that of its partition into folds; None where all have that of the table.
+    """
+
+    features: Features
+    table: pd.DataFrame
+    classes: Sequence[str]
+    settings: Settings
+    head: str
+    seeds: Sequence[int]
+    partitions: Sequence[int] | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """The class number of each row."""
+        return label_numbers(self.table, self.classes)
+
+    def table_of(self, number: int) -> pd.DataFrame:
+        """The split table of a seed, by its place among the seeds."""
+        if self.partitions is None or not is_cross_validation(self.table):
+            return self.table
+        count = self.table["fold"].nunique()
+        return grouped_split(self.table, self.table["group"], folds=count, seed=self.partitions[number])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One fit.
+
+    Attributes:
+        model: Whose weights are kept, from features to probabilities.
+        predict: From rows to their probabilities, `(rows, classes)`.
+        chosen: What was chosen for it, by name.
+    """
+
+    model: keras.Model
+    predict: Callable[[Rows], npt.NDArray[np.float32]]
+    chosen: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,11 +92,13 @@ class FittedCell:
             images with the first seed.
         predictions: A row a seed and test image: image, label, fold, seed and one probability a class.
         history: A row a seed, fold and epoch: loss and accuracy, of the monitored rows as well.
+        chosen: For each fit of which anything was chosen: seed, fold, and what by name.
     """
 
     head: keras.Model
     predictions: pd.DataFrame
     history: pd.DataFrame
+    chosen: list[dict[str, Any]]
 
 
 def fit_seed(seed: int, fold: int) -> int:
@@ -72,6 +132,11 @@ class CompiledHead:
         self._head: keras.Model = None
         self._recipe: Recipe | None = None
 
+    @property
+    def head(self) -> keras.Model:
+        """The head that was started last."""
+        return self._head
+
     def start(self, recipe: Recipe, *, seed: int) -> keras.Model:
         """Makes the head as good as new.
 
@@ -94,80 +159,92 @@ class CompiledHead:
         return self._head
 
 
-def fit_cell(
-    features: Features,
-    table: pd.DataFrame,
-    classes: Sequence[str],
-    settings: Settings,
-    *,
-    head: str,
-    seeds: Sequence[int],
-    monitor: bool,
-    on_epoch: EpochReport,
+def run_fits(
+    material: Material, fit_one: Callable[[int, Fold, Record], Fitted], on_epoch: EpochReport
 ) -> FittedCell:
-    """Fits a cell as its split table asks.
-
-    Weights and batches depend on seed and fold alone, so that cells differ by their settings. Fits in a row
-    with the same settings share one compiled head, which starts anew each time.
+    """Makes all fits that the split table asks for.
 
     Args:
-        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
-        table: A split table.
-        classes: Class names in label order.
-        settings: How a head is built and fitted, for each fit.
-        head: A key of `HEADS`.
-        seeds: One complete set of fits each; a refit takes the first.
-        monitor: Whether the learning curves show the monitored rows, too. Where those are the test rows, they
-            are else predicted once, at the end.
+        material: What the fits are given.
+        fit_one: Makes the fit of a seed and fold. It may hand out the same model again and again.
         on_epoch: Receives seed, fold, epoch and the epoch's values.
 
     Returns:
         The kept model, out-of-sample predictions, and learning curves.
     """
-    labels = label_numbers(table, classes)
-    nothing = np.array([], dtype=np.int64)
     history: list[dict[str, float]] = []
-    heads = CompiledHead(head, features.shape[1:], len(classes))
+    chosen: list[dict[str, Any]] = []
 
-    def fit(seed: int, fold: Fold) -> keras.Model:
-        recipe, number = settings.of(fold.number), fit_seed(seed, fold.number)
-        fitted = heads.start(recipe, seed=number)
-
+    def fit(seed: int, fold: Fold) -> Fitted:
         def record(epoch: int, values: dict[str, float]) -> None:
             history.append({"seed": seed, "fold": fold.number, "epoch": epoch, **values})
             on_epoch(seed, fold.number, epoch, values)
 
+        fitted = fit_one(seed, fold, record)
+        if fitted.chosen:
+            chosen.append({"seed": seed, "fold": fold.number, **fitted.chosen})
+        return fitted
+
+    kept: list[npt.NDArray[np.float32]] = []
+    predicted: list[pd.DataFrame] = []
+    for number, seed in enumerate(material.seeds):
+        table = material.table_of(number)
+        for fold in folds(table):
+            fitted = fit(seed, fold)
+            part = table.iloc[fold.test][["image", "label", "fold"]].assign(seed=seed)
+            probabilities = fitted.predict(fold.test)
+            for column, name in enumerate(material.classes):
+                part[f"probability_{name}"] = probabilities[:, column]
+            predicted.append(part)
+            kept = kept or fitted.model.get_weights()
+    if is_cross_validation(material.table):
+        fitted = fit(material.seeds[0], refit(material.table))
+    else:
+        fitted.model.set_weights(kept)
+    columns = ["seed", "fold", "epoch", *HISTORY_KEYS]
+    return FittedCell(
+        head=fitted.model,
+        predictions=pd.concat(predicted, ignore_index=True),
+        history=pd.DataFrame(history, columns=columns),
+        chosen=chosen,
+    )
+
+
+def fit(material: Material, on_epoch: EpochReport) -> FittedCell:
+    """Fits a cell with given settings.
+
+    Weights and batches depend on seed and fold alone, so that cells differ by their settings. Fits in a row
+    with the same settings share one compiled head, which starts anew each time. Where settings were chosen
+    for a fold, its test part is predicted once, at the end; else the learning curves show the monitored rows,
+    which may be the test rows.
+
+    Args:
+        material: What the fits are given.
+        on_epoch: Receives seed, fold, epoch and the epoch's values.
+
+    Returns:
+        The kept model, out-of-sample predictions, and learning curves.
+    """
+    features, labels, settings = material.features, material.labels, material.settings
+    nothing = np.array([], dtype=np.int64)
+    heads = CompiledHead(material.head, features.shape[1:], len(material.classes))
+    columns = pooled(features) if any(one.start == "logistic" for one in settings.by_fit.values()) else None
+
+    def fit_one(seed: int, fold: Fold, record: Record) -> Fitted:
+        recipe, number = settings.of(fold.number), fit_seed(seed, fold.number)
+        fitted = heads.start(recipe, seed=number)
+        if recipe.start == "logistic" and columns is not None:
+            start_head(fitted, columns[fold.train], labels[fold.train], recipe)
         fit_head(
             fitted,
             features,
             labels,
             train=fold.train,
-            validation=fold.monitored if monitor else nothing,
+            validation=fold.monitored if settings.split is None else nothing,
             recipe=recipe,
             seed=number,
             on_epoch=record,
         )
-        return fitted
+        return Fitted(fitted, lambda rows: predict(fitted, features, rows, batch_size=recipe.batch_size))
 
-    kept: list[npt.NDArray[np.float32]] = []
-    predicted: list[pd.DataFrame] = []
-    for seed in seeds:
-        for fold in folds(table):
-            fitted = fit(seed, fold)
-            part = table.iloc[fold.test][["image", "label", "fold"]].assign(seed=seed)
-            batch_size = settings.of(fold.number).batch_size
-            probabilities = predict(fitted, features, fold.test, batch_size=batch_size)
-            for number, name in enumerate(classes):
-                part[f"probability_{name}"] = probabilities[:, number]
-            predicted.append(part)
-            kept = kept or fitted.get_weights()
-    if is_cross_validation(table):
-        fitted = fit(seeds[0], refit(table))
-    else:
-        fitted.set_weights(kept)
-    columns = ["seed", "fold", "epoch", *HISTORY_KEYS]
-    return FittedCell(
-        head=fitted,
-        predictions=pd.concat(predicted, ignore_index=True),
-        history=pd.DataFrame(history, columns=columns),
-    )
+    return run_fits(material, fit_one, on_epoch)

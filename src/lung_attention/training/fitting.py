@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from lung_attention.models.heads.dense import set_linear
+from lung_attention.models.logistic import LogisticPath
 from lung_attention.training.recipe import Recipe
 
 Features = npt.NDArray[np.float16]
@@ -103,7 +105,7 @@ def fit_head(
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Fits a compiled head in place.
+    """Fits a compiled head in place. Without epochs it stays as it starts, which counts as one.
 
     Args:
         head: From features to probabilities, compiled by `compile_head`; changed.
@@ -118,6 +120,11 @@ def fit_head(
             are given for validation, `val_loss`, `val_accuracy`.
     """
     keras.utils.set_random_seed(seed)
+    if not recipe.epochs:
+        batches = _batches(features, labels, train, batch_size=recipe.batch_size, seed=None)
+        found = head.evaluate(batches, verbose=0, return_dict=True)
+        on_epoch(1, {name: float(found[name]) for name in ("loss", "accuracy")})
+        return
     head.fit(
         _batches(features, labels, train, batch_size=recipe.batch_size, seed=seed),
         validation_data=_batches(features, labels, validation, batch_size=recipe.batch_size, seed=None)
@@ -129,6 +136,20 @@ def fit_head(
         verbose=0,
         callbacks=[_EpochReporter(on_epoch)],
     )
+
+
+def start_head(head: keras.Model, columns: npt.NDArray[np.float32], labels: Labels, recipe: Recipe) -> None:
+    """Gives a head of random weights those that its recipe starts from.
+
+    Args:
+        head: Built by the recipe; changed.
+        columns: `(n, 2 * channels)`, averages and maxima of the features fitted on.
+        labels: Their class numbers `(n,)`.
+        recipe: Its penalty and class weights.
+    """
+    n_classes = int(head.output_shape[-1])
+    path = LogisticPath(columns, labels, n_classes=n_classes, class_weights=recipe.class_weights)
+    set_linear(head, path.fit(recipe.l2))
 
 
 def balanced_weights(labels: Labels) -> dict[int, float]:

@@ -39,6 +39,7 @@ def keep_cell(
         paths.training_info(cell),
         {
             **record,
+            "chosen": fitted.chosen,
             "device": device_name(),
             "trainable_parameters": fitted.head.count_params(),
             "parameters": classifier.count_params(),

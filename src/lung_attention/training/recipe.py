@@ -24,16 +24,18 @@ class Recipe:
 
     Attributes:
         view: What the network is shown of an image, a name of `preprocess.views`.
-        epochs: Passes over the training images; the weights of the last one are kept.
+        epochs: Passes over the training images; the weights of the last one are kept. None leaves the start.
         batch_size: Images of one step.
         optimizer: A name of `keras.optimizers`.
         learning_rate: Of the optimizer.
         class_weights: `none`, or `balanced`: each class weighs as much as any other in the loss.
         jit_compile: Whether XLA compiles the step, which halves the time of a large one on a CPU.
-        pooling: `flatten`, as published, or `average` over the positions.
-        hidden_units: Widths of the relu layers.
+        pooling: `flatten`, as published, `average` over the positions, or `average_max`: averages and maxima.
+        hidden_units: Widths of the relu layers; none for a linear head.
         dropout: Fraction dropped after each relu layer.
-        l2: Factor of the squared dense kernels in the loss.
+        l2: Factor of the squared dense kernels in the loss; of all of them where the head is linear.
+        start: `random` weights or, of a linear head on averages and maxima, those of a `logistic` regression
+            on the standardised columns, with the penalty `l2`.
         attention_maps: Number of maps of the soft attention.
         attention_gamma: Start value of its factor.
         attention_activation: Activation of its maps.
@@ -42,19 +44,33 @@ class Recipe:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     view: str
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: Annotated[float, Field(gt=0)]
     class_weights: Literal["none", "balanced"]
     jit_compile: bool
-    pooling: Literal["flatten", "average"]
-    hidden_units: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    pooling: Literal["flatten", "average", "average_max"]
+    hidden_units: tuple[Annotated[int, Field(ge=1)], ...]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     l2: Annotated[float, Field(ge=0)]
+    start: Literal["random", "logistic"]
     attention_maps: Annotated[int, Field(ge=1)]
     attention_gamma: float
     attention_activation: Literal["relu", "linear"]
+
+    def __post_init__(self) -> None:
+        """Refuses what no head can be built by.
+
+        Raises:
+            ValueError: Settings contradict each other.
+        """
+        if self.start == "logistic" and (self.hidden_units or self.pooling != "average_max"):
+            raise ValueError(
+                "start: a logistic regression is the start of a linear head on average_max alone"
+            )
+        if self.start == "random" and not self.epochs:
+            raise ValueError("epochs: random weights that are never fitted predict nothing")
 
     def with_learning_rate(self, rate: float) -> Recipe:
         """The same with another learning rate."""
@@ -81,16 +97,18 @@ def recipe_from_json(values: Mapping[str, Any]) -> Recipe:
 def settings_from_json(values: Mapping[str, Any]) -> Settings:
     """Reads what `Settings.as_json` wrote; other keys are left alone."""
     fits = {name: recipe_from_json(recipe) for name, recipe in values["settings"].items()}
-    return Settings(fits, values["split"])
+    choices = values["choices"]
+    return Settings(fits, values["split"], None if choices is None else Choices(**choices))
 
 
 def settings_params(settings: Settings) -> dict[str, Any]:
-    """The settings as flat plain values, those of single fits under `<fit>.<name>`."""
-    return {
+    """The settings as flat plain values, those of single fits under `<fit>.<name>`, lists to choose from."""
+    params = {
         name if fit == EVERY else f"{fit}.{name}": value
         for fit, recipe in settings.by_fit.items()
         for name, value in recipe.as_json().items()
     }
+    return params | ({} if settings.choices is None else asdict(settings.choices))
 
 
 def require_split(settings: Settings, split: Path) -> None:
@@ -113,21 +131,41 @@ def fold_name(fold: int) -> str:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """Among what each fit chooses, by inner folds of its training groups.
+
+    Attributes:
+        inner_folds: How many.
+        l2: Penalties.
+        epochs: Of a head that is fitted beyond its start.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    inner_folds: Annotated[int, Field(ge=2)]
+    l2: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a recipe chose for a cell.
 
     Attributes:
         by_fit: The settings of each fit by `fold_name`, or those of `EVERY` one.
         split: SHA-256 of the split table for which they were chosen; None where no image was looked at.
+        choices: What each fit chooses beyond them; None for nothing.
     """
 
     by_fit: Mapping[str, Recipe]
     split: str | None
+    choices: Choices | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The settings as plain values."""
         fits = {name: recipe.as_json() for name, recipe in self.by_fit.items()}
-        return {"settings": fits, "split": self.split}
+        choices = None if self.choices is None else asdict(self.choices)
+        return {"settings": fits, "split": self.split, "choices": choices}
 
     def of(self, fold: int) -> Recipe:
         """The settings of one fit."""

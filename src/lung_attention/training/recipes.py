@@ -1,20 +1,62 @@
-"""Recipes by name: how each comes to the settings of a cell."""
+"""Recipes by name: how each comes to the settings of a cell, and the module that fits it.
+
+A module is imported when it is used, so that the configuration can look at the table without TensorFlow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from lung_attention.errors import UserError
-from lung_attention.training.recipe import EVERY, Recipe, Settings, recipe_from_json
+from lung_attention.training.recipe import EVERY, Choices, Recipe, Settings, recipe_from_json
+
+if TYPE_CHECKING:
+    from lung_attention.training.fits import FittedCell, Material
+    from lung_attention.training.progress import EpochReport
 
 
-def _published(default: Recipe, _: Mapping[str, Any] | None) -> Settings:
-    return Settings({EVERY: default}, None)
+@dataclass(frozen=True)
+class Ingredients:
+    """What recipes come to their settings from.
+
+    Attributes:
+        default: The settings of the paper.
+        recommended: Those of the recommended recipe, before anything is chosen.
+        choices: Among what it chooses.
+        found: What a search of the cell found; None where there was none.
+    """
+
+    default: Recipe
+    recommended: Recipe
+    choices: Choices
+    found: Mapping[str, Any] | None
 
 
-def _searched(default: Recipe, found: Mapping[str, Any] | None) -> Settings:
+@dataclass(frozen=True)
+class RecipeEntry:
+    """A recipe.
+
+    Attributes:
+        settings: From the ingredients to the settings of a cell.
+        module: Whose function `fit` makes all fits of a cell.
+        repeated: Whether each of its seeds has a partition of its own, where the split is drawn.
+    """
+
+    settings: Callable[[Ingredients], Settings]
+    module: str
+    repeated: bool
+
+
+def _published(given: Ingredients) -> Settings:
+    return Settings({EVERY: given.default}, None)
+
+
+def _searched(given: Ingredients) -> Settings:
     """Each fold has the settings that its own study chose on its training groups."""
+    found = given.found
     if found is None:
         raise UserError("no search of this cell is there", remedy="make search")
     if "split" not in found:
@@ -23,14 +65,34 @@ def _searched(default: Recipe, found: Mapping[str, Any] | None) -> Settings:
             remedy="search again",
         )
     chosen = {
-        name: recipe_from_json({**default.as_json(), **study["settings"]})
+        name: recipe_from_json({**given.default.as_json(), **study["settings"]})
         for name, study in found["studies"].items()
     }
     return Settings(chosen, found["split"])
 
 
-RECIPES: dict[str, Callable[[Recipe, Mapping[str, Any] | None], Settings]] = {
-    "published": _published,
-    "searched": _searched,
+def _recommended(given: Ingredients) -> Settings:
+    return Settings({EVERY: given.recommended}, None, given.choices)
+
+
+RECIPES: dict[str, RecipeEntry] = {
+    "published": RecipeEntry(_published, "lung_attention.training.fits", repeated=False),
+    "searched": RecipeEntry(_searched, "lung_attention.training.fits", repeated=False),
+    "recommended": RecipeEntry(_recommended, "lung_attention.training.recommended", repeated=True),
 }
-"""How each recipe comes to its settings: from those of the paper, and from what a search found."""
+"""The recipes, the published one first."""
+
+
+def fit_by(recipe: str, material: Material, on_epoch: EpochReport) -> FittedCell:
+    """Makes all fits of a cell.
+
+    Args:
+        recipe: A key of `RECIPES`.
+        material: What the fits are given.
+        on_epoch: Receives seed, fold, epoch and the epoch's values.
+
+    Returns:
+        The kept model, out-of-sample predictions, and learning curves.
+    """
+    fitted: FittedCell = import_module(RECIPES[recipe].module).fit(material, on_epoch)
+    return fitted

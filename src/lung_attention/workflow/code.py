@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from lung_attention.models.heads import HEADS
-from lung_attention.paths import code_digest, head_digest
+from lung_attention.paths import code_digest, head_digest, recipe_digest
+from lung_attention.training.recipes import RECIPES
 
 PACKAGE = Path("src/lung_attention")
 STAGES = Path("stages")
@@ -32,33 +33,36 @@ OBSERVERS = {
     "search/address": "says where studies are kept",
     "workflow": "runs stages, and is run by none",
     "models/heads/__init__": "names heads, each of which has a hash of its own",
+    "training/recipes": "names recipes, each of which has a hash of its own",
 }
 
 # What a stage has from there beyond values: a cell's settings come together from a profile and a dataset.
-ALSO = {"settings": ("config/profiles.py",)}
+ALSO = {"settings": ("config/profiles.py", "training/recipes.py")}
 
 _EMPTY: tuple[object, ...] = (None, [], "")
 _NO_CODE = frozenset({"type_comment", "kind", "ctx"})
 
 
 def code_digests(root: Path) -> dict[Path, dict[str, str]]:
-    """Hashes of the code of all stages and heads.
+    """Hashes of the code of all stages, heads and recipes.
 
     Args:
         root: The project's root.
 
     Returns:
-        For each script of `stages/` but that of the code stage itself, and for each head: the file of its
-        hashes, and what stands in it, the SHA-256 of each file that it computes with by the file's path.
+        For each script of `stages/` but that of the code stage itself, each head and each recipe: the file
+        of its hashes, and what stands in it, the SHA-256 of each file that it computes with by its path.
 
     Raises:
         SyntaxError: A module cannot be parsed.
     """
     scripts = sorted(path for path in (root / STAGES).glob("*.py") if path.stem != "code")
     roots = {code_digest(script.stem): script for script in scripts}
+    modules = {head_digest(name): module for name, module in HEADS.items()}
+    modules |= {recipe_digest(name): recipe.module for name, recipe in RECIPES.items()}
     roots |= {
-        head_digest(name): root / "src" / Path(*module.split(".")).with_suffix(".py")
-        for name, module in HEADS.items()
+        digest: root / "src" / Path(*module.split(".")).with_suffix(".py")
+        for digest, module in modules.items()
     }
     return {
         digest: {

@@ -14,7 +14,7 @@ import pandas as pd
 from lung_attention.cells import PUBLISHED
 from lung_attention.files import read_table, write_table
 from lung_attention.paths import EXPERIMENTS, Paths
-from lung_attention.workflow.temporary import kept_file, run_in_temporary
+from lung_attention.workflow.temporary import kept_file, nothing_further, run_in_temporary
 
 COLUMNS = (
     "profile", "experiment", "settings", "dataset", "backbone", "head", "split", "n_test", "n_seeds",
@@ -37,7 +37,7 @@ def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.Data
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
     # Cells of further recipes have settings of their own, which one changed setting says nothing about.
-    reference = run_in_temporary(profile, ["further.datasets=[]", *overrides])
+    reference = run_in_temporary(profile, [*nothing_further(), *overrides])
     summary = pd.read_csv(io.StringIO(kept_file(reference, Paths(profile).summary)))
     # What is published was made by the published recipe.
     rows = summary[summary["recipe"] == PUBLISHED].assign(

@@ -32,11 +32,6 @@ _QUOTED = re.compile(r"'([^']+)'")
 _UNCHANGED = "didn't change"
 
 
-def training_stages(cell: Cell) -> tuple[str, str]:
-    """The names that the stage which trains a cell may have: in the matrix, or of a further recipe."""
-    return cell.stage, f"train_further@{cell.name}"
-
-
 def check_lock(root: Path) -> int:
     """Compares dvc.lock with code, parameters and dvc.yaml; no data need be there.
 
@@ -97,9 +92,7 @@ def stale_results(paths: Paths, cells: Iterable[Cell], root: Path) -> list[str] 
         return None
     stages = _stages_of(path)
     unknown = [
-        training_stages(cell)[0]
-        for cell in cells
-        if (root / paths.metrics(cell)).exists() and not any(name in stages for name in training_stages(cell))
+        cell.stage for cell in cells if (root / paths.metrics(cell)).exists() and cell.stage not in stages
     ]
     return other_code(stages, root) + unknown
 
@@ -158,7 +151,7 @@ def lock_entry(cell: Cell, paths: Paths) -> str | None:
         if not path.exists():
             continue
         lines = path.read_text(encoding="utf-8").splitlines()
-        entry = next(filter(None, (_entry(lines, stage) for stage in training_stages(cell))), None)
+        entry = _entry(lines, cell.stage)
         # Stages of all profiles have the same names; their outs tell which one ran last.
         outs = (entry.get("outs") or []) if isinstance(entry, dict) else []
         whole = [out for out in outs if isinstance(out, dict) and "md5" in out]

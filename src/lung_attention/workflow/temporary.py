@@ -6,6 +6,7 @@ dvc.lock and results of other profiles stay as they are.
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import yaml
 from lung_attention.config import (
     DESIGN,
     Config,
+    Part,
     Profile,
     load_config,
     parse_value,
@@ -85,7 +87,11 @@ def run_in_temporary(
     settings = [f"profile={profile}", f"datasets=[{','.join(datasets)}]"]
     settings += _checksums(asked)
     settings += [_qualified(override, profile) for override in overrides]
-    settings += [f"further.{factor}=[{','.join(values)}]" for factor, values in asked.further]
+    settings += [
+        f"further.{recipe}.{factor}=[{','.join(values)}]"
+        for recipe, part in asked.further.items()
+        for factor, values in part
+    ]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for setting in settings:
         command += ["-S", setting]
@@ -115,6 +121,11 @@ def profile_of(config: Config, name: str) -> Profile:
     return config.profiles[name]
 
 
+def nothing_further() -> list[str]:
+    """Overrides that leave out all cells of further recipes."""
+    return [f"further.{recipe}.datasets=[]" for recipe in load_config(PARAMS).further]
+
+
 def kept_file(reference: str, path: Path) -> str:
     """The text of a file as a run in a temporary workspace left it."""
     return git("show", f"{reference}:{path.as_posix()}")
@@ -123,7 +134,10 @@ def kept_file(reference: str, path: Path) -> str:
 def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Config:
     """params.yaml as the copy will read it."""
     values = {**read_values(PARAMS), "profile": profile, "datasets": list(datasets)}
-    values["further"] = dict(values["profiles"][profile]["further"])
+    nothing: dict[str, dict[str, list[str]]] = {
+        recipe: {factor: [] for factor in Part.model_fields} for recipe in load_config(PARAMS).further
+    }
+    values["further"] = copy.deepcopy(values["profiles"][profile]["further"])
     for override in overrides:
         key, _, value = _qualified(override, profile).lstrip("+").partition("=")
         *path, last = key.split(".")
@@ -140,20 +154,14 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
             raise UserError(
                 f"--set {override!r}: {value!r} is no YAML value", remedy="--set 'splits=[published]'"
             ) from error
-    further, whole = values["further"], read_values(PARAMS) | {"datasets": datasets}
-    matrix = validate(values | {"further": {factor: [] for factor in further}}, PARAMS)
-    if isinstance(further, dict) and all(isinstance(chosen, list) for chosen in further.values()):
-        # What a narrower matrix leaves out is no further cell either; what was never in it is a mistake.
-        values["further"] = {
-            factor: [
-                value
-                for value in chosen
-                if factor == "recipes"
-                or value not in whole.get(factor, [])
-                or value in getattr(matrix, factor)
-            ]
-            for factor, chosen in further.items()
-        }
+    narrow = validate(values | {"further": nothing}, PARAMS)
+    whole = read_values(PARAMS) | {"datasets": datasets}
+    # What a narrower matrix leaves out is no further cell either; what was never in it is a mistake.
+    for part in values["further"].values() if isinstance(values["further"], dict) else ():
+        for factor, chosen in part.items() if isinstance(part, dict) else ():
+            if isinstance(chosen, list):
+                left_out = set(whole.get(factor, [])) - set(getattr(narrow, factor, []))
+                part[factor] = [value for value in chosen if value not in left_out]
     return validate(values, PARAMS)
 
 

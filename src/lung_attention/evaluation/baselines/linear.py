@@ -19,28 +19,7 @@ from lung_attention.evaluation.baselines.training_part import (
     choose,
 )
 
-_ROWS = 256
-"""Rows pooled at a time: 7 × 7 × 1,280 features of 256 images take 64 MB as float32."""
-
 _ITERATIONS = 2000
-
-
-def pooled(features: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Averages and maxima of a backbone's features over an image.
-
-    Args:
-        features: `(n, rows, cols, channels)`, float16, may be memory-mapped: they are read in chunks.
-
-    Returns:
-        `(n, 2 * channels)`, float32, averages first.
-    """
-    n, _, _, channels = features.shape
-    found = np.empty((n, 2 * channels), dtype=np.float32)
-    for start in range(0, n, _ROWS):
-        part = np.asarray(features[start : start + _ROWS], dtype=np.float32)
-        found[start : start + _ROWS, :channels] = part.mean(axis=(1, 2))
-        found[start : start + _ROWS, channels:] = part.max(axis=(1, 2))
-    return found
 
 
 def logistic(train: NDArray[np.floating], test: NDArray[np.floating], training: Training) -> Predicted:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.baselines.forest import histogram_forest
-from lung_attention.evaluation.baselines.linear import logistic, pooled
+from lung_attention.evaluation.baselines.linear import logistic
 from lung_attention.evaluation.baselines.lookup import majority, nearest_neighbour, same_size
 from lung_attention.evaluation.baselines.training_part import Predicted, Training
 from lung_attention.images.regions import backgrounds, frame, value_counts
 from lung_attention.images.similarity import unit_vectors
+from lung_attention.models.logistic import pooled
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def baselines_of(
     Args:
         backbones: Those whose features there are.
         covariates: Numeric columns of the dataset's table.
-        frame_is_empty: Whether the outermost pixels lie outside the body or tissue; else `border` sees it, and
-            so does `background`, which begins there.
+        frame_is_empty: Whether the outermost pixels lie outside the body or tissue; else `border` sees it,
+            and so does `background`, which begins there.
 
     Returns:
         `BASELINES`, then `linear_probe_<backbone>` for each backbone, `covariate_<column>` for each column.
