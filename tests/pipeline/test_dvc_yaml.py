@@ -22,7 +22,13 @@ PROFILE_KEY = "profiles.${profile}"
 
 # What methods of the configuration read for a script.
 SECTION_OF = {"image_size_px": "preprocess", "seeds": "train", "recipe": "train"}
-KEY_OF = {"labels": "classes", "unit": "groups.unit", "covariates": "table", "id": None}
+KEY_OF = {
+    "labels": "classes",
+    "unit": "groups.unit",
+    "groups_inferred": "groups.method",
+    "covariates": "table",
+    "id": None,
+}
 KEYS_OF_METHODS = {"image_size_px": "image_size_px"}
 # These depend on the files of all datasets as a whole.
 WHOLE_DATASETS = {"settings", "report"}

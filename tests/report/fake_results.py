@@ -237,6 +237,7 @@ def audit_record(dataset, splits):
             "test_images_with_group_in_training": 55,
             "groups_on_two_sides": 14,
             "leak": True,
+            "drawn_by_groups": False,
             "sentence": "Leak: 14 of 30 groups on two sides.",
         },
         "grouped": {
@@ -247,7 +248,8 @@ def audit_record(dataset, splits):
             "test_images_with_group_in_training": 0,
             "groups_on_two_sides": 0,
             "leak": False,
-            "sentence": "No leak found: no identical file and no group stands on two sides.",
+            "drawn_by_groups": True,
+            "sentence": "No leak found by these criteria: no group (patient, as given) stands on two sides.",
         },
     }
     per_class = dict.fromkeys(DATASETS[dataset].labels, 40)
@@ -272,6 +274,7 @@ def audit_record(dataset, splits):
         "images_per_class": per_class,
         "groups": {
             "unit": DATASETS[dataset].unit,
+            "inferred": DATASETS[dataset].groups_inferred,
             "number": 30,
             "images_with_group": N_IMAGES,
             "smallest": 4,

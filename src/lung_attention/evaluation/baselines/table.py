@@ -109,8 +109,8 @@ def baselines_of(
     Args:
         backbones: Those whose features there are.
         covariates: Numeric columns of the dataset's table.
-        frame_is_empty: Whether the outermost pixels lie outside the body or tissue; else `border` sees it, and
-            so does `background`, which begins there.
+        frame_is_empty: Whether the outermost pixels lie outside the body or tissue; else `border` sees it,
+            and so does `background`, which begins there.
 
     Returns:
         `BASELINES`, then `linear_probe_<backbone>` for each backbone, `covariate_<column>` for each column.
