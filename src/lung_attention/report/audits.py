@@ -16,9 +16,9 @@ def audit_section(results: Results) -> Section:
         Text(
             "Whether test images were seen in training, in any form: as an identical file, as a "
             "near-duplicate picture, or through another image of the same group. A group is what must not be "
-            "split: a patient where file names or a table tell, otherwise inferred from the images themselves. The "
-            "grouped split is drawn by these groups, so that it divides none holds by construction; related "
-            "images that nobody recognised would go unnoticed. "
+            "split: a patient where file names or a table tell, otherwise inferred from the images "
+            "themselves. The grouped split is drawn by these groups, so that it divides none holds by "
+            "construction; related images that were not recognised as such go unnoticed. "
             "And whether the class can be told without a look at the inside of the image: a shortcut is no "
             "leak, every split has it, and a network may take it all the same."
         )

@@ -9,9 +9,13 @@ from urllib.parse import quote
 
 import matplotlib
 from matplotlib.figure import Figure
+from PIL import Image
+
+from lung_attention.images.decode import Pixels
 
 _PX_PER_INCH = 96  # CSS
 _PICTURE_DPI = 150
+_QUALITY = 80  # of JPEG
 _NEEDLESS = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>"  # a browser needs none of these
     r"| transform=\"rotate\(-0[^\"]*\"|(?<=<g) id=\"[^\"]*\"",  # no rotation; names of groups
@@ -47,7 +51,19 @@ def svg_uri(figure: Figure) -> str:
 def jpeg_uri(figure: Figure) -> str:
     """A figure of photographs as a JPEG data URI."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="jpeg", dpi=_PICTURE_DPI, pil_kwargs={"quality": 80, "optimize": True})
+    options = {"quality": _QUALITY, "optimize": True}
+    figure.savefig(stream, format="jpeg", dpi=_PICTURE_DPI, pil_kwargs=options)
+    return _jpeg(stream)
+
+
+def photo_uri(pixels: Pixels) -> str:
+    """A photograph as a JPEG data URI, pixel by pixel: uint8 `(height, width, 3)`, RGB."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="jpeg", quality=_QUALITY, optimize=True)
+    return _jpeg(stream)
+
+
+def _jpeg(stream: io.BytesIO) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
