@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from urllib.parse import quote
 
 import matplotlib
@@ -12,20 +11,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lung_attention.images.decode import Pixels
+from lung_attention.report.compact import compact
 
 _PX_PER_INCH = 96  # CSS
 _PICTURE_DPI = 150
 _QUALITY = 80  # of JPEG
-_NEEDLESS = re.compile(
-    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>"  # a browser needs none of these
-    r"| transform=\"rotate\(-0[^\"]*\"|(?<=<g) id=\"[^\"]*\"",  # no rotation; names of groups
-    re.DOTALL,
-)
-_FONTS = re.compile(r"(DejaVu Sans'?,)[^;\"]*")
-_STYLE = re.compile(r'style="[^"]*"')
-_TAG = re.compile(r"<[^>]*>")
-_DECIMALS = re.compile(r"(\d+\.\d)\d+")
-_SPACE = re.compile(r"\s*\n\s*")
 
 
 def svg_text(figure: Figure) -> str:
@@ -38,13 +28,9 @@ def svg_text(figure: Figure) -> str:
 
 
 def svg_uri(figure: Figure) -> str:
-    """A line drawing as an SVG data URI without double quotes, coordinates rounded to a tenth of a point."""
-    text = _FONTS.sub(r"\1 sans-serif", _NEEDLESS.sub("", svg_text(figure)))
-    # Single quotes need no escape in the page; names of fonts need none at all.
-    text = _STYLE.sub(lambda match: match[0].replace("'", ""), text).replace('"', "'")
-    # Within tags only: the numbers between them are those of the axes.
-    text = _TAG.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), text)
-    text = _SPACE.sub(" ", text).strip()
+    """A line drawing as a compact SVG data URI without double quotes."""
+    # Single quotes need no escape in the page.
+    text = compact(svg_text(figure)).replace('"', "'")
     return "data:image/svg+xml," + quote(text, safe=" '/:=;,()-.!~*@?+$")
 
 
