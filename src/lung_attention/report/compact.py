@@ -47,18 +47,20 @@ def compact(svg: str) -> str:
             target = "".join(one.attrib.pop(_LINK).split())
             # A link that is no name within the drawing is an image with all its bytes.
             one.set("href", f"#{names[target[1:]]}" if target.startswith("#") else target)
-        if "clip-path" in one.attrib:
-            one.set("clip-path", f"url(#{names[one.attrib['clip-path'][5:-1]]})")
         if "id" in one.attrib:
             one.set("id", names[one.attrib["id"]])
-        if "style" in one.attrib:
-            style = _FONTS.sub("DejaVu Sans, sans-serif", one.attrib.pop("style"))
-            style = re.sub(r"\s*([:;,])\s*", r"\1", style)
+        said = (
+            [_FONTS.sub("DejaVu Sans, sans-serif", one.attrib.pop("style"))] if "style" in one.attrib else []
+        )
+        if "clip-path" in one.attrib:
+            said.append(f"clip-path:url(#{names[one.attrib.pop('clip-path')[5:-1]]})")
+        if said:
+            style = re.sub(r"\s*([:;,])\s*", r"\1", ";".join(said))
             one.set("class", styles.setdefault(style, f"s{len(styles)}"))
     sheet = next(root.iter(f"{_SVG}style"))
     sheet.text = (sheet.text or "").strip() + "".join(f".{name}{{{css}}}" for css, name in styles.items())
     ElementTree.register_namespace("", _SVG[1:-1])
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
 def _unwrap(element: Element) -> None:
@@ -96,35 +98,48 @@ def relative(path: str) -> str:
         path: Absolute steps M, L, Q, C and z.
 
     Returns:
-        The same path, its steps but M relative; steps that lead nowhere are left out.
+        The same path, its steps but M relative; steps that lead nowhere are left out, and lines along an
+        axis are h and v.
 
     Raises:
         ValueError: There is another step.
     """
-    said: list[str] = []
-    here = start = (0, 0)
-    last = ""
+    said: list[tuple[str, list[int]]] = []
+    here = start = [0, 0]
     for step, numbers in _steps(path):
         if step in "Zz":
-            said.append("z")
-            here, last = start, "z"
+            said.append(("z", []))
+            here = start
             continue
-        points = list(zip(numbers[::2], numbers[1::2], strict=True))
+        end = numbers[-2:]
         if step == "M":
-            said.append("M" + _joined(points[-1]))
-            here = start = points[-1]
-            last = "M"
+            said.append(("M", end))
+            here = start = end
             continue
-        flat = [value - here[axis] for point in points for axis, value in enumerate(point)]
-        here = points[-1]
+        flat = [value - here[place % 2] for place, value in enumerate(numbers)]
+        here = end
         # A lone step to the same place is a dot.
-        if not any(flat) and last != "M":
+        if not any(flat) and said[-1][0] != "M":
             continue
-        text = _joined(flat)
         letter = step.lower()
-        said.append(letter + text if last != letter else text if text.startswith("-") else " " + text)
+        if letter == "l" and 0 in flat:
+            letter, flat = ("v", flat[1:]) if flat[0] == 0 else ("h", flat[:1])
+            # Straight on: one step instead of two.
+            if said[-1][0] == letter and said[-1][1][0] * flat[0] > 0:
+                flat = [said.pop()[1][0] + flat[0]]
+        said.append((letter, flat))
+    return _told(said)
+
+
+def _told(steps: Sequence[tuple[str, Sequence[int]]]) -> str:
+    """Steps as the text of a path: a letter where it changes, blanks where a reader needs one."""
+    text, last = "", ""
+    for letter, numbers in steps:
+        joined = _joined(numbers)
+        again = letter == last and letter not in "Mz"
+        text += letter + joined if not again else joined if joined.startswith("-") else " " + joined
         last = letter
-    return "".join(said)
+    return text
 
 
 def _steps(path: str) -> Iterator[tuple[str, list[int]]]:
@@ -157,5 +172,7 @@ def _text(tenths: int) -> str:
 
 def _joined(numbers: Sequence[int]) -> str:
     """Numbers with blanks only where a reader needs one."""
-    texts = [_text(number) for number in numbers]
-    return texts[0] + "".join(text if text.startswith("-") else " " + text for text in texts[1:])
+    text = ""
+    for number in map(_text, numbers):
+        text += number if not text or number.startswith("-") else f" {number}"
+    return text
