@@ -98,7 +98,7 @@ def test_every_picture_is_an_error_of_every_network_at_most_one_of_a_group(compl
 
 def test_a_cell_that_is_missing_is_not_counted(real):
     texts = [block.text for block in _of(section(real).blocks, Text)]
-    assert any("Networks: DenseNet121 plain, 2 trainings in all." in text for text in texts)
+    assert any("Networks: DenseNet121 plain, 2 training runs in all." in text for text in texts)
 
 
 def test_other_recipes_do_not_count(real):
@@ -150,5 +150,8 @@ def test_classes_without_an_error_are_named_and_show_nothing(complete, tmp_path)
     (table,) = _of(blocks, Table)
     assert table.rows[0][3:5] == ["0", "–"]
     texts = [block.text for block in _of(blocks, Text)]
-    assert "Of these true classes no image is wrong by every network: normal, malignant and benign." in texts
+    assert (
+        "Of these true classes no image is misclassified by every network: normal, malignant and benign."
+        in texts
+    )
     assert len(_of(blocks, Gallery)) == 2

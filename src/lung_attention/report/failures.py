@@ -1,4 +1,4 @@
-"""The section on failure cases: how sure networks are of errors, and images that all of them get wrong."""
+"""The section on failure cases: how confident errors are, and images that all networks get wrong."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lung_attention.report.numbers import DASH, listed, percent
 ReadFailures = Callable[[str], Failures | None]
 
 _SURE = f"{100 * SURE:.0f}\N{NO-BREAK SPACE}%"
-_WIDTH_PX = 104  # three side by side on a phone, nine on a wide screen
+_WIDTH_PX = 110  # three side by side on a phone, nine on a wide screen
 
 
 def failures_section(results: Results, read: ReadFailures) -> Section:
-    """How many errors are sure ones, and pictures of those that all networks of a dataset make."""
+    """How many errors are confident, and pictures of those that all networks of a dataset make."""
     found = {dataset: read(dataset) for dataset in results.config.datasets}
     blocks: list[Block] = [
         Text(
@@ -39,9 +39,9 @@ def failures_section(results: Results, read: ReadFailures) -> Section:
     if rows:
         columns = (
             "dataset", "true class", "images", "errors", f"of these above {_SURE}",
-            f"right answers above {_SURE}", "wrong by every network",
+            f"right answers above {_SURE}", "misclassified by every network",
         )  # fmt: skip
-        caption = f"Errors and how sure they are: predictions with a probability above {_SURE}"
+        caption = f"Confident errors: predictions with a probability above {_SURE}"
         blocks.append(Table(caption, columns, "llrrrrr", rows))
         predictions = f"`results/{results.config.profile}/cells/<cell>/predictions.csv`"
         blocks.append(
@@ -95,7 +95,7 @@ def _cases(results: Results, dataset: str, of: Failures) -> list[Block]:
     """The errors in common of one dataset, class by class: pictures, or their captions without an archive."""
     title = results.dataset(dataset).title
     networks = [f"{results.title(cell.backbone)} {cell.head}" for cell in of.cells]
-    trained = "" if of.trainings == len(of.cells) else f", {of.trainings} trainings in all"
+    trained = "" if of.trainings == len(of.cells) else f", {of.trainings} training runs in all"
     wrong = np.sum([errors.sure_wrong for errors in of.per_class.values()], axis=0)
     right = np.sum([errors.sure_right for errors in of.per_class.values()], axis=0)
     blocks: list[Block] = [
@@ -107,7 +107,9 @@ def _cases(results: Results, dataset: str, of: Failures) -> list[Block]:
     cases = [(name, one) for name, errors in of.per_class.items() for one in errors.surest]
     spared = [words(name) for name, errors in of.per_class.items() if not errors.in_common]
     if spared:
-        blocks.append(Text(f"Of these true classes no image is wrong by every network: {listed(spared)}."))
+        blocks.append(
+            Text(f"Of these true classes no image is misclassified by every network: {listed(spared)}.")
+        )
     if of.images is None:
         blocks.append(Missing(f"{title}: the archive is not there, so no image can be shown."))
         blocks.append(Bullets([_caption(name, one) for name, one in cases]))
@@ -118,8 +120,8 @@ def _cases(results: Results, dataset: str, of: Failures) -> list[Block]:
 
 def _picture(title: str, name: str, one: CommonError, pixels: Pixels) -> Picture:
     alt = (
-        f"{title}, {one.image}: of the true class {words(name)}, wrong by every network, most surely taken "
-        f"for {words(one.taken_for)}"
+        f"{title}, {one.image}: of the true class {words(name)}, misclassified by every network, most "
+        f"confidently as {words(one.taken_for)}"
     )
     return Picture(photo_uri(pixels), alt, _caption(name, one), _WIDTH_PX)
 
