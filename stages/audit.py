@@ -41,6 +41,7 @@ def main() -> None:
         near_duplicate_cosine=settings.near_duplicate_cosine,
         near_duplicates_leak=dataset.near_duplicates_leak,
         group_unit=dataset.unit,
+        groups_inferred=dataset.groups_inferred,
         listed=settings.listed,
         shortcuts=find_shortcuts(files, manifest["label"], groups, settings.shortcuts),
     )

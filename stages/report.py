@@ -10,7 +10,7 @@ from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
 from lung_attention.files import write_table, write_text
 from lung_attention.paths import PARAMS, Paths
-from lung_attention.report.collect import draw_cell, load_results, sample_images
+from lung_attention.report.collect import draw_cell, failures, load_results, sample_images
 from lung_attention.report.page import build_report, render_html, render_markdown
 from lung_attention.report.summary import summary_table
 
@@ -26,6 +26,7 @@ def main() -> None:
         results,
         draw_cell=partial(draw_cell, config, root),
         read_images=partial(sample_images, config, root),
+        read_failures=partial(failures, config, root),
     )
     write_table(paths.summary, summary)
     write_text(paths.report_markdown, render_markdown(report))

@@ -1,4 +1,4 @@
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from lung_attention.cells import FACTORS, PUBLISHED, Cell, design
 from lung_attention.paths import Paths
@@ -49,9 +49,9 @@ def test_no_two_files_share_a_path_and_no_profile_reaches_into_another():
 
 
 def test_another_recipe_makes_another_cell_of_the_same_search():
-    searched = CELL.with_recipe("searched")
+    searched = replace(CELL, recipe="searched")
     assert searched.name == "lidc_nodules-densenet121-attention-searched-grouped"
-    assert searched.with_recipe(PUBLISHED) == CELL != searched
+    assert replace(searched, recipe=PUBLISHED) == CELL != searched
     assert searched.searched == CELL.searched == "lidc_nodules-densenet121-attention"
     paths = Paths("local")
     assert paths.search(searched) == paths.search(CELL)

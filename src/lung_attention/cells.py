@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 PUBLISHED = "published"
 """The recipe of the paper, with which others are compared."""
@@ -34,10 +34,6 @@ class Cell:
     def searched(self) -> str:
         """The name of what a search is about: the cell without recipe and split."""
         return f"{self.dataset}-{self.backbone}-{self.head}"
-
-    def with_recipe(self, recipe: str) -> Cell:
-        """The same cell made by another recipe."""
-        return replace(self, recipe=recipe)
 
 
 FACTORS = ("dataset", "backbone", "head", "recipe", "split")

@@ -56,6 +56,7 @@ def run(manifest, splits, *, groups=None, thumbnails=None, **changed):
         "near_duplicate_cosine": 0.98,
         "near_duplicates_leak": True,
         "group_unit": "patient",
+        "groups_inferred": False,
         "listed": 20,
         "shortcuts": NO_SHORTCUTS,
         **changed,
@@ -137,7 +138,8 @@ def test_one_image_moved_across_makes_a_clean_grouped_split_leak():
     found = run(manifest, {"clean": clean, "moved": moved}, groups=groups)
     assert found["splits"]["clean"]["leak"] is False
     assert found["splits"]["clean"]["sentence"] == (
-        "No leak found: no identical file, no near-duplicate pair and no group stands on two sides."
+        "No leak found by these criteria: no file of identical bytes, no near-duplicate pair (thumbnails "
+        "with cosine ≥ 0.98) and no group (patient, as given) stands on two sides."
     )
     split = found["splits"]["moved"]
     assert split["leak"] is True
@@ -145,7 +147,50 @@ def test_one_image_moved_across_makes_a_clean_grouped_split_leak():
     assert split["listed"]["groups"] == ["q"]
     assert split["test_images_with_group_in_training"] == 2  # each of the two, when its fold is tested
     assert [one["test_images_with_group_in_training"] for one in split["rounds"]] == [1, 1]
-    assert "1 of 4 groups on two sides" in split["sentence"]
+    assert "1 of 4 groups (patient, as given) on two sides" in split["sentence"]
+
+
+CONSTRUCTION = "The split was drawn by these groups, so that none is divided holds by construction."
+NOT_RECOGNISED = "Related images that were not recognised as such may stand on two sides all the same"
+
+
+@pytest.mark.parametrize("inferred", [True, False])
+def test_a_split_drawn_by_its_groups_is_said_to_divide_none_by_construction(inferred):
+    groups = ["p", "q", "r", "s", "t", "u"]
+    manifest = manifest_of(SIX)
+    own = manifest.assign(group=groups)
+    splits = {
+        "drawn": grouped(own, [0, 1, 0, 1, 0, 1]),
+        "by others": grouped(own.assign(group="v"), [0, 1, 0, 1, 0, 1]),
+        "by image": published(own, SUBSETS),
+    }
+    unit = "source tile (inferred)" if inferred else "patient"
+    found = run(
+        manifest,
+        splits,
+        groups=groups,
+        group_unit=unit,
+        groups_inferred=inferred,
+        near_duplicates_leak=False,
+    )
+    assert found["groups"]["inferred"] is inferred
+    said = {name: split["sentence"] for name, split in found["splits"].items()}
+    assert [split["drawn_by_groups"] for split in found["splits"].values()] == [True, False, False]
+    assert [CONSTRUCTION in sentence for sentence in said.values()] == [True, False, False]
+    what = "source tile, inferred from these images" if inferred else "patient, as given"
+    for sentence in said.values():
+        assert sentence.startswith(
+            f"No leak found by these criteria: no file of identical bytes and no group ({what}) stands on two"
+        )
+        assert (NOT_RECOGNISED in sentence) is inferred
+        assert "cosine" not in sentence, "look-alikes are no criterion here"
+
+
+def test_images_without_a_group_are_counted_where_others_have_one():
+    manifest = manifest_of(SIX)
+    splits = {"published": published(manifest, SUBSETS)}
+    found = run(manifest, splits, groups=["p", "p", "", "q", "", ""])
+    assert found["splits"]["published"]["sentence"].endswith("The group of 3 images is not known.")
 
 
 def test_a_cross_validation_is_judged_fold_by_fold():
@@ -174,6 +219,7 @@ def test_groups_and_pictures_under_two_labels_are_listed():
     assert found["contradictory"] == {"images": 2, "sets": [{"a": ["a/0.png"], "b": ["b/2.png"]}]}
     assert found["groups"] == {
         "unit": "patient",
+        "inferred": False,
         "number": 1,
         "images_with_group": 3,
         "smallest": 3,

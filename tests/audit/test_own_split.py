@@ -38,6 +38,9 @@ def test_a_clean_split_gives_exit_code_0(tmp_path, table):
     assert found["groups"]["number"] == 2
     assert found["shape"]["size"]["most_common"] == "70x80"
     assert found["splits"]["table"]["test_images"] == 2
+    assert found["groups"]["inferred"] is False
+    assert found["splits"]["table"]["drawn_by_groups"] is False
+    assert "no group (group column of the table, as given) stands on two sides" in text
     assert "| table | 2 | 0 | 0 | 0 | 0 | no |" in text
 
 
@@ -45,6 +48,7 @@ def test_the_group_column_may_be_missing(tmp_path, table):
     found, _, code = run(tmp_path, table.drop(columns="group"))
     assert code == 0
     assert found["groups"]["number"] == 0
+    assert "no group" not in found["splits"]["table"]["sentence"]
 
 
 @pytest.mark.parametrize("leak", ["file", "listed twice", "picture", "group"])

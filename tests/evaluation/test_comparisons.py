@@ -235,7 +235,7 @@ def test_each_recipe_and_split_is_a_family_of_its_own_and_leaks_by_itself(outcom
         searched("plain", split): planted("iqoth", split, accuracy, seed=1)
         for split, accuracy in (("published", 0.9), ("grouped", 0.8))
     }
-    more[searched("plain").with_recipe("cropped")] = planted("iqoth", "grouped", 0.75, seed=1)
+    more[replace(searched("plain"), recipe="cropped")] = planted("iqoth", "grouped", 0.75, seed=1)
     result = compared(cells | more)
     gains = {(entry["recipe"], entry["split"]): entry for entry in result["recipe_vs_published"]}
     assert {key: entry["test"] for key, entry in gains.items()} == {
@@ -341,7 +341,7 @@ def test_a_test_of_images_and_a_mean_over_seeds_that_disagree_decide_nothing():
     changed = cell(lambda seed: ~worse & (~better | (seed == 0)))
     for other, key, names in (
         (replace(plain, head="attention"), "attention_vs_plain", ("attention_better", "plain_better")),
-        (plain.with_recipe("cropped"), "recipe_vs_published", ("changed_better", "published_better")),
+        (replace(plain, recipe="cropped"), "recipe_vs_published", ("changed_better", "published_better")),
     ):
         (entry,) = compared({plain: cell(lambda seed: ~better), other: changed})[key]
         assert tuple(entry[name] for name in names) == (20, 7)

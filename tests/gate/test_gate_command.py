@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
@@ -230,7 +230,7 @@ def test_predictions_that_an_earlier_design_left_behind_are_no_result(gate, proj
     left = Cell(
         "lidc_nodules", "mobilenetv2", "plain", "published", "published"
     )  # not of the sample's design
-    of_recipe = CELL.with_recipe("searched")  # neither is another recipe
+    of_recipe = replace(CELL, recipe="searched")  # neither is another recipe
     for cell in (left, of_recipe):
         write_cell(project, cell, table_of(cell, errors=90))
     assert set(verdicts(gate()[2])) == {CELL.name, OTHER.name}
@@ -238,7 +238,7 @@ def test_predictions_that_an_earlier_design_left_behind_are_no_result(gate, proj
 
 def test_a_cell_of_another_recipe_is_compared_with_its_own_past(gate, project):
     set_design(project, "searched", datasets=[OTHER.dataset], splits=[OTHER.split])
-    searched = OTHER.with_recipe("searched")
+    searched = replace(OTHER, recipe="searched")
     write_cell(project, searched, table_of(searched, errors=30))
     assert verdicts(gate()[2])[searched.name] == "new"
     commit_all(project, "searched")
@@ -250,10 +250,10 @@ def test_a_cell_of_another_recipe_is_compared_with_its_own_past(gate, project):
 
 def test_what_is_below_the_paper_is_the_published_recipe_alone(gate, project):
     set_design(project, "searched", datasets=[CELL.dataset], splits=[CELL.split])
-    write_cell(project, CELL.with_recipe("searched"), table_of(CELL))
+    write_cell(project, replace(CELL, recipe="searched"), table_of(CELL))
     write_comparisons(project, "below")
     found = verdicts(gate()[2])
-    assert found[CELL.name] == "below floor" and found[CELL.with_recipe("searched").name] == "new"
+    assert found[CELL.name] == "below floor" and found[replace(CELL, recipe="searched").name] == "new"
 
 
 def test_a_reference_whose_cells_have_other_factors_lets_nothing_pass(gate, project):

@@ -3,6 +3,7 @@
 import json
 import math
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_score_that_became_undefined_is_no_small_difference(metrics, here, exp
 
 
 def test_figures_that_are_missing_are_named(metrics):
-    other = CELL.with_recipe("searched")
+    other = replace(CELL, recipe="searched")
     new = Paths("sample").metrics(other)
     new.parent.mkdir(parents=True)
     new.write_bytes(metrics.read_bytes())

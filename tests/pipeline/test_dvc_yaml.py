@@ -33,7 +33,13 @@ PROFILE_KEY = "profiles.${profile}"
 
 # What methods of the configuration read for a script.
 SECTION_OF = {"view": "preprocess", "seeds": "train", "recipe": "train", "ingredients": "train"}
-KEY_OF = {"labels": "classes", "unit": "groups.unit", "covariates": "table", "id": None}
+KEY_OF = {
+    "labels": "classes",
+    "unit": "groups.unit",
+    "groups_inferred": "groups.method",
+    "covariates": "table",
+    "id": None,
+}
 # Of `view`, by the stage that reads it.
 KEY_OF_VIEW = {"preprocess": "image_size_px", "preprocess_close": "close_view"}
 # These depend on the files of all datasets as a whole.

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -234,7 +235,7 @@ def test_what_a_search_finds_is_kept_and_trained_with(copy):
     for study in found["studies"].values():
         assert study["trials"]["complete"] + study["trials"]["pruned"] == 2
 
-    searched = cell.with_recipe("searched")
+    searched = replace(cell, recipe="searched")
     old = "\n  searched: {datasets: [], backbones: [], heads: [], splits: []}\n"
     values = ", ".join(
         f"{factor}s: [{getattr(searched, factor)}]" for factor in FACTORS if factor != "recipe"

@@ -23,6 +23,7 @@ def run(dataset_id, *, near_duplicates_leak):
         near_duplicate_cosine=0.98,
         near_duplicates_leak=near_duplicates_leak,
         group_unit=DATASETS[dataset_id].unit,
+        groups_inferred=DATASETS[dataset_id].groups_inferred,
         listed=20,
         shortcuts={"probes": {}, "groups_known": False},  # leaks alone are looked for here
     )

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lung_attention.cells import Cell
-from lung_attention.report.collect import draw_cell, load_results, sample_images
+from lung_attention.report.collect import draw_cell, failures, load_results, sample_images
 from lung_attention.report.factors import estimates
 from lung_attention.report.page import answers_of, build_report, inline, render_html, render_markdown
 
@@ -29,6 +29,7 @@ def _built(project, *, drawn=()):
         load_results(project.config, project.root),
         draw_cell=lambda cell: draw(cell) if cell in drawn else None,
         read_images=partial(sample_images, project.config, project.root),
+        read_failures=partial(failures, project.config, project.root),
     )
 
 
@@ -168,7 +169,12 @@ def test_without_comparisons_audit_and_baselines_each_section_says_so(bare_repor
 
 def test_nothing_at_all_still_gives_a_report(published_only):
     results = dataclasses.replace(load_results(published_only.config, published_only.root), metrics={})
-    report = build_report(results, draw_cell=lambda cell: None, read_images=lambda dataset: None)
+    report = build_report(
+        results,
+        draw_cell=lambda cell: None,
+        read_images=lambda dataset: None,
+        read_failures=lambda dataset: None,
+    )
     assert len([name for name in report.missing if name.startswith("cell ")]) == 4
     assert "Of these there is no result of ours to set beside:" in render_markdown(report)
     assert "no cell has a result yet" in render_html(report)
@@ -184,6 +190,7 @@ def test_other_devices_are_told_apart(real):
         dataclasses.replace(results, metrics=metrics),
         draw_cell=lambda cell: None,
         read_images=lambda dataset: None,
+        read_failures=lambda dataset: None,
     )
     methods = _section(render_markdown(report), "How the scores came about")
     assert f"NVIDIA H100: `{one.name}`" in methods
@@ -311,7 +318,12 @@ def test_a_search_that_is_not_there_is_named(real):
     results = load_results(real.config, real.root)
     compared = {**results.comparisons, "recipe_vs_published": []}
     without = dataclasses.replace(results, searches={}, comparisons=compared)
-    report = build_report(without, draw_cell=lambda cell: None, read_images=lambda dataset: None)
+    report = build_report(
+        without,
+        draw_cell=lambda cell: None,
+        read_images=lambda dataset: None,
+        read_failures=lambda dataset: None,
+    )
     text = _section(render_markdown(report), APPENDIX)
     assert text.count("*Missing:") == 2
 
@@ -344,7 +356,12 @@ def test_images_of_which_the_paper_says_nothing_get_a_report_of_their_own(unpubl
 
 def test_without_comparisons_such_a_report_asks_nothing_of_the_paper(unpublished):
     results = dataclasses.replace(load_results(unpublished.config, unpublished.root), comparisons=None)
-    report = build_report(results, draw_cell=lambda cell: None, read_images=lambda dataset: None)
+    report = build_report(
+        results,
+        draw_cell=lambda cell: None,
+        read_images=lambda dataset: None,
+        read_failures=lambda dataset: None,
+    )
     assert "reproduc" not in render_markdown(report) + render_html(report)
 
 

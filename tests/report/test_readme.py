@@ -159,7 +159,10 @@ def test_stale_results_are_noted_in_the_report_and_above_the_table(real, pages):
         commands.stale(Namespace(profile="local"))
     report = render_markdown(
         build_report(
-            load_results(real.config, real.root), draw_cell=lambda _: None, read_images=lambda _: None
+            load_results(real.config, real.root),
+            draw_cell=lambda _: None,
+            read_images=lambda _: None,
+            read_failures=lambda _: None,
         )
     )
     for path in (real.paths.report_markdown, real.paths.report_html):

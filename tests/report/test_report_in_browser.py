@@ -1,12 +1,19 @@
 """The page in Chromium: quiet, offline, small, and no wider than the window."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lung_attention.report.compact import compact
+from lung_attention.report.embed import svg_text
 
 pytestmark = pytest.mark.browser
 
@@ -62,6 +69,28 @@ def test_the_page_is_quiet_offline_and_fits(chromium, page_path, width):
     )
     assert overflowing == []
     context.close()
+
+
+def test_a_compact_drawing_looks_like_what_matplotlib_drew(chromium, tmp_path):
+    figure = Figure(figsize=(4, 3))
+    left, right = figure.subplots(1, 2)
+    rng = np.random.default_rng(0)
+    left.step(np.arange(30), rng.random(30).cumsum(), linestyle="--", label="a step")
+    left.fill_between(np.arange(30), rng.random(30), 10, alpha=0.3)
+    left.legend()
+    right.imshow(rng.random((3, 3)))
+    right.set(ylabel="turned", title="a < b")
+    drawn = svg_text(figure)
+    shown = []
+    for name, text in (("drawn", drawn), ("compact", compact(drawn))):
+        (tmp_path / f"{name}.svg").write_text(text, encoding="utf-8")
+        page = chromium.new_page(viewport={"width": 400, "height": 300})
+        page.goto((tmp_path / f"{name}.svg").as_uri())
+        with Image.open(io.BytesIO(page.screenshot())) as image:
+            shown.append(np.asarray(image.convert("L"), dtype=float))
+        page.close()
+    assert shown[0].std() > 20, "an empty picture"
+    assert (np.abs(shown[0] - shown[1]) > 60).mean() < 0.002
 
 
 def test_the_answers_stand_on_the_first_screen(chromium, page_path):

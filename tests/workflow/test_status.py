@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ for path, files in code_digests(Path()).items():
 MODULE = Path("src/lung_attention/numbers.py")
 HEAD = Path("src/lung_attention/models/heads/plain.py")
 CELL = Cell("iqoth", "densenet121", "plain", "published", "grouped")
-SEARCHED = CELL.with_recipe("searched")
+SEARCHED = replace(CELL, recipe="searched")
 PATHS = Paths("local")
 
 
@@ -231,7 +232,7 @@ def test_results_are_stale_once_their_code_is_another(project):
 def test_results_that_their_lock_does_not_know_are_of_earlier_code(project):
     write_lock(PATHS.results / LOCK, **{f"train@{CELL.name}": stage_of(code_digest("train"))})
     with_results(CELL, SEARCHED)
-    no_result = CELL.with_recipe("cropped")
+    no_result = replace(CELL, recipe="cropped")
     assert stale_results(PATHS, [CELL, SEARCHED, no_result], Path()) == [SEARCHED.stage]
 
 

@@ -9,7 +9,8 @@
                         first of a set of byte-identical ones; total = within + across
     contradictory       {"images": int, "sets": [{class: [image, …], …}, …]}, the same picture (thumbnails
                         equal in every pixel) under more than one class; all of them are listed
-    groups              {"unit": str, "number", "images_with_group", "smallest", "largest": int,
+    groups              {"unit": str, "inferred": bool (from these images; else given),
+                        "number", "images_with_group", "smallest", "largest": int,
                         "median", "mean": float (images of a group; 0 where no group is known),
                         "two_labels": [{"group": str, "images_per_class": {class: int}}, …]}
     shape               {"size": S, "aspect": S}; a size is "512x512", an aspect the same reduced, "1:1"
@@ -19,7 +20,7 @@
                         "rounds": [{"fold": int, "images_per_class": {subset: {class: int}}, **R}, …],
                         "listed": {"identical_files": [[image, …], …], "groups": [group, …],
                         "test_images_with_duplicate_in_training": [image, …]},
-                        "leak": bool, "sentence": str}}
+                        "drawn_by_groups": bool, "leak": bool, "sentence": str}}
     findings            [str, …], sentences on the dataset as a whole
 
 S, of the size or the aspect; a value gives the class away when it occurs repeatedly and in one class only:
@@ -68,6 +69,7 @@ from lung_attention.audit.leaks import (
 from lung_attention.audit.text import findings, sentence
 from lung_attention.images.similarity import unit_vectors
 from lung_attention.splits.alignment import check_split
+from lung_attention.splits.protocol import is_cross_validation
 
 
 def audit(
@@ -79,6 +81,7 @@ def audit(
     near_duplicate_cosine: float,
     near_duplicates_leak: bool,
     group_unit: str,
+    groups_inferred: bool,
     listed: int,
     shortcuts: Json,
 ) -> Json:
@@ -92,11 +95,13 @@ def audit(
         thumbnails: `(n, 64, 64, 3)`, uint8, RGB, rows as in the manifest.
         groups: `(n,)` strings, what must not stand on two sides; empty where unknown.
         splits: Split tables (image,label,group,fold,subset) by name, rows as in the manifest. Their own
-            groups are not used.
+            groups are only compared with those, to know whether a cross-validation was drawn by them.
         near_duplicate_cosine: Grey thumbnails this alike are near-duplicates, in (0, 1].
         near_duplicates_leak: Whether a near-duplicate pair across subsets is a leak by itself. False where
             unrelated images look alike in grey; then identical files and groups decide.
         group_unit: What a group is, for people ("patient").
+        groups_inferred: Whether groups were inferred from these images; else names, a table or the caller
+            gave them.
         listed: How many names of each kind of leak are listed at most. Counts are always complete.
         shortcuts: What `find_shortcuts` found in the same images. A shortcut is no leak: every split has it.
 
@@ -134,7 +139,7 @@ def audit(
         "class_balance": _balance(labels),
         "redundant_files": _redundant_in_classes(images),
         "contradictory": _contradictory(images, thumbnails),
-        "groups": {"unit": group_unit, **_group_sizes(groups, labels)},
+        "groups": {"unit": group_unit, "inferred": groups_inferred, **_group_sizes(groups, labels)},
         "shape": _shapes(manifest, labels, listed),
         "near_duplicates": {"cosine": float(near_duplicate_cosine), "count_as_leak": near_duplicates_leak},
         "shortcuts": shortcuts,
@@ -142,6 +147,7 @@ def audit(
     }
     for name, of_split in found.items():
         record = split_record(of_split, images, listed=listed)
+        record["drawn_by_groups"] = _drawn_by(groups, splits[name])
         record["leak"] = bool(
             record["redundant_files"]["across"]
             or record["groups_on_two_sides"]
@@ -151,6 +157,12 @@ def audit(
         result["splits"][name] = record
     result["findings"] = findings(result)
     return result
+
+
+def _drawn_by(groups: NDArray[Any], split: pd.DataFrame) -> bool:
+    """Whether a split was drawn by these very groups: a cross-validation whose table names them all."""
+    named = split["group"].fillna("").to_numpy(dtype=object)
+    return is_cross_validation(split) and bool((groups != "").all() and (named == groups).all())
 
 
 def _balance(labels: NDArray[Any]) -> Json:

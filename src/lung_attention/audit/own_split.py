@@ -95,6 +95,7 @@ def run_audit_command(
         near_duplicate_cosine=near_duplicate_cosine,
         near_duplicates_leak=near_duplicates_leak,
         group_unit="group column of the table",
+        groups_inferred=False,
         listed=listed,
         shortcuts=find_shortcuts(files, manifest["label"], manifest["group"], shortcut_test),
     )

@@ -11,11 +11,11 @@ _SHOWN = 10
 
 
 def sentence(split: Json, audit: Json) -> str:
-    """Says what crosses the subsets of one split.
+    """Says what crosses the subsets of one split, and by which criteria.
 
     Args:
         split: The record of the split, with its verdict.
-        audit: The audit; its keys "groups" and "near_duplicates" are used.
+        audit: The audit; its keys "images", "groups" and "near_duplicates" are used.
 
     Returns:
         One or more sentences that hold for any numbers.
@@ -26,12 +26,14 @@ def sentence(split: Json, audit: Json) -> str:
     pairs = split["near_duplicate_pairs"]["across"]
     groups = split["groups_on_two_sides"]
     known = audit["groups"]["number"]
+    unit = audit["groups"]["unit"].removesuffix(" (inferred)")
+    what_group = f"{unit}, {'inferred from these images' if audit['groups']['inferred'] else 'as given'}"
     tested = split["test_images"]
     crossing = []
     if files:
         crossing.append(f"{_count(files, 'redundant identical file')} across subsets")
     if groups:
-        crossing.append(f"{groups} of {_count(known, 'group')} on two sides")
+        crossing.append(f"{groups} of {_count(known, 'group')} ({what_group}) on two sides")
     near = f"{_count(pairs, 'near-duplicate pair')} (cosine ≥ {cosine:g}) across subsets"
     if pairs and decisive:
         crossing.append(near)
@@ -53,17 +55,35 @@ def sentence(split: Json, audit: Json) -> str:
             )
         parts[0] += "."
     else:
-        checked = ["no identical file"]
-        checked += ["no near-duplicate pair"] if decisive else []
-        checked += ["no group"] if known else []
-        parts.append(f"No leak found: {_list(checked)} stands on two sides.")
-        if not known:
-            parts.append("Groups are not known, so images of one group may stand on two sides all the same.")
+        checked = ["no file of identical bytes"]
+        checked += [f"no near-duplicate pair (thumbnails with cosine ≥ {cosine:g})"] if decisive else []
+        checked += [f"no group ({what_group})"] if known else []
+        parts.append(f"No leak found by these criteria: {_list(checked)} stands on two sides.")
+        parts += _worth(split, audit)
     if pairs and not decisive:
         parts.append(
             f"For information, {near}: here unrelated images can look alike in grey, so this is no verdict."
         )
     return " ".join(parts)
+
+
+def _worth(split: Json, audit: Json) -> list[str]:
+    """Says what it is worth that no group stands on two sides."""
+    groups = audit["groups"]
+    if not groups["number"]:
+        return ["Groups are not known, so images of one group may stand on two sides all the same."]
+    said = []
+    if split["drawn_by_groups"]:
+        said.append("The split was drawn by these groups, so that none is divided holds by construction.")
+    if groups["inferred"]:
+        said.append(
+            "Related images that were not recognised as such may stand on two sides all the same: no patient "
+            "is known here."
+        )
+    alone = audit["images"] - groups["images_with_group"]
+    if alone:
+        said.append(f"The group of {_count(alone, 'image')} is not known.")
+    return said
 
 
 def findings(audit: Json) -> list[str]:

@@ -188,6 +188,11 @@ class Dataset(Section):
         """What a group is, in words."""
         return self.groups.unit
 
+    @property
+    def groups_inferred(self) -> bool:
+        """Whether groups are inferred from the images, as no name and no table tells a patient."""
+        return self.groups.method != "patients"
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Dataset:
         counts = self.archive.counts

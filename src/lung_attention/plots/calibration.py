@@ -39,7 +39,8 @@ def reliability(
     )
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel=observed)
     ax.tick_params(labelbottom=False)
-    ax.legend(loc="upper left", fontsize=8, frameon=False)
+    # Above the axes: points may lie everywhere within.
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=2, fontsize=8, frameon=False)
     counts_ax.bar(
         [(one["low"] + one["high"]) / 2 for one in bins],
         [one["count"] for one in bins],
@@ -48,35 +49,37 @@ def reliability(
         linewidth=0,
     )
     counts_ax.set(xlim=(-0.02, 1.02), yscale="log", xlabel=predicted, ylabel="images")
-    counts_ax.set_ylim(0.7, 2 * max(one["count"] for one in bins))
+    counts = [one["count"] for one in bins if one["count"] > 0]
+    # A mean over seeds may be below 1, and its bar is to be seen as well.
+    counts_ax.set_ylim(0.7 * min(1, *counts), 2 * max(counts))
     tidy(counts_ax)
     return tidy(ax)
 
 
-def net_benefit(ax: Axes, curve: Mapping[str, Sequence[float | None]], *, title: str, legend: bool) -> Axes:
+def net_benefit(ax: Axes, curve: Mapping[str, Sequence[float | None]], *, title: str, named: bool) -> Axes:
     """Draws the net benefit of a model over threshold probabilities, with treating all and treating none.
 
     Args:
         ax: Where to draw.
         curve: `thresholds`, and for each `model`, `model_low`, `model_high` and `treat_all`.
         title: The class that is looked for.
-        legend: Whether the lines are named.
+        named: Whether the axis of values is named.
 
     Returns:
-        `ax`; what lies far below 0 is cut off, as nobody would treat by it.
+        `ax`; what lies far below 0 is cut off, as nobody would treat by it. Its lines have labels, but no
+        legend: they may lie everywhere within the axes.
     """
     x, model, low, high, everyone = (
         np.array(curve[name], dtype=np.float64)
         for name in ("thresholds", "model", "model_low", "model_high", "treat_all")
     )
-    ax.axhline(0, color=GREY, linewidth=0.8, linestyle=":", label="none")
-    ax.plot(x, everyone, color=PALETTE[1], linestyle=DASHES[1], linewidth=1.4, label="all")
-    ax.plot(x, model, color=PALETTE[0], linewidth=1.6, label="by the network")
+    ax.axhline(0, color=GREY, linewidth=0.8, linestyle=":", label="treat none")
+    ax.plot(x, everyone, color=PALETTE[1], linestyle=DASHES[1], linewidth=1.4, label="treat all")
+    ax.plot(x, model, color=PALETTE[0], linewidth=1.6, label="treat by the network")
     ax.fill_between(x, low, high, color=PALETTE[0], alpha=0.15, linewidth=0)
     top = np.nanmax(np.concatenate([high, everyone, [0.05]]))
     ax.set(xlim=(0, 1), ylim=(-_HEADROOM * top, (1 + _HEADROOM) * top), xlabel="threshold probability")
     ax.set_title(title, fontsize=9)
-    if legend:
+    if named:
         ax.set_ylabel("net benefit")
-        ax.legend(loc="upper right", fontsize=8, frameon=False, title="treat", title_fontsize=8)
     return tidy(ax)

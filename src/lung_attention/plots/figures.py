@@ -64,7 +64,7 @@ def metric_figures(metrics: Mapping[str, Any]) -> dict[str, Figure]:
     """
     diagram = metrics["calibration"]["reliability"]
     of = None if diagram["of"] is None else words(diagram["of"])
-    first = Figure(figsize=(3.8, 3.8), layout="constrained")
+    first = Figure(figsize=(3.8, 4.0), layout="constrained")
     top, bottom = first.subplots(2, 1, height_ratios=(3, 1))
     reliability(
         top,
@@ -76,9 +76,12 @@ def metric_figures(metrics: Mapping[str, Any]) -> dict[str, Figure]:
     points = metrics["operating_points"]
     names = list(metrics["confusion_matrix"]["classes"])
     shown = names[:1] if len(names) == 2 else names
-    second, axes = new_figure(1.2 + 2.4 * len(shown), 2.9, panels=len(shown))
+    second, axes = new_figure(1.2 + 2.4 * len(shown), 3.1, panels=len(shown))
     for ax, name in zip(axes, shown, strict=True):
-        net_benefit(ax, points[name]["net_benefit"], title=words(name), legend=ax is axes[0])
+        net_benefit(ax, points[name]["net_benefit"], title=words(name), named=ax is axes[0])
+    lines, labels = axes[0].get_legend_handles_labels()
+    options = {"fontsize": 8, "frameon": False, "handlelength": 1.8, "columnspacing": 1.2}
+    second.legend(lines, labels, loc="outside lower center", ncols=len(labels), **options)
     return {"reliability": first, "net_benefit": second}
 
 

@@ -16,7 +16,9 @@ def audit_section(results: Results) -> Section:
         Text(
             "Whether test images were seen in training, in any form: as an identical file, as a "
             "near-duplicate picture, or through another image of the same group. A group is what must not be "
-            "split: a patient where the file names tell, otherwise inferred from the images themselves. "
+            "split: a patient where file names or a table tell, otherwise inferred from the images "
+            "themselves. The grouped split is drawn by these groups, so that it divides none holds by "
+            "construction; related images that were not recognised as such go unnoticed. "
             "And whether the class can be told without a look at the inside of the image: a shortcut is no "
             "leak, every split has it, and a network may take it all the same."
         )
@@ -38,7 +40,7 @@ def _splits(results: Results, dataset: str) -> dict[str, Json]:
 
 def _verdicts(results: Results, dataset: str) -> str:
     return ", ".join(
-        f"{name} split {'leaks' if split['leak'] else 'shows no leak'}"
+        f"{name} split {'leaks' if split['leak'] else 'shows no known leak'}"
         for name, split in _splits(results, dataset).items()
     )
 

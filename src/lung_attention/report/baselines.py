@@ -31,11 +31,12 @@ def baselines_section(results: Results) -> Section:
     blocks: list[Block] = [
         Text(
             "On the grouped split, where no known leakage flatters either. A **blind** baseline sees "
-            "nothing of the disease: the most frequent class, the size of the image, its outermost pixels, "
-            "what lies outside the body or tissue. The others see the image and learn next to nothing of "
-            "it, or know a number that the dataset gives for it. What they choose (bins, penalty), they "
-            "choose by inner folds of the training groups. The last column counts the networks of the "
-            "published recipe that are better than the baseline, not told apart from it, or worse: by "
+            "nothing of the disease: the most frequent class, the size of the image and, where they lie "
+            "outside the body or tissue, the outermost pixels and the background. The others see the "
+            "image and learn next to nothing of it, or know a number that the dataset gives for it. What "
+            "they choose (bins, penalty), they choose by inner folds of the training groups. The last "
+            "column counts the networks of the published recipe that are better than the baseline, not "
+            "told apart from it, or worse: by "
             f"sign-flip over groups, with Holm's adjustment over all {len(entries)} comparisons."
         )
     ]

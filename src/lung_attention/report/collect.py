@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from PIL import Image
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.config import Config, Dataset
 from lung_attention.data.published import Published, PublishedResult, load_published
+from lung_attention.evaluation.errors_in_common import ClassErrors, errors_in_common
+from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.files import read_json, read_table
 from lung_attention.images.decode import Pixels, decode, read_members
 from lung_attention.models.backbone_table import title
@@ -24,6 +26,26 @@ Json = dict[str, Any]
 
 SAMPLES_PER_CLASS = 5
 SAMPLE_SIZE_PX = 96
+ERRORS_PER_CLASS = 3
+ERROR_SIZE_PX = 144
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The errors of the networks of a dataset on the grouped split, all by the published recipe.
+
+    Attributes:
+        cells: Whose errors they are; those of the design without predictions are left out.
+        trainings: Cells times seeds.
+        per_class: The errors on each class, in label order.
+        images: By name uint8 `(size, size, 3)` arrays, RGB, squeezed to squares, of the errors that are
+            named; None where the archive is missing.
+    """
+
+    cells: Sequence[Cell]
+    trainings: int
+    per_class: Mapping[str, ClassErrors]
+    images: Mapping[str, Pixels] | None
 
 
 @dataclass(frozen=True)
@@ -196,10 +218,49 @@ def sample_images(config: Config, root: Path, dataset: str) -> dict[str, list[Pi
         images = table.loc[table["label"] == name, "image"].tolist()
         rows = np.unique(np.linspace(0, len(images) - 1, SAMPLES_PER_CLASS).astype(int)).tolist()
         chosen = [images[row] for row in rows] if images else []
-        shown[name] = [_squeezed(decode(content)) for content in read_members(archive, chosen)]
+        contents = read_members(archive, chosen)
+        shown[name] = [_squeezed(decode(content), SAMPLE_SIZE_PX) for content in contents]
     return shown if any(shown.values()) else None
 
 
-def _squeezed(pixels: Pixels) -> Pixels:
-    size = (SAMPLE_SIZE_PX, SAMPLE_SIZE_PX)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+def failures(config: Config, root: Path, dataset: str) -> Failures | None:
+    """Reads the errors of all networks of a dataset by the published recipe on the grouped split.
+
+    Args:
+        config: The parameters.
+        root: The project's root.
+        dataset: Dataset id.
+
+    Returns:
+        The errors, with the images of those that are named; None where no such cell has predictions.
+
+    Raises:
+        UserError: Predictions are not in their schema, or cells predict different images.
+    """
+    paths = Paths(config.profile)
+    cells = [
+        cell
+        for cell in config.cells()
+        if (cell.dataset, cell.recipe, cell.split) == (dataset, PUBLISHED, "grouped")
+        and (root / paths.predictions(cell)).exists()
+    ]
+    if not cells:
+        return None
+    labels = config.dataset(dataset).labels
+    predictions = [predictions_to_arrays(read_table(root / paths.predictions(one)), labels) for one in cells]
+    per_class = errors_in_common(predictions, shown=ERRORS_PER_CLASS)
+    trainings = sum(len(one.seeds) for one in predictions)
+    archive = root / paths.archive(dataset)
+    if not archive.exists():
+        return Failures(cells, trainings, per_class, None)
+    names = [one.image for of_class in per_class.values() for one in of_class.surest]
+    contents = zip(names, read_members(archive, names), strict=True)
+    images = {name: _squeezed(decode(content), ERROR_SIZE_PX) for name, content in contents}
+    return Failures(cells, trainings, per_class, images)
+
+
+def _squeezed(pixels: Pixels, size_px: int) -> Pixels:
+    image = Image.fromarray(pixels)
+    # A box averages down and is blocky upwards, where images are smaller than they are shown.
+    way = Image.Resampling.BOX if min(image.size) >= size_px else Image.Resampling.BICUBIC
+    return np.asarray(image.resize((size_px, size_px), way))

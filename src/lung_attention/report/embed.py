@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from urllib.parse import quote
 
 import matplotlib
 from matplotlib.figure import Figure
+from PIL import Image
+
+from lung_attention.images.decode import Pixels
+from lung_attention.report.compact import compact
 
 _PX_PER_INCH = 96  # CSS
 _PICTURE_DPI = 150
-_NEEDLESS = re.compile(
-    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>"  # a browser needs none of these
-    r"| transform=\"rotate\(-0[^\"]*\"|(?<=<g) id=\"[^\"]*\"",  # no rotation; names of groups
-    re.DOTALL,
-)
-_FONTS = re.compile(r"(DejaVu Sans'?,)[^;\"]*")
-_STYLE = re.compile(r'style="[^"]*"')
-_TAG = re.compile(r"<[^>]*>")
-_DECIMALS = re.compile(r"(\d+\.\d)\d+")
-_SPACE = re.compile(r"\s*\n\s*")
+_QUALITY = 80  # of JPEG
 
 
 def svg_text(figure: Figure) -> str:
@@ -34,20 +28,28 @@ def svg_text(figure: Figure) -> str:
 
 
 def svg_uri(figure: Figure) -> str:
-    """A line drawing as an SVG data URI without double quotes, coordinates rounded to a tenth of a point."""
-    text = _FONTS.sub(r"\1 sans-serif", _NEEDLESS.sub("", svg_text(figure)))
-    # Single quotes need no escape in the page; names of fonts need none at all.
-    text = _STYLE.sub(lambda match: match[0].replace("'", ""), text).replace('"', "'")
-    # Within tags only: the numbers between them are those of the axes.
-    text = _TAG.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), text)
-    text = _SPACE.sub(" ", text).strip()
+    """A line drawing as a compact SVG data URI without double quotes."""
+    # Single quotes need no escape in the page.
+    text = compact(svg_text(figure)).replace('"', "'")
     return "data:image/svg+xml," + quote(text, safe=" '/:=;,()-.!~*@?+$")
 
 
 def jpeg_uri(figure: Figure) -> str:
     """A figure of photographs as a JPEG data URI."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="jpeg", dpi=_PICTURE_DPI, pil_kwargs={"quality": 80, "optimize": True})
+    options = {"quality": _QUALITY, "optimize": True}
+    figure.savefig(stream, format="jpeg", dpi=_PICTURE_DPI, pil_kwargs=options)
+    return _jpeg(stream)
+
+
+def photo_uri(pixels: Pixels) -> str:
+    """A photograph as a JPEG data URI, pixel by pixel: uint8 `(height, width, 3)`, RGB."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="jpeg", quality=_QUALITY, optimize=True)
+    return _jpeg(stream)
+
+
+def _jpeg(stream: io.BytesIO) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 

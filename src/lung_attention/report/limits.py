@@ -19,7 +19,7 @@ _POWER = 0.8
 def limitations(results: Results) -> Section:
     """What these results cannot say, and how small a difference they could have missed."""
     titles = {name: results.dataset(name).title for name in results.config.datasets}
-    inferred = [titles[name] for name in titles if results.dataset(name).groups.method != "patients"]
+    inferred = [titles[name] for name in titles if results.dataset(name).groups_inferred]
     items = [
         "**No patient is described.** The archives tell neither age nor sex, scanner nor hospital, so "
         "nothing is said of who is represented, of fairness, or of what differs between sites.",

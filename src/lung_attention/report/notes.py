@@ -153,7 +153,7 @@ def _open(results: Results) -> str:
     unknown = [
         results.dataset(dataset).title
         for dataset in results.config.datasets
-        if results.dataset(dataset).unit != "patient"
+        if results.dataset(dataset).groups_inferred
     ]
     if unknown:
         parts.append(

@@ -19,6 +19,7 @@ from lung_attention.report.blocks import Section
 from lung_attention.report.cell_details import DrawCell, ReadImages, cells_section, sample_section
 from lung_attention.report.collect import Results
 from lung_attention.report.factors import attention, leakage, overview, two_by_two
+from lung_attention.report.failures import ReadFailures, failures_section
 from lung_attention.report.limits import claims_and_verdicts, limitations
 from lung_attention.report.notes import licences, methods, what_was_run
 from lung_attention.report.numbers import listed
@@ -55,13 +56,17 @@ class Report:
     sections: Sequence[Section]
 
 
-def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImages) -> Report:
+def build_report(
+    results: Results, *, draw_cell: DrawCell, read_images: ReadImages, read_failures: ReadFailures
+) -> Report:
     """Collects all sections of a report.
 
     Args:
         results: The results of one profile.
         draw_cell: Gives the figures of a cell, None where its files are missing.
         read_images: Gives sample images of a dataset by class, None where its archive is missing.
+        read_failures: Gives the errors of a dataset's networks on the grouped split, None where there are
+            no predictions.
 
     Returns:
         The report, to be rendered.
@@ -95,6 +100,7 @@ def build_report(results: Results, *, draw_cell: DrawCell, read_images: ReadImag
             sensitivity_section(results),
             attention(results),
             audit_section(results),
+            failures_section(results, read_failures),
             cells_section(results, draw_cell),
             sample_section(results, read_images),
             methods(results),
