@@ -136,7 +136,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     gate.add_argument("--reference", required=True, metavar="REVISION|FOLDER")
     gate.add_argument("--profile", help="default: the one in use")
-    gate.add_argument("--margin", type=float, help="smaller losses are none (default: params.yaml)")
+    gate.add_argument(
+        "--margin", nargs="+", default=[], metavar="SCORE=LOSS", help="smaller losses are none, e.g. mcc=0.03"
+    )
     gate.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
     gate.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
     gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")

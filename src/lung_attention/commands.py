@@ -249,7 +249,7 @@ def gate(arguments: argparse.Namespace) -> int:
 
     try:
         outcome = run_gate_command(
-            arguments.reference, profile=arguments.profile, margin=arguments.margin, cells=arguments.cells
+            arguments.reference, profile=arguments.profile, margins=arguments.margin, cells=arguments.cells
         )
     except UserError as error:
         # Whoever reads the files must not find those of an earlier run.
@@ -265,7 +265,7 @@ def gate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(arguments.json, to_json(outcome))
     if arguments.promote and outcome.exit_code == 0:
-        _promote(outcome.profile, [result.cell for result in outcome.results])
+        _promote(outcome.subject, [result.cell for result in outcome.results])
     return outcome.exit_code
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from lung_attention.cells import Cell, design
-from lung_attention.config.beside import Gating, Search
+from lung_attention.config.beside import Gating, Search, TrainingSd
 from lung_attention.config.datasets import Dataset, DatasetName
 from lung_attention.config.stages import (
     Auditing,
@@ -91,7 +91,7 @@ class Profile(Section):
         rate = dataset.learning_rates.get(backbone)
         return recipe if rate is None else recipe.with_learning_rate(rate)
 
-    def training_sd(self, dataset: Dataset) -> float:
+    def training_sd(self, dataset: Dataset) -> TrainingSd:
         """How far one training on a dataset is luckier than another, for the gate."""
         return dataset.training_sd if self.gate.training_sd is None else self.gate.training_sd
 
