@@ -1,5 +1,6 @@
 """The rule on families of cells as they are committed: re-runs, and losses planted in their predictions."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +50,7 @@ def judged(family, candidates):
 
 
 def lost(side, points, *, random):
-    """Predictions that lose so many points of balanced accuracy: as many of each class, drawn in clusters.
+    """Predictions that lose at least so many points of each class's sensitivity, in clusters drawn at random.
 
     A lost image has the probabilities of its class and of its most probable other class exchanged.
     """
@@ -60,7 +61,7 @@ def lost(side, points, *, random):
         for k in range(len(side.classes)):
             rows = np.flatnonzero((side.labels == k) & (of_seed.argmax(axis=1) == k))
             of_class = int((side.labels == k).sum())
-            rows = rows[np.argsort(order[rows], kind="stable")][: round(points * of_class)]
+            rows = rows[np.argsort(order[rows], kind="stable")][: math.ceil(points * of_class)]
             others = of_seed[rows].copy()
             others[:, k] = -1
             best = others.argmax(axis=1)
@@ -100,15 +101,12 @@ def test_single_seeds_against_each_other_are_no_regression(family):
 
 
 def test_two_points_lost_in_every_cell_fail_together(family):
-    profile, sides = family
+    _, sides = family
     random = np.random.default_rng(0)
     found = judged(family, {name: lost(side, 0.02, random=random) for name, side in sides.items()})
-    if profile == "local":
-        assert found.pooled.cells == 36
-        assert found.pooled.differences["balanced_accuracy"] == pytest.approx(-0.02, abs=0.003)
-        assert found.pooled.regression
-        return
-    # The sample has few images and unstable trainings: it takes more to be seen.
-    assert found.pooled.p_value < 0.2
-    found = judged(family, {name: lost(side, 0.1, random=random) for name, side in sides.items()})
+    assert found.pooled.cells == len(sides)
+    # Small test sets lose whole images.
+    assert found.pooled.differences["balanced_accuracy"] < -0.02
     assert found.pooled.regression
+    single = sum(result.verdict is Verdict.REGRESSION for result in found.cells.values())
+    assert single < len(sides) / 3, "most of it is seen only together"

@@ -74,8 +74,8 @@ def test_swapped_gains_are_those_of_swapped_predictions(classes, ties):
     groups = np.arange(12) // 2
     pair = random_pair(1, classes=classes, n=12, groups=groups, ties=ties)
     if ties:  # rounded probabilities do not sum to 1, which scikit-learn's log loss minds
-        pair = Pair(*(replace(s, probabilities=np.stack([1 - s.probabilities[..., 1], s.probabilities[..., 1]],
-                                                        axis=-1)) for s in (pair.candidate, pair.reference)))  # fmt: skip
+        second = [side.probabilities[..., 1] for side in (pair.candidate, pair.reference)]
+        pair = Pair(*(replace(pair.candidate, probabilities=np.stack([1 - p, p], axis=-1)) for p in second))
     ours, theirs = pair.candidate.probabilities[0], pair.reference.probabilities[0]
     labels, codes = pair.candidate.labels, pair.candidate.clusters()[0]
     expected = []

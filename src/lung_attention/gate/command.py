@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lung_attention.cells import Cell
@@ -14,7 +13,8 @@ from lung_attention.gate.declared import Declared, split_spent
 from lung_attention.gate.reference import open_reference
 from lung_attention.gate.report import Outcome
 from lung_attention.gate.rules import Rule
-from lung_attention.gate.run import Limits, cells_with_predictions, run_gate, select
+from lung_attention.gate.run import Limits, cells_with_predictions, judge_cells, select
+from lung_attention.gate.scores import with_margins
 from lung_attention.paths import PARAMS, Paths
 
 
@@ -63,7 +63,7 @@ def run_gate_command(
                 remedy="name a newer --reference",
             )
         chosen = set(select(sorted({*ours, *theirs}), cells))
-        judged = run_gate(
+        judged = judge_cells(
             [cell for cell in ours if cell in chosen],
             [cell for cell in theirs if cell in chosen],
             paths=paths,
@@ -90,29 +90,6 @@ def rule_of(settings: Gating, margins: Sequence[str] = ()) -> Rule:
 def luck_of(settings: TrainingSd) -> Luck:
     """What parameters take for one training's luck."""
     return Luck(settings.balanced_accuracy, settings.log_loss)
-
-
-def with_margins(margins: Mapping[str, float], given: Sequence[str]) -> dict[str, float]:
-    """Margins, with those in place of some that an option gives as `score=value`.
-
-    Raises:
-        UserError: There is no such score, or the value is no number that is not negative.
-    """
-    changed = dict(margins)
-    for text in given:
-        name, _, value = text.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if name not in margins or not 0 <= number < math.inf:
-            raise UserError(
-                f"--margin: expected SCORE=LOSS, a score of {list(margins)} and a loss of 0 or more, "
-                f"received {text!r}",
-                remedy="--margin balanced_accuracy=0.02 mcc=0.04",
-            )
-        changed[name] = number
-    return changed
 
 
 def _candidate_cells(config: Config, paths: Paths) -> list[Cell]:

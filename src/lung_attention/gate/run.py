@@ -64,7 +64,7 @@ def select(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
     ]
 
 
-def run_gate(
+def judge_cells(
     ours: Sequence[Cell],
     theirs: Sequence[Cell],
     *,

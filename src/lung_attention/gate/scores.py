@@ -6,10 +6,12 @@ that a loss is a negative gain whatever the score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lung_attention.errors import UserError
 from lung_attention.evaluation.predictions import Predictions
 from lung_attention.evaluation.weighted import LOSSES, Floats, WeightedScores
 from lung_attention.gate.pairing import Pair
@@ -67,3 +69,26 @@ def differences_of(ours: Mapping[str, float], theirs: Mapping[str, float]) -> di
 def gains(differences: Mapping[str, float]) -> Floats:
     """`(4,)`, in the order of `DECIDING`: differences with their signs turned where less is better."""
     return np.asarray([SIGNS[name] * differences[name] for name in DECIDING])
+
+
+def with_margins(margins: Mapping[str, float], given: Sequence[str]) -> dict[str, float]:
+    """Margins, with those in place of some that an option gives as `score=value`.
+
+    Raises:
+        UserError: There is no such score, or the value is no number that is not negative.
+    """
+    changed = dict(margins)
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if name not in margins or not 0 <= number < math.inf:
+            raise UserError(
+                f"--margin: expected SCORE=LOSS, a score of {list(margins)} and a loss of 0 or more, "
+                f"received {text!r}",
+                remedy="--margin balanced_accuracy=0.02 mcc=0.04",
+            )
+        changed[name] = number
+    return changed
