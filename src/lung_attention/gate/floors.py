@@ -10,7 +10,7 @@ what chance does not explain:
   or of all. If its decisions on them were tosses of a coin, they would all turn with chance 2^−5, 3 %; of
   trainings, which agree on most images, it is far less;
 - *below its floor*: balanced accuracy so far that sampling error does not explain it, or balanced accuracy or
-  MCC not above where the reference's balanced accuracy was, by more than sampling error.
+  MCC not above where the reference's balanced accuracy was, and fell, each by more than sampling error.
 
 A fold in which the reference has the same fault is told and does not fail: no change made it so.
 """
@@ -23,11 +23,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import t as student
 
-from lung_attention.evaluation.metrics import scores
+from lung_attention.evaluation.metrics import confusion_matrix
 from lung_attention.evaluation.predictions import Predictions
-from lung_attention.evaluation.weighted import Floats, Integers
+from lung_attention.evaluation.weighted import Floats, Integers, confusion_scores
 
 FEW_CLUSTERS = 5
 """Fewer do not tell a broken classifier from chance."""
@@ -83,16 +83,29 @@ class _Part:
 
     def scores(self) -> dict[str, float]:
         """Balanced accuracy and MCC, among others."""
-        return scores(self.labels, self.probabilities, bins=1)
+        confusion = confusion_matrix(self.labels, self.predicted, classes=len(self.classes))
+        scores = confusion_scores(confusion[..., None].astype(np.float64))
+        return {name: float(value[0]) for name, value in scores.items()}
 
-    def reaches(self, side: int) -> float:
-        """How far up (1) or down (−1) sampling error of the balanced accuracy reaches, linearised."""
+    def residuals(self) -> Floats:
+        """`(clusters,)`: what each cluster adds to the deviation of the balanced accuracy, linearised."""
         right = (self.predicted == self.labels).astype(np.float64)
         support = np.bincount(self.labels, minlength=len(self.classes))
         sensitivity = np.bincount(self.labels, weights=right, minlength=len(self.classes)) / support
         residual = (right - sensitivity[self.labels]) / (len(self.classes) * support[self.labels])
-        error = math.sqrt(float((np.bincount(self.codes, weights=residual) ** 2).sum()))
-        return float(sensitivity.mean()) + side * float(norm.ppf(_CONFIDENCE)) * error
+        return np.asarray(np.bincount(self.codes, weights=residual), dtype=np.float64)
+
+    def reach(self, residuals: Floats) -> float:
+        """How far sampling error reaches: Student's t times a standard error.
+
+        The class with the fewest clusters is the least certain one: their number less one is taken for the
+        degrees of freedom.
+        """
+        clusters = min(self.clusters(self.labels == k) for k in range(len(self.classes)))
+        if clusters < 2:
+            return math.inf
+        error = math.sqrt(float((residuals**2).sum()) * clusters / (clusters - 1))
+        return float(student.ppf(_CONFIDENCE, clusters - 1)) * error
 
 
 def floor_breaches(found: Mapping[str, float], *, floor: float) -> list[str]:
@@ -126,13 +139,14 @@ def degenerate_parts(
     """
     breaches: list[str] = []
     notes: list[str] = []
+    codes, _ = candidate.clusters()
     for k, seed in enumerate(candidate.seeds):
         folds = np.unique(candidate.folds[k])
         parts = [(f"fold {fold}", candidate.folds[k] == fold) for fold in folds] if len(folds) > 1 else []
         for title, rows in [*parts, ("all test images", np.full(len(candidate.labels), True))]:
             where = f"{title}, seed {seed}" if len(candidate.seeds) > 1 else title
-            ours = _part(candidate, k, rows)
-            theirs = None if reference is None else _part(reference, k, rows)
+            ours = _part(candidate, k, rows, codes)
+            theirs = None if reference is None else _part(reference, k, rows, codes)
             for check in (_constant, _never_predicted, _below):
                 found = check(ours, theirs, floor)
                 if found is None:
@@ -143,11 +157,9 @@ def degenerate_parts(
     return Degenerate(breaches, notes)
 
 
-def _part(predictions: Predictions, seed: int, rows: NDArray[np.bool_]) -> _Part:
-    codes, _ = predictions.clusters()
-    return _Part(
-        predictions.classes, predictions.labels[rows], predictions.probabilities[seed, rows], codes[rows]
-    )  # fmt: skip
+def _part(predictions: Predictions, seed: int, rows: NDArray[np.bool_], codes: Integers) -> _Part:
+    labels, probabilities = predictions.labels[rows], predictions.probabilities[seed, rows]
+    return _Part(predictions.classes, labels, probabilities, codes[rows])
 
 
 def _constant(ours: _Part, theirs: _Part | None, _: float) -> tuple[str, bool] | None:
@@ -193,11 +205,16 @@ def _below(ours: _Part, theirs: _Part | None, floor: float) -> tuple[str, bool] 
     below = floor_breaches(ours.scores(), floor=floor)
     if not below:
         return None
-    if ours.reaches(+1) < floor:
+    mine, residuals = ours.scores()["balanced_accuracy"], ours.residuals()
+    before = None if theirs is None else theirs.scores()["balanced_accuracy"]
+    if mine + ours.reach(residuals) < floor:
         text = f"{below[0]}, by more than sampling error"
-        if theirs is not None and theirs.reaches(+1) < floor:
+        if theirs is not None and before is not None and before + theirs.reach(theirs.residuals()) < floor:
             return f"{text}; so it was in the reference", False
         return text, True
-    if theirs is not None and theirs.reaches(-1) > floor:
-        return f"{below[0]}; the reference was above its floor by more than sampling error", True
+    if theirs is None or before is None:
+        return None
+    fell = ours.reach(theirs.residuals() - residuals) < before - mine
+    if fell and before - theirs.reach(theirs.residuals()) > floor:
+        return f"{below[0]}; the reference's {before:.3f} was, by more than sampling error", True
     return None
