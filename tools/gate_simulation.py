@@ -245,7 +245,10 @@ def main() -> None:
     results = []
     for profile in PROFILES:
         results.append(Simulation(config, profile).run(EFFORTS[profile]))
-        print(f"{profile}: the gate fails in {_share(results[-1].equal.any)} of families of equal re-runs")
+        print(
+            f"{profile}: the gate fails in {_share(results[-1].equal.any)} of families of equal re-runs",
+            flush=True,
+        )
     page = arguments.page.read_text(encoding="utf-8")
     write_text(arguments.page, replace_region(page, "gate-simulation", to_markdown(results)))
 
