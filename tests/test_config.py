@@ -254,6 +254,7 @@ R = ("train", "recipe")
         (("preprocess", "views", "whole", "interpolation"), "cubic"),
         (("preprocess", "views", "whole", "crop_px"), 7),
         (("gate", "confidence"), 95),
+        (("gate", "margins", "log_loss"), -0.1),
         (("train", "seeds", "of", "iqoth"), {"published": [0, 0]}),
         (("train", "seeds", "published"), []),
     ],
@@ -378,6 +379,11 @@ def test_a_declared_change_names_cells_change_and_reason(tmp_path, entry):
     assert "params.yaml: gate.declared.0" in refusal(tmp_path, {("gate", "declared"): [entry]})
 
 
+def test_the_pooled_test_leaves_some_of_the_error_to_single_cells(tmp_path):
+    problem = refusal(tmp_path, {("gate", "pooled_error"): 0.06})
+    assert "gate" in problem and "leaves nothing" in problem
+
+
 def test_further_cells_are_of_further_recipes_on_a_part_of_the_design(tmp_path):
     further = {
         "datasets": ["iqoth"],
@@ -441,7 +447,7 @@ def test_the_sample_computes_what_it_always_did():
         assert SAMPLE.view(dataset, "whole")[1] == SAMPLE.view(dataset, "close")[1] == 64
         assert SAMPLE.seeds(dataset, "published") == ([0, 1] if dataset.id == "iqoth" else [0])
         assert SAMPLE.seeds(dataset, "grouped") == [0]
-        assert SAMPLE.training_sd(dataset) == 0.05
+        assert SAMPLE.training_sd(dataset).model_dump() == {"balanced_accuracy": 0.03, "log_loss": 0.2}
         for backbone in ("mobilenetv2", "densenet121"):
             rate = 0.00032 if (dataset.id, backbone) == ("iqoth", "mobilenetv2") else 0.0001
             assert SAMPLE.recipe(dataset, backbone) == recipe.with_learning_rate(rate)
@@ -456,7 +462,10 @@ def test_the_papers_settings_are_those_of_each_dataset():
         assert LOCAL.seeds(dataset, "published") == seeds[name]
         assert LOCAL.seeds(dataset, "grouped") == [0]
         assert LOCAL.view(dataset, "whole")[1] == sizes[name]
-        assert LOCAL.training_sd(dataset) == (0.003 if name == "lc25000" else 0.01)
+        luck = LOCAL.training_sd(dataset)
+        assert (luck.balanced_accuracy, luck.log_loss) == (
+            (0.003, 0.05) if name == "lc25000" else (0.01, 0.1)
+        )
     recipe = LOCAL.train.recipe
     assert (recipe.epochs, recipe.hidden_units, recipe.jit_compile) == (100, (256, 32), True)
     assert LOCAL.recipe(CATALOG["iqoth"], "mobilenetv2").learning_rate == 0.00032

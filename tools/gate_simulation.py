@@ -1,4 +1,4 @@
-"""Rates of false alarms and of detection of the gate, simulated with the classifiers of `gate_cases`.
+"""Rates of false alarms and of detection of the gate, on families of cells as they are committed.
 
 python tools/gate_simulation.py     # writes them into docs/gate.md
 """
@@ -6,220 +6,249 @@ python tools/gate_simulation.py     # writes them into docs/gate.md
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import beta
 
-from gate_cases import CASES, Case, World
-from lung_attention.config import load_config
+from gate_families import Family, committed_cells
+from lung_attention.config import Config, load_config
 from lung_attention.errors import run_guarded
 from lung_attention.files import write_text
-from lung_attention.gate.command import rule_of
-from lung_attention.gate.compare import (
-    cluster_balanced_accuracy,
-    detectable_loss,
-    score_differences,
-    swap_p_value,
-    upper_bounds,
-)
+from lung_attention.gate.chance import Luck
+from lung_attention.gate.command import luck_of, rule_of
 from lung_attention.gate.pairing import Pair
-from lung_attention.gate.rules import Rule, is_beyond_margin, is_regression, spread_of
+from lung_attention.gate.rules import CellResult, Judged, Rule, Verdict, compare_pairs
+from lung_attention.gate.run import with_floors
 from lung_attention.paths import PARAMS
 from lung_attention.report.numbers import count
 from lung_attention.report.regions import replace_region
 from lung_attention.workflow.temporary import profile_of
 
-LOSSES = (0.01, 0.02, 0.05, 0.10)
-FAMILY = 12
-"""Cells compared at once, in the second table."""
+PROFILES = ("sample", "local")
+IN_ONE, IN_ALL = (0.01, 0.02, 0.05, 0.10), (0.01, 0.02)
+LUCKIER = 2.0
 
-_RESAMPLES = 1000
+_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What became of many comparisons of one kind.
+class Effort:
+    """How much is simulated of one profile.
 
     Attributes:
-        worse: Share worse by more than the margin.
-        bound_alone: Share that the bootstrap's upper bound alone would have called regressions.
-        flagged: Share called regressions by themselves.
-        flagged_in_family: Share called regressions in the worst place among `FAMILY` cells.
+        equal: Families of equal re-runs.
+        luckier: Such families whose trainings are luckier than assumed.
+        in_all: Families with each loss in all cells.
+        in_one: Comparisons of each cell with each loss in it alone.
     """
 
-    worse: float
-    bound_alone: float
-    flagged: float
-    flagged_in_family: float
+    equal: int
+    luckier: int
+    in_all: int
+    in_one: int
+
+
+EFFORTS = {"sample": Effort(160, 50, 40, 4), "local": Effort(60, 16, 12, 3)}
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """What became of families: one row a family.
+
+    Attributes:
+        single: `(families,)` bool, whether a cell was called a regression by itself.
+        pooled: Likewise, whether all together were.
+        floors: Likewise, whether a cell was below its floor.
+    """
+
+    single: Sequence[bool]
+    pooled: Sequence[bool]
+    floors: Sequence[bool]
+
+    @property
+    def any(self) -> list[bool]:
+        """Whether the gate failed."""
+        return [any(found) for found in zip(self.single, self.pooled, self.floors, strict=True)]
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """The rates of one case.
+    """The rates of one profile.
 
     Attributes:
-        case: The test set.
-        reruns: Equal re-runs, with other seeds.
-        disagreement: Share of images that two equal trainings decide otherwise.
-        training_sd: Of the balanced accuracy of one training, beyond what independent groups explain.
-        equal: Of the equal re-runs.
-        lost: For each of `LOSSES`.
-        detectable: Median of the loss that the gate says it could have detected.
-        found: Rates at that loss.
+        profile: Its name.
+        cells: How many.
+        images: Of the smallest and of the largest test set.
+        equal: Of equal re-runs.
+        luckier: Of equal re-runs whose trainings are `LUCKIER` times as lucky as assumed.
+        in_all: For each of `IN_ALL`.
+        in_one: For each dataset, and for each of `IN_ONE`, whether the one cell with the loss failed.
     """
 
-    case: Case
-    reruns: int
-    disagreement: float
-    training_sd: float
-    equal: Rates
-    lost: tuple[Rates, ...]
-    detectable: float
-    found: Rates
+    profile: str
+    cells: int
+    images: tuple[int, int]
+    equal: Alarms
+    luckier: Alarms
+    in_all: Sequence[Alarms]
+    in_one: Mapping[str, Sequence[Sequence[bool]]]
 
 
-def simulate(case: Case, rule: Rule, training_sd: float, *, reruns: int, repeats: int) -> Simulated:
-    """Compares many candidates of one case with their references.
+class Simulation:
+    """The full rule of a profile on simulated families.
 
     Args:
-        case: The test set.
-        rule: The gate's; fewer resamples than it has are drawn, for speed.
-        training_sd: The gate's, for this dataset.
-        reruns: Equal re-runs.
-        repeats: Re-runs with each loss.
+        config: The configuration.
+        profile: Whose cells and gate.
+        patterns: What cells' names begin with; all, where there is none.
     """
-    rule = replace(rule, chance=replace(rule.chance, resamples=_RESAMPLES))
-    world = World(case, seed=rule.chance.seed)
-    equal = [world.pair(0.0) for _ in range(reruns)]
-    changed = [pair.candidate.predicted[0] != pair.reference.predicted[0] for pair in equal]
-    excess = [_excess(pair) for pair in equal]
-    claims = [
-        detectable_loss(
-            pair, margin=rule.margin, training_sd=spread_of(pair, training_sd), chance=rule.chance,
-            comparisons=1,
+
+    def __init__(self, config: Config, profile: str, patterns: Sequence[str] = ("",)) -> None:
+        settings = profile_of(config, profile)
+        self.profile = profile
+        self.committed = {
+            name: side
+            for name, side in committed_cells(profile, config.labels).items()
+            if name.startswith(tuple(patterns))
+        }
+        rule = rule_of(settings.gate)
+        self._rule = replace(rule, chance=replace(rule.chance, resamples=_RESAMPLES))
+        self._datasets = {name: name.split("-")[0] for name in self.committed}
+        self._luck: dict[str, Luck] = {}
+        self._floors: dict[str, float] = {}
+        for name, dataset in self._datasets.items():
+            self._luck[name] = luck_of(settings.training_sd(config.catalog[dataset]))
+            self._floors[name] = config.catalog[dataset].floors.model_dump()[name.split("-")[-1]]
+        self._seed = rule.chance.seed
+
+    @property
+    def rule(self) -> Rule:
+        """The rule with the resamples that are drawn."""
+        return self._rule
+
+    def run(self, effort: Effort) -> Simulated:
+        """Simulates equal re-runs and losses."""
+        family = Family(self.committed, self._luck, seed=self._seed)
+        lucky = Family(self.committed, self._luck, seed=self._seed, luckier=LUCKIER)
+        sizes = [len(side.labels) for side in self.committed.values()]
+        return Simulated(
+            profile=self.profile,
+            cells=len(self.committed),
+            images=(min(sizes), max(sizes)),
+            equal=self._families(family, 0.0, effort.equal),
+            luckier=self._families(lucky, 0.0, effort.luckier),
+            in_all=[self._families(family, loss, effort.in_all) for loss in IN_ALL],
+            in_one=self._in_one(family, effort.in_one),
         )
-        for pair in equal[:repeats]
-    ]  # fmt: skip
-    claim = float(np.median(claims))
 
-    def rates(loss: float) -> Rates:
-        return _rates([world.pair(loss) for _ in range(repeats)], rule, training_sd)
+    def _families(self, family: Family, loss: float, number: int) -> Alarms:
+        found = []
+        for _ in range(number):
+            pairs = family.pairs(dict.fromkeys(self.committed, loss))
+            judged = self._judge(pairs)
+            results = self._with_floors(pairs, judged)
+            found.append(
+                (
+                    any(result.verdict is Verdict.REGRESSION for result in judged.cells.values()),
+                    judged.pooled is not None and judged.pooled.regression,
+                    any(result.verdict is Verdict.BELOW_FLOOR for result in results),
+                )
+            )
+        return Alarms(*zip(*found, strict=True))
 
-    return Simulated(
-        case=case,
-        reruns=reruns,
-        disagreement=float(np.mean(changed)),
-        training_sd=math.sqrt(max(0.0, float(np.mean(excess)) / 2)),
-        equal=_rates(equal, rule, training_sd),
-        lost=tuple(rates(loss) for loss in LOSSES),
-        detectable=claim,
-        found=rates(min(claim, case.balanced_accuracy)),
-    )
+    def _in_one(self, family: Family, number: int) -> dict[str, list[list[bool]]]:
+        """One cell at a time, in the worst place that Holm's method has for it among all cells."""
+        found: dict[str, list[list[bool]]] = {
+            dataset: [[] for _ in IN_ONE] for dataset in sorted(set(self._datasets.values()))
+        }
+        cells = len(self.committed)
+        for name, (k, loss), _ in itertools.product(self.committed, enumerate(IN_ONE), range(number)):
+            pairs = family.pairs({name: loss})
+            judged = self._judge(pairs)
+            comparison = judged.cells[name].comparison
+            assert comparison is not None
+            [result] = self._with_floors(pairs, judged)
+            lost = comparison.p_value * cells < self._rule.error(cells)
+            found[self._datasets[name]][k].append(lost or result.verdict is Verdict.BELOW_FLOOR)
+        return found
 
+    def _judge(self, pairs: Mapping[str, Pair]) -> Judged:
+        luck = {name: self._luck[name] for name in pairs}
+        return compare_pairs(pairs, luck, self._rule, datasets=self._datasets)
 
-def simulate_all(
-    rule: Rule,
-    training_sd: Mapping[str, float],
-    *,
-    reruns: int,
-    repeats: int,
-    tell: Callable[[str], object],
-) -> list[Simulated]:
-    """Simulates every case of `CASES`; `tell` receives a line after each."""
-    results = []
-    for case in CASES:
-        results.append(simulate(case, rule, training_sd[case.dataset], reruns=reruns, repeats=repeats))
-        tell(f"{case.title}: {results[-1].equal.flagged:.3f} of {reruns} equal re-runs called regressions")
-    return results
+    def _with_floors(self, pairs: Mapping[str, Pair], judged: Judged) -> list[CellResult]:
+        return [
+            with_floors(CellResult(name, Verdict.PASS), pair.candidate, pair, floor=self._floors[name])
+            for name, pair in pairs.items()
+            if name in judged.cells
+        ]
 
 
 def to_markdown(results: Sequence[Simulated]) -> str:
     """The tables of docs/gate.md."""
-    losses = " | ".join(count(round(100 * loss), "point") for loss in LOSSES)
     lines = [
-        "| test set | balanced accuracy | decided otherwise by an equal re-run "
-        "| one training's own luck (sd) | worse by more than the margin "
-        "| the bootstrap's bound alone | **called a regression** |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| results | families of equal re-runs | a cell called a regression | all together | below a floor "
+        f"| **the gate fails** | at most (95 %) | trainings {LUCKIER:g} times as lucky as assumed |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for item in results:
         equal = item.equal
         lines.append(
-            f"| {item.case.title} | {item.case.balanced_accuracy:.2f} | {100 * item.disagreement:.1f} % | "
-            f"{100 * item.training_sd:.1f} points | {_percent(equal.worse)} | {_percent(equal.bound_alone)} "
-            f"| **{_percent(equal.flagged)}** |"
+            f"| `{item.profile}`: {count(item.cells, 'cell')} of {item.images[0]:,} to {item.images[1]:,} "
+            f"images | {len(equal.any):,} | {_share(equal.single)} | {_share(equal.pooled)} "
+            f"| {_share(equal.floors)} | **{_share(equal.any)}** | {_at_most(equal.any)} "
+            f"| {_share(item.luckier.any)} |"
         )
+    losses = " | ".join(count(round(100 * loss), "point") for loss in IN_ONE)
+    in_all = " | ".join(f"{count(round(100 * loss), 'point')} in all cells" for loss in IN_ALL)
     lines += [
         "",
-        f"Above: {results[0].reruns:,} equal re-runs of each test set. Below: share of re-runs with a "
-        f"planted loss that are called a regression, by itself / in the worst place among {FAMILY} cells; "
-        "and the loss the gate says it would detect by itself in 80 % of cases, with the share it does.",
+        "Below: share of re-runs with a planted loss that fail; in one cell (mean over the cells of a "
+        "dataset, in the worst place among all cells), and in all cells of the profile at once (in brackets: "
+        "by the pooled test).",
         "",
-        f"| test set | {losses} | said to be detectable | detected there |",
-        f"|---|{'--:|' * (len(LOSSES) + 2)}",
+        f"| results | {losses} | {in_all} |",
+        f"|---|{'--:|' * (len(IN_ONE) + len(IN_ALL))}",
     ]
     for item in results:
-        cells = [f"{_percent(of.flagged)} / {_percent(of.flagged_in_family)}" for of in item.lost]
+        together = [f"{_share(found.any)} ({_share(found.pooled)})" for found in item.in_all]
         lines.append(
-            f"| {item.case.title} | {' | '.join(cells)} | {100 * item.detectable:.1f} points "
-            f"| {_percent(item.found.flagged)} |"
-        )
+            f"| `{item.profile}` | {' | '.join([''] * len(IN_ONE))} | {' | '.join(together)} |"
+        )  # fmt: skip
+        for dataset, by_loss in item.in_one.items():
+            shares = [_share(found) for found in by_loss]
+            lines.append(f"| {dataset} | {' | '.join(shares)} | {' | '.join([''] * len(IN_ALL))} |")
     return "\n".join(lines)
 
 
-def _rates(pairs: Sequence[Pair], rule: Rule, training_sd: float) -> Rates:
-    outcomes = np.asarray([_outcome(pair, rule, training_sd) for pair in pairs], dtype=np.float64)
-    worse, bound, flagged, in_family = outcomes.mean(axis=0).tolist()
-    return Rates(worse, bound, flagged, in_family)
+def _share(found: Sequence[bool]) -> str:
+    return f"{100 * float(np.mean(found)):.1f} %"
 
 
-def _outcome(pair: Pair, rule: Rule, training_sd: float) -> tuple[bool, bool, bool, bool]:
-    """Worse than the margin; called a regression by the bound alone, by itself, and among `FAMILY` cells."""
-    differences = score_differences(pair)
-    if not is_beyond_margin(differences, rule.margin):
-        return False, False, False, False
-    upper = upper_bounds(pair, differences, rule.chance)
-    bound = is_regression(differences, upper, 0.0, rule)
-    if not bound:
-        return True, False, False, False
-    spread = spread_of(pair, training_sd)
-    p = swap_p_value(pair, differences, training_sd=spread, chance=rule.chance)
-    flagged, in_family = (
-        is_regression(differences, upper, min(1.0, p * cells), rule) for cells in (1, FAMILY)
-    )  # fmt: skip
-    return True, bound, flagged, in_family
-
-
-def _excess(pair: Pair) -> float:
-    """Twice the variance of one training's luck, unbiased (see `compare.seed_spread`)."""
-    ours, theirs = cluster_balanced_accuracy(pair.candidate)[0], cluster_balanced_accuracy(pair.reference)[0]
-    return float((ours - theirs).sum() ** 2 - ((ours - theirs) ** 2).sum())
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _at_most(found: Sequence[bool]) -> str:
+    """Clopper and Pearson's one-sided upper bound of a rate."""
+    number, hits = len(found), sum(found)
+    bound = 1.0 if hits == number else float(beta.ppf(0.95, hits + 1, number - hits))
+    return f"{100 * bound:.1f} %"
 
 
 def main() -> None:
-    """Simulates the gate of a profile, and writes its rates into the gate's page."""
+    """Simulates the gate of the profiles that CI compares, and writes its rates into the gate's page."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--profile", default="local", help="whose gate")
-    parser.add_argument("--reruns", type=int, default=1000, help="equal re-runs of each case")
-    parser.add_argument("--repeats", type=int, default=200, help="re-runs with each planted loss")
     parser.add_argument("--page", type=Path, default=Path("docs/gate.md"), metavar="FILE")
     arguments = parser.parse_args()
     config = load_config(PARAMS)
-    profile = profile_of(config, arguments.profile)
-    results = simulate_all(
-        rule_of(profile.gate),
-        {dataset.id: profile.training_sd(dataset) for dataset in config.catalog.values()},
-        reruns=arguments.reruns,
-        repeats=arguments.repeats,
-        tell=print,
-    )
+    results = []
+    for profile in PROFILES:
+        results.append(Simulation(config, profile).run(EFFORTS[profile]))
+        print(
+            f"{profile}: the gate fails in {_share(results[-1].equal.any)} of families of equal re-runs",
+            flush=True,
+        )
     page = arguments.page.read_text(encoding="utf-8")
     write_text(arguments.page, replace_region(page, "gate-simulation", to_markdown(results)))
 

@@ -131,12 +131,27 @@ def build_parser() -> argparse.ArgumentParser:
     readme.add_argument("--check", action="store_true", help="only say whether they are there")
     readme.set_defaults(run=commands.readme)
 
+    _add_gate(added)
+    return parser
+
+
+def _add_gate(added: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     gate = added.add_parser(
-        "gate", help="compare the results with a reference's; exit code 1: worse, 2: not comparable"
+        "gate",
+        help="compare results with a reference's, or two tables of anyone's predictions; exit code 1: worse, "
+        "2: not comparable",
     )
-    gate.add_argument("--reference", required=True, metavar="REVISION|FOLDER")
+    gate.add_argument(
+        "tables",
+        nargs="*",
+        metavar="OLD NEW",
+        help="CSV files of anyone's, or mlflow-run:ID, and options below",
+    )
+    gate.add_argument("--reference", metavar="REVISION|FOLDER", help="of this project's own results")
     gate.add_argument("--profile", help="default: the one in use")
-    gate.add_argument("--margin", type=float, help="smaller losses are none (default: params.yaml)")
+    gate.add_argument(
+        "--margin", nargs="+", default=[], metavar="SCORE=LOSS", help="smaller losses are none, e.g. mcc=0.03"
+    )
     gate.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
     gate.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
     gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")
@@ -145,8 +160,27 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="once it passes, make the models of these cells MLflow's champions",
     )
+    own = gate.add_argument_group("OLD NEW", "of several names of a column the first counts that a table has")
+    own.add_argument("--id", nargs="+", default=["image"], metavar="COLUMN", help="names the image")
+    own.add_argument("--label", nargs="+", default=["label"], metavar="COLUMN", help="the true class")
+    own.add_argument(
+        "--cluster", nargs="+", default=[], metavar="COLUMN", help="patient or group (group, if it is there)"
+    )
+    own.add_argument("--fold", nargs="+", default=[], metavar="COLUMN", help="(fold, if it is there)")
+    own.add_argument("--seed", nargs="+", default=[], metavar="COLUMN", help="(seed, if it is there)")
+    own.add_argument(
+        "--probability",
+        nargs="+",
+        default=[],
+        metavar="CLASS=COLUMN",
+        help="default: columns probability_<class>; of two classes one is enough",
+    )
+    own.add_argument("--floor", type=float, help="balanced accuracy to exceed (default: 1 / classes)")
+    own.add_argument(
+        "--training-sd", type=float, metavar="SD", help="one training's luck in balanced accuracy (0.01)"
+    )
+    own.add_argument("--log-loss-sd", type=float, metavar="SD", help="and in log loss (0.1)")
     gate.set_defaults(run=commands.gate)
-    return parser
 
 
 def main() -> None:

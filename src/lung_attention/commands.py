@@ -9,12 +9,16 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.config import DESIGN, Config, load_config, read_values, validate
 from lung_attention.errors import UserError
 from lung_attention.files import write_json, write_text
 from lung_attention.paths import EXPERIMENTS, PARAMS, Paths
+
+if TYPE_CHECKING:
+    from lung_attention.gate.report import Outcome
 
 
 def make_sample(arguments: argparse.Namespace) -> int:
@@ -243,14 +247,11 @@ def readme(arguments: argparse.Namespace) -> int:
 
 
 def gate(arguments: argparse.Namespace) -> int:
-    """Compares the results with a reference."""
-    from lung_attention.gate.command import run_gate_command
+    """Compares the results with a reference, or two tables of anyone's predictions."""
     from lung_attention.gate.report import refused_json, refused_markdown, to_json, to_markdown
 
     try:
-        outcome = run_gate_command(
-            arguments.reference, profile=arguments.profile, margin=arguments.margin, cells=arguments.cells
-        )
+        outcome = _gate_outcome(arguments)
     except UserError as error:
         # Whoever reads the files must not find those of an earlier run.
         if arguments.markdown:
@@ -265,8 +266,53 @@ def gate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(arguments.json, to_json(outcome))
     if arguments.promote and outcome.exit_code == 0:
-        _promote(outcome.profile, [result.cell for result in outcome.results])
+        _promote(outcome.subject, [result.cell for result in outcome.results])
     return outcome.exit_code
+
+
+def _gate_outcome(arguments: argparse.Namespace) -> Outcome:
+    from lung_attention.gate.chance import Luck
+    from lung_attention.gate.command import run_gate_command
+    from lung_attention.gate.own import LUCK, OwnOptions, run_own_gate
+    from lung_attention.gate.tables import Columns
+
+    if not arguments.tables:
+        if arguments.reference is None:
+            raise UserError(
+                "neither --reference nor two tables were given",
+                remedy="lung-attention gate --reference main, or lung-attention gate OLD.csv NEW.csv",
+            )
+        return run_gate_command(
+            arguments.reference, profile=arguments.profile, margins=arguments.margin, cells=arguments.cells
+        )
+    ours = {"--reference": arguments.reference, "--profile": arguments.profile, "--cells": arguments.cells}
+    refused = [option for option, value in (ours | {"--promote": arguments.promote}).items() if value]
+    if len(arguments.tables) != 2 or refused:
+        raise UserError(
+            f"expected two tables and none of {[*ours, '--promote']}, "
+            f"received {arguments.tables} and {refused}",
+            remedy="lung-attention gate OLD.csv NEW.csv --id image --label label",
+        )
+    pairs = [text.partition("=") for text in arguments.probability]
+    if wrong := [f"{name}{equals}{column}" for name, equals, column in pairs if not (name and column)]:
+        raise UserError(
+            f"--probability: expected CLASS=COLUMN, received {wrong[0]!r}",
+            remedy="--probability benign=p_benign malignant=p_malignant",
+        )
+    columns = Columns(
+        identifier=arguments.id,
+        label=arguments.label,
+        cluster=arguments.cluster,
+        fold=arguments.fold,
+        seed=arguments.seed,
+        probabilities=[(name, column) for name, _, column in pairs],
+    )
+    sd, log_loss_sd = arguments.training_sd, arguments.log_loss_sd
+    luck = Luck(
+        LUCK.balanced_accuracy if sd is None else sd, LUCK.log_loss if log_loss_sd is None else log_loss_sd
+    )
+    options = OwnOptions(columns, arguments.margin, arguments.floor, luck)
+    return run_own_gate(arguments.tables[0], arguments.tables[1], options)
 
 
 def _promote(profile: str, cells: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pandas as pd
 from known import DATASETS
 
 from lung_attention.cells import Cell
+from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.files import write_json, write_table
+from lung_attention.gate.pairing import Pair
 from lung_attention.paths import Paths
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +58,23 @@ def table_of(cell, *, per_class=100, errors=10, first=0, seed=0, fold=0):
     classes = len(DATASETS[cell.dataset].labels)
     decided = with_errors(labels, errors, classes=classes, first=first)
     return predictions(cell.dataset, decided, labels=labels, seed=seed, fold=fold)
+
+
+def random_pair(seed, *, classes=3, n=40, groups=None, ties=False):
+    """Two classifiers that know a little, on images of unequal classes."""
+    random = np.random.default_rng(seed)
+    dataset = "iqoth" if classes == 3 else "lidc"
+    labels = np.concatenate([np.arange(classes), random.integers(classes, size=n - classes)])
+    common = random.standard_normal((n, classes)) + 1.2 * np.eye(classes)[labels]
+
+    def probabilities():
+        raw = np.exp(common + 0.7 * random.standard_normal((n, classes)))
+        return np.round(raw / raw.sum(axis=1, keepdims=True), 1 if ties else 9)
+
+    base = predictions_to_arrays(
+        predictions(dataset, labels, labels=labels, groups=groups), DATASETS[dataset].labels
+    )
+    return Pair(*(replace(base, probabilities=probabilities()[None]) for _ in range(2)))
 
 
 def write_cell(root, cell, table):

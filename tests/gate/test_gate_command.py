@@ -134,9 +134,60 @@ def test_an_inconclusive_loss_passes_with_a_warning_and_says_what_it_could_have_
 
 def test_the_margin_can_be_set(gate, project):
     write_cell(project, CELL, table_of(CELL, errors=13))
-    assert verdicts(gate("--margin", "0.1")[2])[CELL.name] == "pass"
-    assert gate("--margin", "1.5")[0] == 2
-    assert gate("--margin", "nan")[0] == 2
+    wide = [f"{name}=0.5" for name in ("balanced_accuracy", "mcc", "auroc_ovr", "log_loss")]
+    code, _, found = gate("--margin", *wide)
+    assert verdicts(found)[CELL.name] == "pass" and found["margins"]["mcc"] == 0.5
+    # One that is left as it was is enough for a warning.
+    assert verdicts(gate("--margin", *wide[1:])[2])[CELL.name] == "inconclusive"
+    for text in ("0.1", "mcc=nan", "mcc=-1", "accuracy=0.1", "mcc="):
+        code, printed, _ = gate("--margin", text)
+        assert code == 2 and f"received {text!r}" in printed
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_constant_fold_is_below_the_floor_and_no_declaration_helps(gate, project, fold):
+    """The other fold is perfect, so that the whole is above any floor, and not worse than it was."""
+    before = (
+        table_of(CELL, errors=30).assign(fold=lambda t: range(len(t))).assign(fold=lambda t: t["fold"] % 2)
+    )
+    write_cell(project, CELL, before)
+    commit_all(project, "two folds")
+    after = table_of(CELL, errors=0).assign(fold=before["fold"])
+    columns = [column for column in after if column.startswith("probability_")]
+    rows = after["fold"] == fold
+    after.loc[rows, columns] = [0.9, 0.1]
+    after.loc[rows, "prediction"] = columns[0].removeprefix("probability_")
+    write_cell(project, CELL, after)
+    declare(project, "worse")
+    code, printed, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (1, "below floor")
+    assert f"fold {fold}: all 100 images are decided as" in printed
+    commit_all(project, "broken")
+    code, printed, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (0, "identical")
+    assert "so it was in the reference" in printed
+
+
+def test_a_small_loss_in_all_cells_fails_together(gate, project):
+    cells = [Cell(CELL.dataset, backbone, head, "published", split)
+             for backbone in ("mobilenetv2", "densenet121") for head in ("plain", "attention")
+             for split in ("published", "grouped")]  # fmt: skip
+    for cell in cells:
+        write_cell(project, cell, table_of(cell, per_class=500, errors=0))
+    commit_all(project, "a family")
+    set_gate(project, training_sd={"balanced_accuracy": 0.005, "log_loss": 0.02})
+    for k, cell in enumerate(cells):
+        write_cell(project, cell, table_of(cell, per_class=500, errors=10, first=15 * k))
+    code, printed, found = gate("--cells", "lidc-*")
+    assert code == 1
+    assert found["pooled"]["regression"] and found["pooled"]["cells"] == 8
+    assert found["pooled"]["differences"]["balanced_accuracy"] == pytest.approx(-0.02)
+    assert "All 8 changed cells together: ❌ **a regression** (p < 0.001 of 0.01)" in printed
+    assert "regression" not in verdicts(found).values()  # only together
+    # Declared, they are not pooled.
+    declare(project, "worse", cells=["lidc-*"])
+    code, _, found = gate("--cells", "lidc-*")
+    assert (code, found["pooled"]) == (0, None)
 
 
 def test_cells_can_be_chosen(gate, project):

@@ -4,7 +4,7 @@ No field has a default: every parameter stands in a file, where DVC sees it. Not
 values a stage reads (its `params:` in dvc.yaml) say all that this package can do to its results.
 """
 
-from lung_attention.config.beside import Gating, Range, Search, SearchSpace
+from lung_attention.config.beside import Gating, Range, Search, SearchSpace, TrainingSd
 from lung_attention.config.datasets import Dataset
 from lung_attention.config.profiles import Config, Part, Profile
 from lung_attention.config.reading import (
@@ -29,6 +29,7 @@ __all__ = [
     "Search",
     "SearchSpace",
     "Source",
+    "TrainingSd",
     "load_config",
     "parse_value",
     "read_values",

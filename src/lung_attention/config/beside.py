@@ -83,24 +83,54 @@ class DeclaredChange(Section):
     reason: Annotated[str, Field(min_length=1)]
 
 
+class Margins(Section):
+    """For each deciding score of the gate a loss that is none, in the score's own unit."""
+
+    balanced_accuracy: Annotated[float, Field(ge=0, lt=1)]
+    mcc: Annotated[float, Field(ge=0, lt=1)]
+    auroc_ovr: Annotated[float, Field(ge=0, lt=1)]
+    log_loss: Annotated[float, Field(ge=0)]
+
+
+class TrainingSd(Section):
+    """How far one training is luckier than another as a whole: standard deviations of its scores.
+
+    Attributes:
+        balanced_accuracy: A fraction of 1; MCC and AUROC follow it.
+        log_loss: In nats.
+    """
+
+    balanced_accuracy: Annotated[float, Field(ge=0, lt=1)]
+    log_loss: Annotated[float, Field(ge=0)]
+
+
 class Gating(Section):
     """When a change of code or parameters makes a result worse.
 
     Attributes:
-        margin: A loss up to this is none, in fractions of 1.
-        confidence: One-sided.
+        margins: A loss up to these is none.
+        confidence: One-sided, of the whole family of cells.
+        pooled_error: What the test of all cells together has of the chance of a false alarm, 1 − confidence.
         power: With which a loss called detectable would be detected.
         resamples: Of the bootstrap, and swaps of the permutation test.
         seed: Of both.
-        training_sd: How far one training is luckier than another as a whole, in balanced accuracy; null for
-            each dataset's own.
+        training_sd: How far one training is luckier than another; null for each dataset's own.
         declared: Wanted changes.
     """
 
-    margin: Annotated[float, Field(ge=0, lt=1)]
+    margins: Margins
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    pooled_error: Annotated[float, Field(gt=0, lt=1)]
     power: Fraction
     resamples: Annotated[int, Field(ge=100)]
     seed: Seed
-    training_sd: Annotated[float, Field(ge=0, lt=1)] | None
+    training_sd: TrainingSd | None
     declared: list[DeclaredChange]
+
+    @model_validator(mode="after")
+    def _leaves_some_to_single_cells(self) -> Gating:
+        if self.pooled_error >= 1 - self.confidence:
+            raise ValueError(
+                f"pooled_error {self.pooled_error} leaves nothing of 1 - confidence {self.confidence}"
+            )
+        return self

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from lung_attention.config.beside import TrainingSd
 from lung_attention.config.sources import Sources
 from lung_attention.config.values import (
     Backbone,
@@ -136,7 +137,7 @@ class Dataset(Section):
         close_view: What the recommended recipe shows them, and the side of that square.
         learning_rates: Those that the paper gives for single backbones.
         seeds: The training seeds of each split.
-        training_sd: How far one training is luckier than another as a whole, in balanced accuracy (gate).
+        training_sd: How far one training is luckier than another as a whole (gate).
         floors: The balanced accuracy to exceed on each split; a majority vote has 1 / classes (gate).
         licence: The licence of the images.
         citation: How the dataset is cited.
@@ -166,7 +167,7 @@ class Dataset(Section):
     close_view: CloseView
     learning_rates: dict[Backbone, Annotated[float, Field(gt=0)]]
     seeds: Seeds
-    training_sd: Annotated[float, Field(ge=0, lt=1)]
+    training_sd: TrainingSd
     floors: Floors
     licence: Text
     citation: Text

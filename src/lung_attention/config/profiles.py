@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from lung_attention.cells import PUBLISHED, Cell, design
-from lung_attention.config.beside import Gating, Search
+from lung_attention.config.beside import Gating, Search, TrainingSd
 from lung_attention.config.datasets import Dataset, DatasetName
 from lung_attention.config.stages import (
     Auditing,
@@ -115,7 +115,7 @@ class Profile(Section):
         recommended = self.train.recommended
         return Ingredients(self.recipe(dataset, backbone), recommended.recipe, recommended.choices, found)
 
-    def training_sd(self, dataset: Dataset) -> float:
+    def training_sd(self, dataset: Dataset) -> TrainingSd:
         """How far one training on a dataset is luckier than another, for the gate."""
         return dataset.training_sd if self.gate.training_sd is None else self.gate.training_sd
 

@@ -6,26 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lung_attention.cells import Cell
-from lung_attention.config import Config, Gating, load_config
+from lung_attention.config import Config, Gating, TrainingSd, load_config
 from lung_attention.errors import UserError
-from lung_attention.gate.compare import Chance
+from lung_attention.gate.chance import Chance, Luck
 from lung_attention.gate.declared import Declared, split_spent
 from lung_attention.gate.reference import open_reference
 from lung_attention.gate.report import Outcome
 from lung_attention.gate.rules import Rule
-from lung_attention.gate.run import Limits, cells_with_predictions, run_gate, select
+from lung_attention.gate.run import Limits, cells_with_predictions, judge_cells, select
+from lung_attention.gate.scores import with_margins
 from lung_attention.paths import PARAMS, Paths
 
 
 def run_gate_command(
-    reference: str, *, profile: str | None, margin: float | None, cells: Sequence[str]
+    reference: str, *, profile: str | None, margins: Sequence[str], cells: Sequence[str]
 ) -> Outcome:
     """Compares the work tree of the current folder with a reference.
 
     Args:
         reference: A git revision, or the root folder of another checkout.
         profile: Whose results; None means the one in use.
-        margin: In place of that in params.yaml, where given.
+        margins: In place of those in params.yaml, such as `mcc=0.03`.
         cells: Patterns of cells' names; none means all.
 
     Returns:
@@ -41,18 +42,16 @@ def run_gate_command(
             f"--profile: expected one of {sorted(config.profiles)}, received {name!r}",
             remedy="--profile sample",
         )
-    if margin is not None and not 0 <= margin < 1:
-        raise UserError(f"--margin: expected a fraction in 0..1, received {margin}", remedy="--margin 0.01")
     ours_of, paths = config.profiles[name], Paths(name)
     settings = ours_of.gate
-    rule = rule_of(settings, margin)
+    rule = rule_of(settings, margins)
     declared = [Declared(tuple(entry.cells), entry.change, entry.reason) for entry in settings.declared]
     with open_reference(reference, paths) as before:
         fresh, spent = split_spent(declared, before.root / PARAMS, name)
         limits = Limits(
             rule,
             config.labels,
-            {dataset.id: ours_of.training_sd(dataset) for dataset in config.catalog.values()},
+            {dataset.id: luck_of(ours_of.training_sd(dataset)) for dataset in config.catalog.values()},
             {dataset.id: dataset.floors.model_dump() for dataset in config.catalog.values()},
             fresh,
         )
@@ -64,7 +63,7 @@ def run_gate_command(
                 remedy="name a newer --reference",
             )
         chosen = set(select(sorted({*ours, *theirs}), cells))
-        results = run_gate(
+        judged = judge_cells(
             [cell for cell in ours if cell in chosen],
             [cell for cell in theirs if cell in chosen],
             paths=paths,
@@ -72,15 +71,25 @@ def run_gate_command(
             reference=before.root,
             limits=limits,
         )
-    return Outcome(name, before, rule, results, spent)
+    return Outcome(name, before.name, before.commit, rule, list(judged.cells.values()), judged.pooled, spent)
 
 
-def rule_of(settings: Gating, margin: float | None = None) -> Rule:
-    """The rule that parameters state, with another margin where given."""
+def rule_of(settings: Gating, margins: Sequence[str] = ()) -> Rule:
+    """The rule that parameters state, with other margins where given.
+
+    Raises:
+        UserError: A margin is none (see `with_margins`).
+    """
     return Rule(
-        settings.margin if margin is None else margin,
+        with_margins(settings.margins.model_dump(), margins),
+        settings.pooled_error,
         Chance(settings.resamples, settings.confidence, settings.power, settings.seed),
     )
+
+
+def luck_of(settings: TrainingSd) -> Luck:
+    """What parameters take for one training's luck."""
+    return Luck(settings.balanced_accuracy, settings.log_loss)
 
 
 def _candidate_cells(config: Config, paths: Paths) -> list[Cell]:

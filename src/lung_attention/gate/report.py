@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lung_attention.errors import UserError
-from lung_attention.gate.compare import DECIDING, SHOWN
 from lung_attention.gate.declared import Declared
-from lung_attention.gate.reference import Reference
-from lung_attention.gate.rules import CellResult, Comparison, Rule, Verdict, exit_code, overall
-from lung_attention.report.numbers import DASH, count, p_value, signed
+from lung_attention.gate.rules import CellResult, Comparison, Pooled, Rule, Verdict, exit_code, overall
+from lung_attention.gate.scores import DECIDING, TITLES
+from lung_attention.report.numbers import DASH, count, listed, p_value, signed
 
 _ORDER = (
     Verdict.REGRESSION, Verdict.BELOW_FLOOR, Verdict.NOT_COMPARABLE, Verdict.INCONCLUSIVE, Verdict.DECLARED,
@@ -24,12 +23,11 @@ _MARKS = {
     Verdict.NOT_COMPARABLE: "❌",
     Verdict.INCONCLUSIVE: "⚠️",
 }
-_TITLES = {"balanced_accuracy": "balanced accuracy", "mcc": "MCC", "log_loss": "log loss"}
 _NEXT = {
     Verdict.REGRESSION: "a loss that neither other test images nor another training explains: find its cause",
     Verdict.BELOW_FLOOR: "too low whatever the reference says",
     Verdict.NOT_COMPARABLE: "declare the change with its reason in params.yaml, if it is wanted",
-    Verdict.INCONCLUSIVE: "worse by more than the margin, but not more than chance allows; "
+    Verdict.INCONCLUSIVE: "worse by more than a margin, but not more than chance allows; "
     "losses smaller than the one in the last column are easily missed",
 }
 
@@ -39,48 +37,57 @@ class Outcome:
     """Everything a report says.
 
     Attributes:
-        profile: Whose results.
-        reference: With what they were compared.
-        rule: Margin and chance.
+        subject: Whose results: a profile, or a file.
+        reference: With what they were compared, as the user named it.
+        commit: The 40 hexadecimal digits of the reference's revision; None where it is none.
+        rule: Margins and chance.
         results: A result a cell.
+        pooled: On all changed cells together; None where fewer than two changed.
         spent: Declarations that the reference holds already.
     """
 
-    profile: str
-    reference: Reference
+    subject: str
+    reference: str
+    commit: str | None
     rule: Rule
     results: Sequence[CellResult]
+    pooled: Pooled | None
     spent: Sequence[Declared]
 
     @property
     def exit_code(self) -> int:
         """Of the command."""
-        return exit_code(result.verdict for result in self.results)
+        return exit_code((result.verdict for result in self.results), self.pooled)
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:
     """For machines.
 
     Returns:
-        `profile`, `reference`, `commit` (null for a folder), `verdict` in words, `exit_code`, `margin`,
-        `confidence`, `power`, `resamples`, `seed`, `spent_declarations`, and `cells`, each with `cell`,
-        `verdict`, `notes` and, where it was compared, for each score `{reference, candidate, difference}`
-        with `upper` for those that decide, `training_sd`, `p_value`, `p_holm`, `detectable_loss` (null where
-        nothing differs). All figures are fractions of 1.
+        `subject` (a profile or file), `reference`, `commit` (null for a folder or file), `verdict` in words,
+        `exit_code`, `margins`, `confidence`, `pooled_error`, `power`, `resamples`, `seed`,
+        `spent_declarations`; `pooled` (null where fewer than two cells changed) with `cells` (their number),
+        `differences`, `p_value` and `regression`; and `cells`, each with `cell`, `verdict`, `notes` and,
+        where it was compared, for each score `{reference, candidate, difference, bound}` (the bound null
+        where nothing fell by more than its margin), `training_sd` by score, `p_value`, `p_holm`,
+        `detectable_loss` (null where nothing differs). Log loss is in nats, all other figures are fractions
+        of 1.
     """
-    chance = outcome.rule.chance
+    chance, pooled = outcome.rule.chance, outcome.pooled
     return {
-        "profile": outcome.profile,
-        "reference": outcome.reference.name,
-        "commit": outcome.reference.commit,
-        "verdict": overall(outcome.results),
+        "subject": outcome.subject,
+        "reference": outcome.reference,
+        "commit": outcome.commit,
+        "verdict": overall(outcome.results, pooled),
         "exit_code": outcome.exit_code,
-        "margin": outcome.rule.margin,
+        "margins": dict(outcome.rule.margins),
         "confidence": chance.confidence,
+        "pooled_error": outcome.rule.pooled_error,
         "power": chance.power,
         "resamples": chance.resamples,
         "seed": chance.seed,
         "spent_declarations": [_plain(entry) for entry in outcome.spent],
+        "pooled": None if pooled is None else asdict(pooled),
         "cells": [_cell_json(result) for result in outcome.results],
     }
 
@@ -89,29 +96,32 @@ def to_markdown(outcome: Outcome) -> str:
     """For people: the verdict, a table with what needs attention first, and what to do about it."""
     results = sorted(outcome.results, key=lambda result: (_ORDER.index(result.verdict), result.cell))
     rule, chance = outcome.rule, outcome.rule.chance
-    commit = f" (`{outcome.reference.commit[:12]}`)" if outcome.reference.commit else ""
+    commit = f" (`{outcome.commit[:12]}`)" if outcome.commit else ""
     found = {verdict: sum(result.verdict is verdict for result in results) for verdict in _ORDER}
     lines = [
-        f"## Gate: {overall(results)}",
+        f"## Gate: {overall(results, outcome.pooled)}",
         "",
-        f"Profile `{outcome.profile}` against `{outcome.reference.name}`{commit}: "
+        f"`{outcome.subject}` against `{outcome.reference}`{commit}: "
         + f"{count(len(results), 'cell')}, "
         + ", ".join(f"{number} {verdict}" for verdict, number in found.items() if number)
         + ".",
         "",
-        f"| | cell | verdict | {' | '.join(_TITLES[name] for name in SHOWN)} | p (Holm) "
+        *_together(outcome.pooled, rule),
+        f"| | cell | verdict | {' | '.join(TITLES[name] for name in DECIDING)} | p (Holm) "
         f"| detectable with {100 * chance.power:g} % |",
-        f"|---|---|---|{'--:|' * (len(SHOWN) + 2)}",
+        f"|---|---|---|{'--:|' * (len(DECIDING) + 2)}",
     ]
     for result in results:
         cells = [_MARKS.get(result.verdict, ""), f"`{result.cell}`", str(result.verdict)]
         lines.append(f"| {' | '.join([*cells, *_figures(result.comparison)])} |")
+    error = rule.error(sum(result.comparison is not None and _changed(result) for result in results))
+    margins = listed([f"{TITLES[name]} {rule.margins[name]:g}" for name in DECIDING])
     lines += [
         "",
-        f"Reference → candidate (difference; its one-sided {100 * chance.confidence:g} % upper bound). A "
-        f"regression is a difference below −{rule.margin:g} with an upper bound below 0 and p < "
-        f"{1 - chance.confidence:.2g}. The last column is the loss of balanced accuracy that this comparison "
-        "would have called a regression in that share of cases.",
+        "Reference → candidate (difference; where a score fell by more than its margin, the one-sided "
+        f"{100 * chance.confidence:g} % bound of the difference). A regression is a loss of more than a "
+        f"margin ({margins}) whose bound does not reach back to 0, with p < {error:.2g}. The last column is "
+        "the loss of balanced accuracy that would have been called a regression in that share of cases.",
     ]
     notes = [f"- `{result.cell}`: {note}" for result in results for note in result.notes]
     if notes:
@@ -145,13 +155,43 @@ def refused_markdown(error: UserError) -> str:
     return f"## Gate: not comparable\n\n{error.problem}\n\n→ {error.remedy}\n"
 
 
+def _changed(result: CellResult) -> bool:
+    return result.comparison is not None and result.comparison.detectable is not None
+
+
+def _together(pooled: Pooled | None, rule: Rule) -> list[str]:
+    """The verdict on all changed cells together, a paragraph."""
+    if pooled is None:
+        return []
+    means = [
+        f"{TITLES[name]} {signed(f'{difference:+.3f}')}" for name, difference in pooled.differences.items()
+    ]
+    verdict = "❌ **a regression**" if pooled.regression else "no regression"
+    chance = (
+        f"p {_p(pooled.p_value)} of {rule.pooled_error:g}"
+        if pooled.p_value < 1
+        else "no mean loss of more than a margin"
+    )
+    return [
+        f"All {pooled.cells} changed cells together: {verdict} ({chance}); "
+        f"mean differences: {listed(means)}.",
+        "",
+    ]
+
+
+def _p(value: float) -> str:
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
 def _figures(comparison: Comparison | None) -> list[str]:
     if comparison is None:
-        return [DASH] * (len(SHOWN) + 2)
-    texts = [_change(comparison, name) for name in SHOWN]
+        return [DASH] * (len(DECIDING) + 2)
+    texts = [_change(comparison, name) for name in DECIDING]
     if comparison.detectable is None:
         return [*texts, DASH, DASH]
-    return [*texts, p_value(comparison.p_holm), f"{100 * comparison.detectable:.1f} points"]
+    p = p_value(comparison.p_holm) if comparison.p_value < 1 else DASH
+    return [*texts, p, f"{100 * comparison.detectable:.1f} points"]
 
 
 def _change(comparison: Comparison, name: str) -> str:
@@ -161,8 +201,8 @@ def _change(comparison: Comparison, name: str) -> str:
     if difference == 0:
         return text
     inside = signed(f"{difference:+.3f}")
-    if name in DECIDING:
-        inside += f"; {signed(f'{comparison.upper[name]:+.3f}')}"
+    if name in comparison.bounds:
+        inside += f"; {signed(f'{comparison.bounds[name]:+.3f}')}"
     return f"{text} ({inside})"
 
 
@@ -175,24 +215,23 @@ def _cell_json(result: CellResult) -> dict[str, Any]:
     comparison = result.comparison
     if comparison is None:
         return entry
-    for name in SHOWN:
+    for name in DECIDING:
         entry[name] = {
-            "reference": _number(comparison.reference, name),
-            "candidate": _number(comparison.candidate, name),
-            "difference": _number(comparison.differences, name),
+            "reference": _number(comparison.reference[name]),
+            "candidate": _number(comparison.candidate[name]),
+            "difference": _number(comparison.differences[name]),
+            "bound": comparison.bounds.get(name),
         }
-        if name in DECIDING:
-            entry[name]["upper"] = _number(comparison.upper, name)
     return entry | {
-        "training_sd": comparison.training_sd,
+        "training_sd": asdict(comparison.luck),
         "p_value": comparison.p_value,
         "p_holm": comparison.p_holm,
         "detectable_loss": comparison.detectable,
     }
 
 
-def _number(values: Mapping[str, float], name: str) -> float | None:
-    return None if math.isnan(values[name]) else values[name]
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _plain(entry: Declared) -> dict[str, Any]:

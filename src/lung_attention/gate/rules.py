@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lung_attention.evaluation.paired_tests import holm
-from lung_attention.gate.compare import (
-    DECIDING,
-    Chance,
-    detectable_loss,
-    mean_scores,
-    score_differences,
-    seed_spread,
-    swap_p_value,
-    upper_bounds,
-)
+from lung_attention.evaluation.weighted import Floats
+from lung_attention.gate.bounds import detectable_loss, upper_bounds
+from lung_attention.gate.chance import Chance, Luck
 from lung_attention.gate.pairing import Pair
+from lung_attention.gate.scores import DECIDING, SIGNS, differences_of, gains, mean_scores
+from lung_attention.gate.swaps import null_gains, pooled, worst_p_value
 
 
 class Verdict(StrEnum):
@@ -41,12 +39,26 @@ class Rule:
     """When a difference is a regression.
 
     Attributes:
-        margin: Smaller losses are none, in fractions of 1.
+        margins: For each score of `DECIDING` a loss that is none, in the score's own unit.
+        pooled_error: What the pooled test has of the family's chance of a false alarm, 1 − confidence.
         chance: How chance is judged.
     """
 
-    margin: float
+    margins: Mapping[str, float]
+    pooled_error: float
     chance: Chance
+
+    def error(self, changed: int) -> float:
+        """The chance of a false alarm among the tests of single cells, of which `changed` have changed.
+
+        A single one has nothing to be pooled with, and leaves nothing to the pooled test.
+        """
+        family = 1 - self.chance.confidence
+        return family if changed < 2 else family - self.pooled_error
+
+    def beyond_margin(self, gains: Floats) -> NDArray[np.bool_]:
+        """`(4,)` bool, the scores that fell by more than their margins, for `(4,)` gains."""
+        return np.asarray([gain < -self.margins[name] for name, gain in zip(DECIDING, gains, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -54,25 +66,26 @@ class Comparison:
     """The figures of one compared cell.
 
     Attributes:
-        reference: Scores of `SHOWN`, means over the paired seeds.
+        reference: Scores of `DECIDING`, means over the paired seeds.
         candidate: Likewise.
         differences: Candidate − reference.
-        upper: One-sided upper bounds of the deciding differences.
-        training_sd: What was taken for the spread of one training (see `compare.swap_p_value`).
-        p_value: Of the permutation test.
-        p_holm: Adjusted over the compared cells in which a decision differs.
+        bounds: One-sided bounds of the differences: upper ones, of log loss the lower one. Empty where no
+            score fell by more than its margin.
+        luck: What is taken for one training's luck.
+        p_value: Of the permutation test; 1 where no score fell by more than its margin and its bound.
+        p_holm: Adjusted for the other changed cells.
         detectable: The loss of balanced accuracy that would have been detected (see
-            `compare.detectable_loss`); None where no decision differs.
+            `bounds.detectable_loss`); None where nothing changed.
     """
 
     reference: dict[str, float]
     candidate: dict[str, float]
     differences: dict[str, float]
-    upper: dict[str, float]
-    training_sd: float
-    p_value: float
-    p_holm: float
-    detectable: float | None
+    bounds: dict[str, float]
+    luck: Luck
+    p_value: float = 1.0
+    p_holm: float = 1.0
+    detectable: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,121 +105,147 @@ class CellResult:
     comparison: Comparison | None = None
 
 
-def is_beyond_margin(differences: Mapping[str, float], margin: float) -> bool:
-    """Whether a deciding score fell by more than the margin."""
-    return any(differences[name] < -margin for name in DECIDING)
+@dataclass(frozen=True)
+class Pooled:
+    """What the gate found of all changed cells together.
 
-
-def is_regression(
-    differences: Mapping[str, float], upper: Mapping[str, float], p_holm: float, rule: Rule
-) -> bool:
-    """Whether a loss is beyond the margin and beyond both kinds of chance.
-
-    Args:
-        differences: Candidate − reference of each deciding score.
-        upper: Their one-sided upper bounds.
-        p_holm: Adjusted p value of the permutation test.
-        rule: Margin and confidence.
+    Attributes:
+        cells: How many changed, without those whose loss is wanted.
+        differences: Candidate − reference of each score, means over these cells.
+        p_value: Of the joint permutation test; 1 where no mean fell by more than its margin.
+        regression: Whether they are worse together than chance explains.
     """
-    lost = any(differences[name] < -rule.margin and upper[name] < 0 for name in DECIDING)
-    return lost and p_holm < 1 - rule.chance.confidence
+
+    cells: int
+    differences: dict[str, float]
+    p_value: float
+    regression: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdicts on a family of cells.
+
+    Attributes:
+        cells: Of each.
+        pooled: On all changed ones together; None where fewer than two changed.
+    """
+
+    cells: dict[str, CellResult]
+    pooled: Pooled | None
 
 
 def compare_pairs(
-    pairs: Mapping[str, Pair], reference_spread: Mapping[str, float], rule: Rule
-) -> dict[str, CellResult]:
+    pairs: Mapping[str, Pair],
+    luck: Mapping[str, Luck],
+    rule: Rule,
+    *,
+    datasets: Mapping[str, str],
+    wanted: Collection[str] = (),
+) -> Judged:
     """Compares all cells, and judges them together.
 
     Args:
         pairs: Candidate and reference of each cell.
-        reference_spread: For each cell the standard deviation of one training's balanced accuracy.
-        rule: Margin and chance.
+        luck: Of one training of each cell (see `chance.Luck`).
+        rule: Margins and chance.
+        datasets: The dataset of each cell; cells of one share images.
+        wanted: Cells whose loss is wanted: the pooled test leaves them out.
 
     Returns:
-        For each cell `identical`, `pass`, `inconclusive` or `regression`. Cells in which no decision differs
-        are no hypotheses: Holm's method does not count them.
+        For each cell `identical`, `pass`, `inconclusive` or `regression`, and the pooled verdict. Cells in
+        which no probability differs are no hypotheses: Holm's method does not count them.
     """
-    figures = {name: _figures(pair, reference_spread[name], rule) for name, pair in pairs.items()}
-    moved = [name for name, pair in pairs.items() if not pair.decided_alike]
-    adjusted = dict(zip(moved, holm([figures[name].p_value for name in moved]), strict=True))
+    changed = [name for name, pair in pairs.items() if not pair.identical]
+    error = rule.error(len(changed))
+    figures = {name: _figures(pair, luck[name], rule) for name, pair in pairs.items()}
+    seen = {name: gains(figures[name].differences) for name in changed}
+    counted = {name: _counted(figures[name], rule) for name in changed}
+    poolable = [name for name in changed if name not in wanted]
+    together = len(changed) > 1 and len(poolable) > 1
+    means = np.mean([seen[name] for name in poolable], axis=0) if together else np.zeros(len(DECIDING))
+    lost_together = rule.beyond_margin(means)
+
+    needed = {name for name in changed if counted[name].any()}
+    if lost_together.any():
+        needed |= set(poolable)
+    drawn = _drawn({name: pairs[name] for name in changed if name in needed}, luck, datasets, rule.chance)
+    p_values = {
+        name: worst_p_value(seen[name], counted[name], drawn[name]) if counted[name].any() else 1.0
+        for name in changed
+    }
+    adjusted = dict(zip(changed, holm([p_values[name] for name in changed]), strict=True))
     results = {}
     for name, pair in pairs.items():
-        comparison = figures[name]
+        comparison, verdict = figures[name], Verdict.IDENTICAL
         if name in adjusted:
             detectable = detectable_loss(
-                pair, margin=rule.margin, training_sd=comparison.training_sd, chance=rule.chance,
-                comparisons=len(moved),
+                pair, margin=rule.margins["balanced_accuracy"], training_sd=luck[name].balanced_accuracy,
+                error=error / len(changed), power=rule.chance.power,
             )  # fmt: skip
-            comparison = replace(comparison, p_holm=adjusted[name], detectable=detectable)
-        results[name] = CellResult(name, _verdict(pair, comparison, rule), comparison=comparison)
-    return results
+            comparison = replace(
+                comparison, p_value=p_values[name], p_holm=adjusted[name], detectable=detectable
+            )  # fmt: skip
+            verdict = _verdict(comparison, rule, error)
+        results[name] = CellResult(name, verdict, comparison=comparison)
+    if not together:
+        return Judged(results, None)
+    p_value = 1.0
+    if lost_together.any():
+        sums = pooled([seen[name] for name in poolable], [drawn[name] for name in poolable])
+        p_value = worst_p_value(sums[0], lost_together, sums[1])
+    differences = {name: SIGNS[name] * float(gain) for name, gain in zip(DECIDING, means, strict=True)}
+    return Judged(results, Pooled(len(poolable), differences, p_value, p_value < rule.pooled_error))
 
 
-def spread_of(pair: Pair, training_sd: float) -> float:
-    """The spread of one training: as the parameters say, or more where the reference's seeds show more.
-
-    The candidate's own seeds do not count: a change that makes trainings erratic must not excuse itself.
-    """
-    return max(training_sd, seed_spread(pair.reference))
-
-
-def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """0 pass, 1 regression or below floor, 2 not comparable.
+def exit_code(verdicts: Iterable[Verdict], pooled: Pooled | None = None) -> int:
+    """0 pass, 1 regression (of a cell, or of all together) or below floor, 2 not comparable.
 
     A loss that was found is a loss, whatever else could not be compared: 1 goes before 2.
     """
     found = set(verdicts)
-    if found & set(LOST):
+    if found & set(LOST) or (pooled is not None and pooled.regression):
         return 1
     return 2 if Verdict.NOT_COMPARABLE in found else 0
 
 
-def floor_breaches(scores: Mapping[str, float], *, floor: float) -> list[str]:
-    """What is too low whatever the reference says; empty if nothing is.
-
-    Args:
-        scores: Of the candidate.
-        floor: The balanced accuracy to exceed, not below that of a majority vote, 1 / classes.
-
-    Returns:
-        Sentences. A majority vote has an MCC of 0, which has to be exceeded too.
-    """
-    breaches = []
-    if not scores["balanced_accuracy"] > floor:
-        breaches.append(f"balanced accuracy {scores['balanced_accuracy']:.3f} is not above {floor:.3f}")
-    if not scores["mcc"] > 0:
-        breaches.append(f"MCC {scores['mcc']:.3f} is not above 0, that of a majority vote")
-    return breaches
-
-
-def overall(results: Sequence[CellResult]) -> str:
+def overall(results: Sequence[CellResult], pooled: Pooled | None = None) -> str:
     """The gate's verdict in words."""
-    code = exit_code(result.verdict for result in results)
+    code = exit_code((result.verdict for result in results), pooled)
     if code == 0 and any(result.verdict is Verdict.INCONCLUSIVE for result in results):
         return "pass, with a warning"
     return ("pass", "fail", "not comparable")[code]
 
 
-def _figures(pair: Pair, training_sd: float, rule: Rule) -> Comparison:
-    differences = score_differences(pair)
-    unmoved = pair.decided_alike
-    return Comparison(
-        reference=mean_scores(pair.reference),
-        candidate=mean_scores(pair.candidate),
-        differences=differences,
-        upper=dict.fromkeys(DECIDING, 0.0) if unmoved else upper_bounds(pair, differences, rule.chance),
-        training_sd=training_sd,
-        p_value=swap_p_value(pair, differences, training_sd=training_sd, chance=rule.chance),
-        p_holm=1.0,
-        detectable=None,
-    )
+def _drawn(
+    pairs: Mapping[str, Pair], luck: Mapping[str, Luck], datasets: Mapping[str, str], chance: Chance
+) -> dict[str, Floats]:
+    drawn: dict[str, Floats] = {}
+    for dataset in sorted({datasets[name] for name in pairs}):
+        of_dataset = {name: pair for name, pair in pairs.items() if datasets[name] == dataset}
+        drawn |= null_gains(of_dataset, luck, dataset=dataset, chance=chance)
+    return drawn
 
 
-def _verdict(pair: Pair, comparison: Comparison, rule: Rule) -> Verdict:
-    if pair.identical:
-        return Verdict.IDENTICAL
-    if is_regression(comparison.differences, comparison.upper, comparison.p_holm, rule):
+def _figures(pair: Pair, luck: Luck, rule: Rule) -> Comparison:
+    reference, candidate = mean_scores(pair.reference), mean_scores(pair.candidate)
+    differences = differences_of(candidate, reference)
+    gain = gains(differences)
+    bounds = {}
+    if rule.beyond_margin(gain).any():
+        upper = upper_bounds(pair, gain, rule.chance)
+        bounds = {name: SIGNS[name] * float(bound) for name, bound in zip(DECIDING, upper, strict=True)}
+    return Comparison(reference, candidate, differences, bounds, luck)
+
+
+def _counted(comparison: Comparison, rule: Rule) -> NDArray[np.bool_]:
+    """`(4,)` bool: scores that fell by more than their margins, and would with other test images, too."""
+    if not comparison.bounds:
+        return np.zeros(len(DECIDING), dtype=bool)
+    return rule.beyond_margin(gains(comparison.differences)) & (gains(comparison.bounds) < 0)
+
+
+def _verdict(comparison: Comparison, rule: Rule, error: float) -> Verdict:
+    if _counted(comparison, rule).any() and comparison.p_holm < error:
         return Verdict.REGRESSION
-    if is_beyond_margin(comparison.differences, rule.margin):
-        return Verdict.INCONCLUSIVE
-    return Verdict.PASS
+    return Verdict.INCONCLUSIVE if comparison.bounds else Verdict.PASS

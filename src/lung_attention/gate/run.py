@@ -12,17 +12,12 @@ from lung_attention.errors import UserError
 from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.verdicts import BELOW
 from lung_attention.files import read_json, read_table
-from lung_attention.gate.compare import mean_scores
+from lung_attention.gate.chance import Luck, seed_spread
 from lung_attention.gate.declared import BELOW_PUBLISHED, MISSING, WORSE, Declared, reason_for
+from lung_attention.gate.floors import degenerate_parts, floor_breaches
 from lung_attention.gate.pairing import Pair, differences, paired
-from lung_attention.gate.rules import (
-    CellResult,
-    Rule,
-    Verdict,
-    compare_pairs,
-    floor_breaches,
-    spread_of,
-)
+from lung_attention.gate.rules import CellResult, Judged, Rule, Verdict, compare_pairs
+from lung_attention.gate.scores import mean_scores
 from lung_attention.paths import Paths
 
 
@@ -33,14 +28,14 @@ class Limits:
     Attributes:
         rule: When a difference is a regression.
         labels: Class names in label order, by dataset.
-        training_sd: For each dataset the spread of one training (see `compare.swap_p_value`).
+        luck: For each dataset how far one training is luckier than another (see `chance.Luck`).
         floors: For each dataset and split the balanced accuracy to exceed.
         declared: Wanted changes that still count.
     """
 
     rule: Rule
     labels: Mapping[str, Sequence[str]]
-    training_sd: Mapping[str, float]
+    luck: Mapping[str, Luck]
     floors: Mapping[str, Mapping[str, float]]
     declared: Sequence[Declared]
 
@@ -69,7 +64,7 @@ def select(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
     ]
 
 
-def run_gate(
+def judge_cells(
     ours: Sequence[Cell],
     theirs: Sequence[Cell],
     *,
@@ -77,7 +72,7 @@ def run_gate(
     candidate: Path,
     reference: Path,
     limits: Limits,
-) -> list[CellResult]:
+) -> Judged:
     """Judges every cell of either side.
 
     Args:
@@ -89,15 +84,14 @@ def run_gate(
         limits: What cells are held to.
 
     Returns:
-        A result a cell, sorted by the cell.
+        A result a cell, sorted by the cell, and the verdict on all together.
 
     Raises:
         UserError: Predictions cannot be read, or a class has no test image.
     """
     results: dict[str, CellResult] = {}
     read: dict[Cell, Predictions] = {}
-    pairs: dict[str, Pair] = {}
-    spread: dict[str, float] = {}
+    pairs: dict[Cell, Pair] = {}
     notes: dict[str, list[str]] = {}
     for cell in sorted({*ours, *theirs}):
         path = candidate / paths.predictions(cell)
@@ -116,27 +110,49 @@ def run_gate(
             worst = max(excused, key=lambda result: result.verdict is Verdict.NOT_COMPARABLE)
             results[cell.name] = replace(worst, notes=[note for result in excused for note in result.notes])
             continue
-        pair = paired(read[cell], before)
-        pairs[cell.name] = pair
-        spread[cell.name] = spread_of(pair, limits.training_sd[cell.dataset])
-        notes[cell.name] = _seed_notes(read[cell], before, pair)
-    for name, result in compare_pairs(pairs, spread, limits.rule).items():
+        pairs[cell] = paired(read[cell], before)
+        notes[cell.name] = seed_notes(read[cell], before, pairs[cell])
+    judged = compare_pairs(
+        {cell.name: pair for cell, pair in pairs.items()},
+        # The candidate's seeds do not count: a change that makes trainings erratic must not excuse itself.
+        {
+            cell.name: limits.luck[cell.dataset].at_least(seed_spread(pair.reference))
+            for cell, pair in pairs.items()
+        },
+        limits.rule,
+        datasets={cell.name: cell.dataset for cell in pairs},
+        wanted=[cell.name for cell in pairs if reason_for(cell.name, WORSE, limits.declared)],
+    )
+    for name, result in judged.cells.items():
         results[name] = _accept_worse(replace(result, notes=notes[name]), limits.declared)
     published = _lost_reproductions(paths, candidate, reference)
     for cell, predictions in read.items():
         floor = limits.floors[cell.dataset][cell.split]
-        breaches = floor_breaches(mean_scores(predictions), floor=floor)
+        result = with_floors(results[cell.name], predictions, pairs.get(cell), floor=floor)
         if cell.name in published:
-            reason = reason_for(cell.name, BELOW_PUBLISHED, limits.declared)
-            text = "accuracy is below the published one, beyond sampling error"
-            if reason is None:
-                breaches.append(text)
-            else:
-                result = results[cell.name]
-                results[cell.name] = replace(result, notes=[*result.notes, f"{text}; declared: {reason}"])
-        if breaches:
-            results[cell.name] = _below_floor(results[cell.name], breaches)
-    return [results[cell.name] for cell in sorted({*ours, *theirs})]
+            result = _below_paper(result, reason_for(cell.name, BELOW_PUBLISHED, limits.declared))
+        results[cell.name] = result
+    return Judged({cell.name: results[cell.name] for cell in sorted({*ours, *theirs})}, judged.pooled)
+
+
+def with_floors(
+    result: CellResult, candidate: Predictions, pair: Pair | None, *, floor: float
+) -> CellResult:  # fmt: skip
+    """Adds what is too low whatever the scores' differences say (see `floors`).
+
+    Args:
+        result: What else was found.
+        candidate: All seeds of the candidate.
+        pair: With the reference, where they can be compared.
+        floor: The balanced accuracy to exceed.
+    """
+    breaches = floor_breaches(mean_scores(candidate), floor=floor)
+    if pair is None:
+        parts = degenerate_parts(candidate, None, floor=floor)
+    else:
+        parts = degenerate_parts(pair.candidate, pair.reference, floor=floor)
+    result = replace(result, notes=[*result.notes, *parts.notes])
+    return _below_floor(result, [*breaches, *parts.breaches])
 
 
 def read_predictions(
@@ -188,11 +204,21 @@ def _accept_worse(result: CellResult, declared: Sequence[Declared]) -> CellResul
 
 def _below_floor(result: CellResult, breaches: list[str]) -> CellResult:
     """A breach joins what else was found; a regression stays one, and fails alike."""
+    if not breaches:
+        return result
     verdict = result.verdict if result.verdict is Verdict.REGRESSION else Verdict.BELOW_FLOOR
     return replace(result, verdict=verdict, notes=[*result.notes, *breaches])
 
 
-def _seed_notes(ours: Predictions, theirs: Predictions, pair: Pair) -> list[str]:
+def _below_paper(result: CellResult, reason: str | None) -> CellResult:
+    text = "accuracy is below the published one, beyond sampling error"
+    if reason is None:
+        return _below_floor(result, [text])
+    return replace(result, notes=[*result.notes, f"{text}; declared: {reason}"])
+
+
+def seed_notes(ours: Predictions, theirs: Predictions, pair: Pair) -> list[str]:
+    """Which seed was compared with which, where that is not plain."""
     if ours.seeds == theirs.seeds:
         return []
     pairs = zip(pair.candidate.seeds, pair.reference.seeds, strict=True)

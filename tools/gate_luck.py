@@ -1,0 +1,104 @@
+"""How far trainings of the same code scatter, for `training_sd` in the parameters of the gate.
+
+python tools/gate_luck.py results/local/cells     # those of its cells that have several seeds
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lung_attention.config import load_config
+from lung_attention.errors import UserError, run_guarded
+from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
+from lung_attention.evaluation.weighted import Floats
+from lung_attention.files import read_table
+from lung_attention.gate.chance import seed_excess
+from lung_attention.paths import PARAMS
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How the trainings of one dataset scatter.
+
+    Attributes:
+        dataset: Its name.
+        cells: Cells with several seeds.
+        pairs: Pairs of seeds in them.
+        balanced_accuracy: Standard deviation of one training, beyond what independent clusters explain.
+        log_loss: Likewise.
+        disagreement: Share of images that two trainings decide otherwise.
+    """
+
+    dataset: str
+    cells: int
+    pairs: int
+    balanced_accuracy: float
+    log_loss: float
+    disagreement: float
+
+
+def scatter(cells: Mapping[str, Predictions]) -> list[Scatter]:
+    """Averages over the cells of each dataset, each cell with the same weight.
+
+    Args:
+        cells: Predictions, by the cell's name, which begins with its dataset's. One seed says nothing.
+    """
+    found: dict[str, list[tuple[int, Floats, float]]] = {}
+    for name, side in sorted(cells.items()):
+        if len(side.seeds) < 2:
+            continue
+        excess, decided = seed_excess(side), side.predicted
+        different = [float((decided[a] != decided[b]).mean()) for a in range(len(decided)) for b in range(a)]
+        entry = (excess.shape[1], excess.mean(axis=1), float(np.mean(different)))
+        found.setdefault(name.split("-")[0], []).append(entry)
+    return [
+        Scatter(
+            dataset,
+            len(entries),
+            sum(pairs for pairs, _, _ in entries),
+            _root(np.mean([excess[0] for _, excess, _ in entries])),
+            _root(np.mean([excess[1] for _, excess, _ in entries])),
+            float(np.mean([different for _, _, different in entries])),
+        )
+        for dataset, entries in found.items()
+    ]
+
+
+def read_cells(folder: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Predictions]:
+    """The predictions below a folder.
+
+    Raises:
+        UserError: There are none.
+    """
+    paths = sorted(folder.glob("*/predictions.csv"))
+    if not paths:
+        raise UserError(f"{folder}: expected */predictions.csv, found none", remedy="results/local/cells")
+    cells = {}
+    for path in paths:
+        classes = labels[path.parent.name.split("-")[0]]
+        cells[path.parent.name] = predictions_to_arrays(read_table(path), classes)
+    return cells
+
+
+def _root(variance: float | np.floating) -> float:
+    return math.sqrt(max(0.0, float(variance)))
+
+
+def main() -> None:
+    """Prints how the trainings below a folder scatter, by dataset."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path, help="with a folder a cell, such as results/local/cells")
+    arguments = parser.parse_args()
+    found = scatter(read_cells(arguments.folder, load_config(PARAMS).labels))
+    print(pd.DataFrame(found).to_string(index=False, float_format="%.4f"))
+
+
+if __name__ == "__main__":
+    run_guarded(main)
