@@ -91,6 +91,14 @@ def test_what_is_chosen_for_a_fold_does_not_hang_on_its_test_part(features, tabl
         np.testing.assert_array_equal(one, other)
 
 
+def test_without_groups_inner_folds_are_drawn_by_image(features, table):
+    """As the published protocol has it."""
+    alone, _ = one_fold(table)
+    by_group, by_image = (fitted(features, split) for split in (alone, alone.assign(group="")))
+    assert len(by_image.chosen) == 1
+    assert by_image.chosen[0]["temperature"] != by_group.chosen[0]["temperature"]
+
+
 def test_each_seed_has_a_partition_of_its_own_and_the_first_is_that_of_the_table(features, table, plain):
     cell = fitted(features, table, seeds=(0, 1), partitions=(5, 6))
     first, second = (cell.predictions[cell.predictions["seed"] == seed] for seed in (0, 1))

@@ -67,7 +67,9 @@ class _Fits:
         self._choices: Choices = choices
         self._material = material
         self._labels = material.labels
-        self._groups = material.table["group"].to_numpy(dtype=np.str_)
+        groups, images = (material.table[name].to_numpy(dtype=np.str_) for name in ("group", "image"))
+        # The published protocol knows no groups: there, inner folds are drawn by image as well.
+        self._groups = np.where(groups == "", images, groups)
         self._columns = pooled(material.features)
         self._n_classes = len(material.classes)
         self._heads = CompiledHead(material.head, material.features.shape[1:], self._n_classes)
