@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 
-from lung_attention.cells import PUBLISHED, Cell
+from lung_attention.cells import Cell
 from lung_attention.config import load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.files import read_json, read_table, sha256, write_json
@@ -45,7 +45,8 @@ def main() -> None:
     parser.add_argument("--storage", help="the address of a database, for workers on many machines")
     parser.add_argument("--trials-only", action="store_true", help="help with the trials, write nothing")
     arguments = parser.parse_args()
-    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, PUBLISHED, "grouped")
+    # Each study begins with the recommended settings, on what that recipe shows of an image.
+    cell = Cell(arguments.dataset, arguments.backbone, arguments.head, "recommended", "grouped")
     config = load_config(PARAMS)
     profile, paths = config.active, Paths(config.profile)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -391,14 +391,18 @@ def test_further_cells_are_of_further_recipes_on_a_part_of_the_design(tmp_path):
         "heads": ["plain", "attention"],
         "splits": ["grouped"],
     }
-    config = load(tmp_path, {("further",): NOWHERE | {"searched": further}})
-    cells = list(config.cells())
-    assert len(cells) == len(set(cells)) == 3 * 2 * 2 * 1 * 2 + 2
-    assert cells[-2:] == [
-        Cell("iqoth", "densenet121", head, "searched", "grouped") for head in ("plain", "attention")
+    both = NOWHERE | {"searched": further, "recommended": further}
+    cells = list(load(tmp_path, {("further",): both}).cells())
+    assert len(cells) == len(set(cells)) == 3 * 2 * 2 * 1 * 2 + 2 + 2
+    assert cells[-4:] == [
+        Cell("iqoth", "densenet121", head, recipe, "grouped")
+        for recipe in ("searched", "recommended")
+        for head in ("plain", "attention")
     ]
+    problem = refusal(tmp_path, {("further",): NOWHERE | {"searched": further}})
+    assert "further.searched.datasets: ['iqoth'] are not in further.recommended" in problem
     searched = further | {"datasets": ["lidc_nodules"]}
-    problem = refusal(tmp_path, {("further",): NOWHERE | {"searched": searched}})
+    problem = refusal(tmp_path, {("further",): both | {"searched": searched}})
     assert "further.searched.datasets: the matrix has no ['lidc_nodules']" in problem
     for wrong in ({"searched": further}, NOWHERE | {"published": further}):
         problem = refusal(tmp_path, {("further",): wrong})
@@ -470,7 +474,7 @@ def test_the_papers_settings_are_those_of_each_dataset():
     assert (recipe.epochs, recipe.hidden_units, recipe.jit_compile) == (100, (256, 32), True)
     assert LOCAL.recipe(CATALOG["iqoth"], "mobilenetv2").learning_rate == 0.00032
     assert LOCAL.recipe(CATALOG["iqoth"], "densenet121").learning_rate == 0.0001
-    assert (LOCAL.split.folds, LOCAL.search.trials, LOCAL.search.inner_folds) == (5, 40, 2)
+    assert (LOCAL.split.folds, LOCAL.search.trials, LOCAL.search.inner_folds) == (5, 40, 3)
 
 
 def test_seeds_of_one_dataset_go_before_the_profiles_and_these_before_the_datasets(tmp_path):

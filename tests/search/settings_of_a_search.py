@@ -22,12 +22,13 @@ SPACE = SearchSpace.model_validate(
     {
         "learning_rate": _range(1e-4, 0.3),
         "epochs": _range(1, 4),
+        "further_epochs": {"low": 0, "high": 2, "log": False, "step": None},
         "batch_size": [8, 16],
-        "hidden_layers": [1, 2],
+        "hidden_layers": [0, 1, 2],
         "hidden_units": [2, 4],
-        "pooling": ["flatten", "average"],
+        "pooling": ["flatten", "average", "average_max"],
         "dropout": _range(0.0, 0.5, log=False),
-        "l2": [0.0, 0.001],
+        "l2": [0.001, 0.1],
         "attention_maps": _range(1, 4),
         "attention_gamma": _range(0.001, 1.0),
         "attention_activation": ["relu", "linear"],
@@ -36,14 +37,15 @@ SPACE = SearchSpace.model_validate(
 
 DEFAULT = Recipe(
     view="whole", epochs=2, batch_size=8, optimizer="adam", learning_rate=0.01, class_weights="none",
-    jit_compile=False, pooling="flatten", hidden_units=(4,), dropout=0.0, l2=0.0, attention_maps=2,
-    attention_gamma=0.01, attention_activation="relu",
+    jit_compile=False, pooling="flatten", hidden_units=(4,), dropout=0.0, l2=0.001, start="random",
+    attention_maps=2, attention_gamma=0.01, attention_activation="relu",
 )  # fmt: skip
 
 SEARCH = Search.model_validate(
     {
-        "trials": 3, "time_budget_s": None, "inner_folds": 2, "jit_compile": False, "seed": 5,
-        "startup_trials": 1, "pruning": {"startup_trials": 2, "warmup_epochs": 1, "patience_epochs": 1},
+        "objective": "log_loss", "trials": 3, "time_budget_s": None, "inner_folds": 2,
+        "jit_compile": False, "seed": 5, "startup_trials": 1,
+        "pruning": {"startup_trials": 2, "warmup_epochs": 1, "patience_epochs": 1},
         "heartbeat_s": 1, "grace_s": 4, "space": SPACE.model_dump(),
     }
 )  # fmt: skip

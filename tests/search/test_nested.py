@@ -9,14 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from bowl import ended, opened
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, searched_settings, toy
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 
 from lung_attention.errors import UserError
 from lung_attention.files import read_json, sha256, write_json, write_table
 from lung_attention.search import nested
 from lung_attention.search.nested import Searched, best_settings, search_cell, search_part
-from lung_attention.search.objective import folds_of_part, inner_loss, part_of
+from lung_attention.search.objective import (
+    OBJECTIVES,
+    ConstantPredictorError,
+    folds_of_part,
+    inner_value,
+    part_of,
+)
 from lung_attention.search.results import search_result, studies_digest
 from lung_attention.splits.settings import REFIT
 from lung_attention.training.fits import CompiledHead, Material, fit, fit_seed, fits_of, label_numbers
@@ -45,7 +53,11 @@ def search(tmp_path, name, features, table, *, track=untracked):
     for study in studies.values():
         settings = best_settings(study, SEARCHED)
         assert settings.learning_rate == study.best_trial.params["learning_rate"]
-        assert settings.epochs == study.best_trial.params["epochs"]
+        tried = study.best_trial.params
+        tried = tried.get("epochs", tried.get("further_epochs"))
+        assert settings.epochs == max(round(tried / 2), min(tried, 1)), (
+            "half of the images, half of the steps"
+        )
     return {fold: ended(study) for fold, study in studies.items()}, search_result(studies, SEARCHED)
 
 
@@ -100,7 +112,7 @@ def test_what_a_study_does_receive_changes_it(tmp_path, searched_toy):
 @pytest.mark.parametrize(
     ("budget", "said"),
     [
-        (None, "the loss of none of 3 trials was finite"),
+        (None, "none of 3 trials had a finite objective"),
         (1e-9, r"time_budget_s, 1e-09 s, was spent after 1 of 3"),
     ],
 )
@@ -162,31 +174,69 @@ def test_too_few_groups_are_refused():
         folds_of(everything(np.arange(8)), 3)
 
 
-def test_the_loss_is_the_cross_entropy_without_the_penalty():
-    """Nothing is learned at a vanishing rate, so that a penalty cannot change the cross-entropy."""
-    part = everything()
-    folds = folds_of(part, 2)
-    losses = []
-    for l2 in (0.0, 0.5):
-        settings = changed(DEFAULT, l2=l2, learning_rate=1e-30)
-        reported = []
-        losses.append(
-            inner_loss(
-                part, settings, folds, head="plain", jit_compile=False, seed=3,
-                on_epoch=lambda fold, epoch, loss, reported=reported: reported.append((fold, epoch, loss)),
-            )
-        )  # fmt: skip
-        assert [entry[:2] for entry in reported] == [(0, 1), (0, 2), (1, 1), (1, 2)]
-        assert reported[-1][2] == pytest.approx(losses[-1])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    heads, probabilities = CompiledHead("plain", part.features.shape[1:], len(CLASSES)), []
-    for number, (_, validation) in enumerate(folds):
+def value_of(part, settings, objective="log_loss", reported=None):
+    return inner_value(
+        part, settings, folds_of(part, 2), head="plain", jit_compile=False, seed=3,
+        objective=OBJECTIVES[objective],
+        on_epoch=lambda *entry: None if reported is None else reported.append(entry),
+    )  # fmt: skip
+
+
+def out_of_fold(part, settings):
+    """Probabilities of all rows and their labels, each row by the fit that did not see it."""
+    heads, probabilities, rows = CompiledHead("plain", part.features.shape[1:], len(CLASSES)), [], []
+    for number, (_, validation) in enumerate(folds_of(part, 2)):
         head = heads.start(settings, seed=fit_seed(3, number))
-        probabilities.append(predict(head, part.features, validation, batch_size=8))
-    labels = part.labels[np.concatenate([validation for _, validation in folds])]
-    found = np.concatenate(probabilities).astype(np.float64)
-    expected = log_loss(labels, found / found.sum(axis=1, keepdims=True), labels=range(len(CLASSES)))
-    assert losses[0] == pytest.approx(expected, rel=1e-4)
+        probabilities.append(predict(head, part.features, validation, batch_size=8).astype(np.float64))
+        rows.append(validation)
+    found = np.concatenate(probabilities)
+    return found / found.sum(axis=1, keepdims=True), part.labels[np.concatenate(rows)]
+
+
+def test_the_objective_is_the_log_loss_after_the_best_temperature():
+    """Nothing is learned at a vanishing rate, so that a penalty cannot change it."""
+    part = everything()
+    values = []
+    for l2 in (0.0, 0.5):
+        reported = []
+        settings = changed(DEFAULT, l2=l2, learning_rate=1e-30)
+        values.append(value_of(part, settings, reported=reported))
+        assert [entry[:2] for entry in reported] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+        assert reported[-1][2] == pytest.approx(values[-1])
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+    found, labels = out_of_fold(part, settings)
+
+    def loss(inverse):
+        return log_loss(labels, softmax(inverse * np.log(found), axis=1), labels=range(len(CLASSES)))
+
+    best = minimize_scalar(loss, bounds=(-50, 50), method="bounded", options={"xatol": 1e-6})
+    assert values[0] == pytest.approx(best.fun, abs=1e-4)
+    assert best.fun <= loss(1)
+
+
+def test_the_other_objective_is_what_the_auroc_lacks():
+    part = everything()
+    settings = changed(DEFAULT, learning_rate=1e-30)
+    found, labels = out_of_fold(part, settings)
+    expected = 1 - roc_auc_score(labels, found[:, 1])
+    assert value_of(part, settings, "auroc") == pytest.approx(expected)
+
+
+def test_a_fit_that_predicts_the_same_for_all_images_is_refused():
+    """Its log loss after a temperature is that of a coin, which an overconfident head may not reach."""
+    part = everything()
+    flat = replace(part, features=np.zeros_like(part.features))
+    with pytest.raises(ConstantPredictorError, match="fold 0"):
+        value_of(flat, DEFAULT)
+
+
+def test_a_linear_head_is_searched_from_its_regression():
+    part = everything()
+    linear = changed(DEFAULT, pooling="average_max", hidden_units=[], start="logistic", epochs=0, l2=0.01)
+    reported = []
+    value = value_of(part, linear, reported=reported)
+    assert [entry[:2] for entry in reported] == [(0, 1), (1, 1)]
+    assert value < np.log(2)
 
 
 def by_fit(**of):

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lung_attention"
 STAGES = yaml.safe_load((ROOT / "search" / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 MAIN = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-CELL = Cell("iqoth", "densenet121", "attention", "published", "grouped")
+CELL = Cell("iqoth", "densenet121", "attention", "recommended", "grouped")
 PATHS = Paths("sample")
 
 
@@ -135,8 +135,11 @@ def test_a_search_runs_in_a_copy_with_its_studies_outside(launched, tmp_path):
     # As the last one of a name counts: the dataset alone, without cells that wait for this search.
     chosen = dict(setting.split("=") for setting in settings)
     assert chosen["datasets"] == "[iqoth]"
-    without = {key for key, value in chosen.items() if key.startswith("further.") and value == "[]"}
-    assert {f"further.{recipe}.datasets" for recipe in ("searched", "recommended")} <= without
+    assert chosen["further.searched.datasets"] == "[]"
+    # It begins with the recommended settings, so that recipe's cell stands in the design.
+    assert (chosen["further.recommended.datasets"], chosen["further.recommended.splits"]) == (
+        "[iqoth]", "[grouped]",
+    )  # fmt: skip
     assert chosen["++profiles.sample.search.trials"] == "7"
     assert environment[STORAGE_VARIABLE] == f"sqlite:///{tmp_path / Paths('sample').studies(CELL)}"
     assert path == Paths("sample").search(CELL)
@@ -148,7 +151,8 @@ def test_a_search_does_not_wait_for_itself(launched, tmp_path):
     params = tmp_path / "params.yaml"
     values = yaml.safe_load(params.read_text())
     part = {"datasets": ["lidc"], "backbones": ["densenet121"], "heads": ["attention"], "splits": ["grouped"]}
-    values["further"]["searched"] = values["profiles"]["sample"]["further"]["searched"] = part
+    of_recipe = {"searched": part, "recommended": part}
+    values["further"] = values["profiles"]["sample"]["further"] = of_recipe
     params.write_text(yaml.safe_dump(values))
     launch.run_search("sample", CELL, [], storage=None)
     assert len(launched) == 1

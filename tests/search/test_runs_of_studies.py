@@ -84,7 +84,11 @@ def test_a_study_is_a_run_and_each_trial_is_nested_in_it(tmp_path, store):
         assert tracked.data.tags["mlflow.parentRunId"] == run.info.run_id
         assert set(tracked.data.params) == set(trial.params)
         assert ("objective" in tracked.data.metrics) == (trial.state.name == "COMPLETE")
-        steps = store.get_metric_history(tracked.info.run_id, "val_loss") if trial.intermediate_values else []
+        steps = (
+            store.get_metric_history(tracked.info.run_id, "val_objective")
+            if trial.intermediate_values
+            else []
+        )
         assert {point.step: point.value for point in steps} == trial.intermediate_values
     assert seen == set(marks)
     assert "out of memory" in nested[4].data.tags["error"]

@@ -41,19 +41,31 @@ def test_only_a_head_with_attention_is_asked_for_it(seed):
     assert set(drawn(seed, attention=True)[0].params) >= ATTENTION
 
 
-def test_the_second_layers_width_is_asked_for_only_where_there_is_one():
+def test_a_layers_width_is_asked_for_only_where_there_is_one():
     seen = set()
     for seed in range(20):
         trial, settings = drawn(seed, attention=False)
         layers = trial.params["hidden_layers"]
         seen.add(layers)
         assert len(settings.hidden_units) == layers
+        assert ("hidden_units_1" in trial.params) == (layers >= 1)
         assert ("hidden_units_2" in trial.params) == (layers == 2)
-    assert seen == {1, 2}
+    assert seen == {0, 1, 2}
+
+
+def test_a_linear_head_on_averages_and_maxima_starts_from_its_regression():
+    seen = set()
+    for seed in range(60):
+        trial, settings = drawn(seed, attention=False)
+        regression = not settings.hidden_units and settings.pooling == "average_max"
+        assert (settings.start == "logistic") == regression
+        assert ("further_epochs" in trial.params) == regression == ("epochs" not in trial.params)
+        seen.add(regression)
+    assert seen == {True, False}
 
 
 def test_every_part_of_the_space_is_searched():
-    names = set().union(*(drawn(seed, attention=True)[0].params for seed in range(20)))
+    names = set().union(*(drawn(seed, attention=True)[0].params for seed in range(60)))
     renamed = {name for name in names if not name.startswith("hidden_units_")} | {"hidden_units"}
     assert renamed == set(type(SPACE).model_fields)
 
@@ -70,7 +82,8 @@ def test_values_stay_inside_their_ranges():
     for seed in range(20):
         trial, settings = drawn(seed, attention=True)
         assert SPACE.learning_rate.holds(settings.learning_rate)
-        assert SPACE.epochs.low <= settings.epochs <= SPACE.epochs.high
+        epochs = SPACE.epochs if settings.start == "random" else SPACE.further_epochs
+        assert epochs.holds(settings.epochs)
         assert isinstance(settings.epochs, int)
         assert trial.params["batch_size"] in SPACE.batch_size
 

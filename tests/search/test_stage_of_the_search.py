@@ -22,7 +22,7 @@ from lung_attention.search.address import STORAGE_VARIABLE
 from lung_attention.training.recipe import EVERY, Settings, require_split
 
 ROOT = Path(__file__).parents[2]
-CELL = Cell("iqoth", "densenet121", "plain", "published", "grouped")
+CELL = Cell("iqoth", "densenet121", "plain", "recommended", "grouped")
 PATHS = Paths("sample")
 
 

@@ -144,6 +144,10 @@ FURTHER = [
     "further.searched.datasets=[iqoth,lc25000]", "further.searched.backbones=[densenet121]",
     "further.searched.heads=[plain]", "further.searched.splits=[grouped]",
 ]  # fmt: skip
+# A search looks at the close view, which is there where the recommended recipe runs.
+COVERED = [
+    *FURTHER, "further.recommended.datasets=[iqoth,lc25000]", "further.recommended.backbones=[densenet121]"
+]  # fmt: skip
 
 
 def of_searches(asked):
@@ -155,14 +159,14 @@ def test_a_searched_recipe_takes_the_settings_found_with_it_into_the_copy(asked,
     found = project / "results" / "sample" / "search" / "iqoth-densenet121-plain.json"
     found.parent.mkdir(parents=True)
     found.write_text("{}")
-    temporary.reproduce("sample", ["datasets=[iqoth]", *FURTHER])
+    temporary.reproduce("sample", ["datasets=[iqoth]", *COVERED])
     assert of_searches(asked)[-4:] == ["further.searched.datasets=[iqoth]", *FURTHER[1:]]
     assert copied(asked) == [str(found.relative_to(project)), "datasets/iqoth.yaml"]
     cells = list(as_dvc_would(project, asked["settings"]).cells())
     assert [cell.name for cell in cells if cell.recipe == "searched"] == [
         "iqoth-densenet121-plain-searched-grouped"
     ]
-    temporary.reproduce("sample", ["datasets=[iqoth]", "splits=[published]", *FURTHER])
+    temporary.reproduce("sample", ["datasets=[iqoth]", "splits=[published]", *COVERED])
     assert of_searches(asked)[-4:] == [
         "further.searched.datasets=[iqoth]", *FURTHER[1:3], "further.searched.splits=[]"
     ]  # fmt: skip
@@ -209,7 +213,7 @@ def test_a_dataset_without_a_file_is_told_before_the_run(asked):
 
 def test_a_cell_that_was_not_searched_is_told_before_the_run(asked):
     with pytest.raises(UserError, match=r"iqoth-densenet121-plain\.json is missing") as caught:
-        temporary.reproduce("sample", FURTHER)
+        temporary.reproduce("sample", COVERED)
     assert caught.value.remedy == "make search DATASET=iqoth BACKBONE=densenet121 HEAD=plain PROFILE=sample"
     assert "command" not in asked
 

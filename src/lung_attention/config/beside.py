@@ -31,14 +31,30 @@ class Range(Section):
 
 
 class SearchSpace(Section):
-    """What a search may change about a head and its fit; a list names the choices."""
+    """What a search may change about a head and its fit; a list names the choices.
+
+    Attributes:
+        learning_rate: Of the optimizer.
+        epochs: Of a head that starts from random weights.
+        further_epochs: Of a linear head beyond the logistic regression that it starts from.
+        batch_size: Images of one step.
+        hidden_layers: How many; none is a linear head, which on averages and maxima starts from a regression.
+        hidden_units: Of each.
+        pooling: Of features over the image.
+        dropout: After each hidden layer.
+        l2: Penalties.
+        attention_maps: Of the attention head.
+        attention_gamma: Its start.
+        attention_activation: Of its maps.
+    """
 
     learning_rate: Range
     epochs: Range
+    further_epochs: Range
     batch_size: Distinct[Count]
-    hidden_layers: Distinct[Literal[1, 2]]
+    hidden_layers: Distinct[Literal[0, 1, 2]]
     hidden_units: Distinct[Count]
-    pooling: Distinct[Literal["flatten", "average"]]
+    pooling: Distinct[Literal["flatten", "average", "average_max"]]
     dropout: Range
     l2: Distinct[Annotated[float, Field(ge=0)]]
     attention_maps: Range
@@ -61,8 +77,24 @@ class Pruning(Section):
 
 
 class Search(Section):
-    """The nested search for the settings of a head; not part of `dvc repro`."""
+    """The nested search for the settings of a head; not part of `dvc repro`.
 
+    Attributes:
+        objective: What is minimised on the inner validation rows: `log_loss`, after one temperature, or
+            `auroc`, its distance from 1 (mean over classes, one against rest).
+        trials: Of each study.
+        time_budget_s: Seconds that a study may take; None for as many as its trials need.
+        inner_folds: Of each study.
+        jit_compile: Of trials.
+        seed: Of the studies.
+        startup_trials: Drawn at random before TPE learns from them.
+        pruning: When a trial is given up.
+        heartbeat_s: Seconds between two signs of life of a worker.
+        grace_s: Seconds of silence after which a trial is run again.
+        space: What is searched.
+    """
+
+    objective: Literal["log_loss", "auroc"]
     trials: Count
     time_budget_s: Annotated[float, Field(gt=0)] | None
     inner_folds: Annotated[int, Field(ge=2)]

@@ -152,6 +152,14 @@ class Config(Section):
             for factor, values in part:
                 if uncovered := [value for value in values if value not in getattr(self, factor)]:
                     raise ValueError(f"further.{recipe}.{factor}: the matrix has no {uncovered}")
+        searched, recommended = self.further["searched"], self.further["recommended"]
+        if list(self._cells_of("searched")):
+            for factor in ("datasets", "backbones"):
+                if beyond := set(getattr(searched, factor)) - set(getattr(recommended, factor)):
+                    raise ValueError(
+                        f"further.searched.{factor}: {sorted(beyond)} are not in further.recommended, whose "
+                        "close view a search looks at"
+                    )
         for name, profile in self.profiles.items():
             if CLOSE in profile.preprocess.views:
                 raise ValueError(f"profiles.{name}: preprocess.views: {CLOSE!r} is each dataset's own")
@@ -196,5 +204,9 @@ class Config(Section):
     def cells(self) -> Iterator[Cell]:
         """Yields the cells of the design, those of further recipes last."""
         yield from design(self.datasets, self.backbones, self.heads, [PUBLISHED], self.splits)
-        for recipe, more in self.further.items():
-            yield from design(more.datasets, more.backbones, more.heads, [recipe], more.splits)
+        for recipe in self.further:
+            yield from self._cells_of(recipe)
+
+    def _cells_of(self, recipe: str) -> Iterator[Cell]:
+        part = self.further[recipe]
+        yield from design(part.datasets, part.backbones, part.heads, [recipe], part.splits)

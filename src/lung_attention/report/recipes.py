@@ -186,9 +186,12 @@ def _settings_table(found: Json) -> Table:
     rows = [
         [words(key), *(_value(settings[key]) for settings in [found["default"], *chosen])] for key in keys
     ]
-    columns = ("setting", "default", *(words(name) for name in found["studies"]))
+    columns = ("setting", "first trial", *(words(name) for name in found["studies"]))
     return Table(
-        "Settings: those of the paper, and those found", columns, "l" + "r" * (len(columns) - 1), rows
+        "Settings: those that each study began with, and those found",
+        columns,
+        "l" + "r" * (len(columns) - 1),
+        rows,
     )
 
 
@@ -205,10 +208,10 @@ def _study_table(studies: Json) -> Table:
         for name, study in studies.items()
     ]
     columns = (
-        "study", "complete", "pruned", "failed", "repeated", "loss, default", "loss, best", "best trial",
-        "minutes",
+        "study", "complete", "pruned", "failed", "repeated", "objective, first", "objective, best",
+        "best trial", "minutes",
     )  # fmt: skip
-    return Table("Studies: trials, and the inner validation loss", columns, "lrrrrrrrr", rows)
+    return Table("Studies: trials, and the objective on inner validation images", columns, "lrrrrrrrr", rows)
 
 
 def _value(value: Any) -> str:

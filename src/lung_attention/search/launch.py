@@ -58,6 +58,11 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
     narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]"]
     # Cells of other recipes may wait for this very search, and it needs the one split.
     narrowed += [f"splits=[{cell.split}]", *nothing_further()]
+    # It begins with the recommended settings, which the stage `settings` writes for that recipe's cells.
+    narrowed += [
+        f"further.recommended.{factor}s=[{getattr(cell, factor)}]"
+        for factor in ("dataset", "backbone", "head", "split")
+    ]
     reference = run_in_temporary(
         profile,
         [*narrowed, *overrides],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from optuna.trial import FixedTrial, TrialState
 
 from lung_attention.config import Search
 from lung_attention.errors import UserError
-from lung_attention.search.objective import Part, build_objective, part_of
+from lung_attention.search.objective import Part, build_objective, most_epochs, part_of
 from lung_attention.search.pruner import OverfitPruner
 from lung_attention.search.sampler import SeededSampler
 from lung_attention.search.space import parameters_of, suggest
@@ -30,7 +30,7 @@ class Searched:
 
     Attributes:
         head: A key of `HEADS`.
-        default: The settings of the published recipe, the first trial of each study.
+        default: The settings of the recommended recipe, the first trial of each study.
         search: Space and budget.
     """
 
@@ -71,7 +71,7 @@ def search_part(
             first=parameters_of(searched.default, search.space, attention=searched.head == "attention"),
             startup_trials=search.startup_trials,
         ),
-        pruner=OverfitPruner(**search.pruning.model_dump(), most_epochs=int(search.space.epochs.high)),
+        pruner=OverfitPruner(**search.pruning.model_dump(), most_epochs=most_epochs(search)),
         trials=search.trials,
         time_budget_s=search.time_budget_s,
         on_trial=on_trial,
@@ -81,11 +81,11 @@ def search_part(
         if ended < search.trials:
             raise UserError(
                 f"{name}: search.time_budget_s, {search.time_budget_s} s, was spent after {ended} of "
-                f"{search.trials} trials, none of which had a finite loss",
+                f"{search.trials} trials, none of which was completed",
                 remedy='raise it: make search … SET="search.time_budget_s=3600"',
             )
         raise UserError(
-            f"{name}: the loss of none of {ended} trials was finite",
+            f"{name}: none of {ended} trials had a finite objective and told images apart",
             remedy="lower search.space.learning_rate in params.yaml, or look at the features",
         )
     return study
@@ -133,6 +133,13 @@ def search_cell(
 
 
 def best_settings(study: Study, searched: Searched) -> Recipe:
-    """The settings of a study's best trial."""
+    """The settings of a study's best trial, its epochs scaled to the fit that they are found for.
+
+    Inner fits have k − 1 of k parts of the images, and so fewer steps an epoch; as many steps as were best
+    there take (k − 1) / k of the epochs on all of them.
+    """
     trial = FixedTrial(study.best_params)
-    return suggest(trial, searched.search.space, searched.default, attention=searched.head == "attention")
+    search = searched.search
+    found = suggest(trial, search.space, searched.default, attention=searched.head == "attention")
+    scaled = round(found.epochs * (search.inner_folds - 1) / search.inner_folds)
+    return replace(found, epochs=max(scaled, min(found.epochs, 1)))

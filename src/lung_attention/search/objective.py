@@ -1,4 +1,4 @@
-"""What a study minimises: the loss on inner validation parts, of fits on the rest of the rows it is given."""
+"""What a study minimises: a loss on inner validation parts, of fits on the rest of the rows it is given."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ import keras
 import numpy as np
 import numpy.typing as npt
 from optuna import Trial, TrialPruned
+from scipy.special import log_softmax
+from sklearn.metrics import roc_auc_score
 
 from lung_attention.config import Search
+from lung_attention.evaluation.recalibration import clipped_log, inverse_temperature
+from lung_attention.evaluation.weighted import Floats
+from lung_attention.models.logistic import pooled
 from lung_attention.search.space import suggest
 from lung_attention.training.fits import CompiledHead, fit_seed
-from lung_attention.training.fitting import Features, Labels, Rows, fit_head
+from lung_attention.training.fitting import Features, Labels, Rows, fit_head, predict, start_head
 from lung_attention.training.inner import InnerFold, inner_folds
 from lung_attention.training.recipe import Recipe
+
+_CONSTANT = 1e-3
+"""Probabilities that differ by less among all images tell none from another."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,51 @@ def folds_of_part(part: Part, *, folds: int, seed: int) -> list[InnerFold]:
     )
 
 
-def inner_loss(
+def scaled_log_loss(labels: Labels, probabilities: Floats) -> float:
+    """The log loss after one temperature, fitted on the very rows: what calibration cannot mend.
+
+    A single number cannot learn the rows by heart, and without it settings would win that merely make an
+    overconfident head less sure.
+
+    Args:
+        labels: Class numbers `(n,)`.
+        probabilities: `(n, c)`.
+    """
+    logs = clipped_log(probabilities)
+    inverse = float(inverse_temperature(probabilities, labels, np.ones((len(labels), 1)))[0])
+    if math.isinf(inverse) and inverse > 0:
+        return 0.0  # no row is in error, so that sharper is better without end
+    scaled = log_softmax(logs * inverse, axis=1) if math.isfinite(inverse) else logs
+    return float(-scaled[np.arange(len(labels)), labels].mean())
+
+
+def missing_auroc(labels: Labels, probabilities: Floats) -> float:
+    """1 − the mean AUROC of each class against the rest; NaN where a class has no row.
+
+    Args:
+        labels: Class numbers `(n,)`.
+        probabilities: `(n, c)`.
+    """
+    classes = range(probabilities.shape[1])
+    if any((labels == number).all() or not (labels == number).any() for number in classes):
+        return math.nan
+    return 1 - float(
+        np.mean([roc_auc_score(labels == number, probabilities[:, number]) for number in classes])
+    )
+
+
+OBJECTIVES: dict[str, Callable[[Labels, Floats], float]] = {
+    "log_loss": scaled_log_loss,
+    "auroc": missing_auroc,
+}
+"""What studies minimise, by the name in `search.objective`."""
+
+
+class ConstantPredictorError(Exception):
+    """A fit that predicts the same for every image: its objective may be good, its decisions are none."""
+
+
+def inner_value(
     part: Part,
     settings: Recipe,
     folds: Sequence[InnerFold],
@@ -66,6 +118,7 @@ def inner_loss(
     head: str,
     jit_compile: bool,
     seed: int,
+    objective: Callable[[Labels, Floats], float],
     on_epoch: Callable[[int, int, float], None],
 ) -> float:
     """Fits on each inner fold in turn and measures the rest.
@@ -79,47 +132,53 @@ def inner_loss(
         head: A key of `HEADS`.
         jit_compile: Whether XLA compiles the step, whatever the settings say.
         seed: Of weights and batches; the same for all trials of a study, so that they differ by settings.
-        on_epoch: Receives the fold's number, the epoch from 1, and the mean cross-entropy of all rows
-            validated on so far, this fold's after this epoch. May raise to end it all.
+        objective: From labels and probabilities to what is minimised.
+        on_epoch: Receives the fold's number, the epoch from 1, and the objective of all rows validated on so
+            far, this fold's after this epoch. May raise to end it all.
 
     Returns:
-        The mean cross-entropy of all rows, each validated once, after the last epoch.
+        The objective of all rows, each validated once, after the last epoch.
+
+    Raises:
+        ConstantPredictorError: A fit predicts the same for all rows that it is validated on.
     """
     recipe = replace(settings, jit_compile=jit_compile)
     heads = CompiledHead(head, part.features.shape[1:], part.n_classes)
-    total, count = 0.0, 0
+    columns = pooled(part.features) if recipe.start == "logistic" else None
+    found = np.zeros((len(part.labels), part.n_classes))
+    seen = np.array([], dtype=np.int64)
     for number, (train, validation) in enumerate(folds):
         own_seed = fit_seed(seed, number)
         fitted = heads.start(recipe, seed=own_seed)
-        losses: list[float] = []
+        if columns is not None:
+            start_head(fitted, columns[train], part.labels[train], recipe)
+        seen = np.concatenate([seen, validation])
 
         def record(
             epoch: int,
-            values: dict[str, float],
+            _: dict[str, float],
             *,
             number: int = number,
-            before: tuple[float, int] = (total, count),
-            size: int = len(validation),
-            losses: list[float] = losses,
+            validation: Rows = validation,
+            seen: Rows = seen,
             fitted: keras.Model = fitted,
         ) -> None:
-            # Keras adds the penalty on the weights, by which settings must not be compared.
-            losses.append(values["val_loss"] - sum(float(penalty) for penalty in fitted.losses))
-            on_epoch(number, epoch, (before[0] + losses[-1] * size) / (before[1] + size))
+            found[validation] = predict(fitted, part.features, validation, batch_size=recipe.batch_size)
+            on_epoch(number, epoch, objective(part.labels[seen], found[seen]))
 
         fit_head(
             fitted,
             part.features,
             part.labels,
             train=train,
-            validation=validation,
+            validation=np.array([], dtype=np.int64),
             recipe=recipe,
             seed=own_seed,
             on_epoch=record,
         )
-        total += losses[-1] * len(validation)
-        count += len(validation)
-    return total / count
+        if np.ptp(found[validation], axis=0).max() < _CONSTANT:
+            raise ConstantPredictorError(f"fold {number}: probabilities differ by less than {_CONSTANT}")
+    return objective(part.labels, found)
 
 
 def build_objective(
@@ -129,43 +188,52 @@ def build_objective(
 
     Args:
         part: All rows of the study.
-        search: Space and inner folds.
+        search: Space, objective and inner folds.
         default: Where what is not searched comes from.
         head: A key of `HEADS`.
         seed: Of inner folds, weights and batches.
 
     Returns:
-        A function of a trial. It reports the loss after each epoch, at step (inner fold) · (most epochs) +
-        epoch, and gives up when the study's pruner says so or the loss is not finite.
+        A function of a trial. It reports the objective after each epoch, at step (inner fold) · (most epochs)
+        + epoch, and gives up when the study's pruner says so, the objective is not finite, or a fit predicts
+        the same for all images.
 
     Raises:
         UserError: A class has fewer groups than folds.
     """
     parts = folds_of_part(part, folds=search.inner_folds, seed=seed)
-    most_epochs = int(search.space.epochs.high)
+    most = most_epochs(search)
 
     def objective(trial: Trial) -> float:
         settings = suggest(trial, search.space, default, attention=head == "attention")
 
-        def report(fold: int, epoch: int, loss: float) -> None:
-            if not math.isfinite(loss):
-                raise TrialPruned(f"the loss is {loss}")
-            trial.report(loss, fold * most_epochs + epoch)
+        def report(fold: int, epoch: int, value: float) -> None:
+            if not math.isfinite(value):
+                raise TrialPruned(f"the objective is {value}")
+            trial.report(value, fold * most + epoch)
             if trial.should_prune():
                 raise TrialPruned
 
         try:
-            return inner_loss(
+            return inner_value(
                 part,
                 settings,
                 parts,
                 head=head,
                 jit_compile=search.jit_compile,
                 seed=seed,
+                objective=OBJECTIVES[search.objective],
                 on_epoch=report,
             )
+        except ConstantPredictorError as error:
+            raise TrialPruned(str(error)) from error
         finally:
             # Every trial has a graph of its own; hundreds of them would fill the memory.
             keras.backend.clear_session()
 
     return objective
+
+
+def most_epochs(search: Search) -> int:
+    """The most epochs that a trial may ask for."""
+    return int(max(search.space.epochs.high, search.space.further_epochs.high))

@@ -34,10 +34,10 @@ def study_result(study: Study, searched: Searched) -> Json:
         searched: What was searched.
 
     Returns:
-        - `settings`: of the best trial, as `train.recipe` has them.
-        - `best_value`, `default_value`: the inner validation loss of the best and of the first trial, which
-          has the settings of the published recipe (null if it was not completed); `best_trial`: the number
-          of the best.
+        - `settings`: of the best trial, as `train.recipe` has them, epochs scaled (see `best_settings`).
+        - `best_value`, `default_value`: the objective of the best and of the first trial, which has the
+          settings of the recommended recipe (null if it was not completed); `best_trial`: the number of the
+          best.
         - `trials`: how many were `complete`, `pruned`, ended by an `error`, and cut off and `repeated`.
         - `seconds`: that complete and pruned trials took.
         - `importances`: of the parameters, summing to 1; empty with few trials.
@@ -100,7 +100,7 @@ def search_result(studies: Mapping[int, Study], searched: Searched) -> Json:
         searched: What was searched.
 
     Returns:
-        `default` (the settings of the published recipe), `search` (the parameters), and `studies`: for each
+        `default` (the settings of the recommended recipe), `search` (the parameters), and `studies`: for each
         fold (`fold-0` …, and `all`) the content of `study_result`.
     """
     return {

@@ -12,15 +12,14 @@ from lung_attention.training.recipe import Recipe, recipe_from_json
 
 Parameters = dict[str, Any]
 
-_ALWAYS = ("epochs", "batch_size", "pooling", "dropout", "l2", "learning_rate")
 _ATTENTION = ("attention_maps", "attention_gamma", "attention_activation")
 
 
 def suggest(trial: BaseTrial, space: SearchSpace, default: Recipe, *, attention: bool) -> Recipe:
     """Asks a trial for its settings.
 
-    The width of the second layer is asked for only where there is one, and the attention's parameters only
-    for a head with attention. Nothing else is conditional.
+    The width of a layer is asked for only where there is one, the epochs that a linear head is fitted beyond
+    its regression only for such a head, and the attention's parameters only for a head with attention.
 
     Args:
         trial: Running, or fixed; it says the value of each parameter.
@@ -32,10 +31,14 @@ def suggest(trial: BaseTrial, space: SearchSpace, default: Recipe, *, attention:
         The trial's settings.
     """
     layers = int(trial.suggest_categorical("hidden_layers", space.hidden_layers))
+    pooling = trial.suggest_categorical("pooling", space.pooling)
+    regression = layers == 0 and pooling == "average_max"
+    epochs = "further_epochs" if regression else "epochs"
     chosen: Parameters = {
-        "epochs": _int(trial, "epochs", space.epochs),
+        "start": "logistic" if regression else "random",
+        "epochs": _int(trial, epochs, getattr(space, epochs)),
         "batch_size": trial.suggest_categorical("batch_size", space.batch_size),
-        "pooling": trial.suggest_categorical("pooling", space.pooling),
+        "pooling": pooling,
         "dropout": _float(trial, "dropout", space.dropout),
         "l2": trial.suggest_categorical("l2", space.l2),
         "hidden_units": [
@@ -70,13 +73,12 @@ def parameters_of(settings: Recipe, space: SearchSpace, *, attention: bool) -> P
         UserError: The space does not hold the settings.
     """
     recipe = settings.as_json()
+    regression = settings.start == "logistic"
     parameters: Parameters = {
         "hidden_layers": len(settings.hidden_units),
         **{f"hidden_units_{number}": units for number, units in enumerate(recipe["hidden_units"], start=1)},
-        **{
-            name: recipe[name]
-            for name in ("epochs", "batch_size", "pooling", "dropout", "l2", "learning_rate")
-        },
+        "further_epochs" if regression else "epochs": settings.epochs,
+        **{name: recipe[name] for name in ("batch_size", "pooling", "dropout", "l2", "learning_rate")},
     }
     if attention:
         parameters |= {name: recipe[name] for name in _ATTENTION}
@@ -85,8 +87,8 @@ def parameters_of(settings: Recipe, space: SearchSpace, *, attention: bool) -> P
         inside = of_space.holds(value) if isinstance(of_space, Range) else value in of_space
         if not inside:
             raise UserError(
-                f"search.space.{name} does not hold the value of the published recipe, {value!r}",
-                remedy="widen it in params.yaml: every study begins with the published settings",
+                f"search.space.{name} does not hold the value of the recommended recipe, {value!r}",
+                remedy="widen it in params.yaml: every study begins with the recommended settings",
             )
     return parameters
 

@@ -232,7 +232,7 @@ class StudyRun:
         run_id = run.info.run_id
         runs.log_params(self._client, run_id, record.params)
         metrics = [
-            Metric("val_loss", value, ended_ms, step)
+            Metric("val_objective", value, ended_ms, step)
             for step, value in sorted(record.intermediate.items())
             if math.isfinite(value)
         ]
