@@ -48,9 +48,10 @@ def at(tree, path):
     return tree
 
 
-# Mappings whose keys are names that a user gives: of profiles, views, datasets, backbones, classes.
+# Mappings whose keys are names: of profiles, recipes, views, datasets, backbones, classes.
 OPEN = {
     ("profiles",),
+    *(path for path in sections(VALUES) if path[-1:] == ("further",)),
     ("download", "checksums"),
     ("backbone", "checksums"),
     ("preprocess", "views"),
@@ -238,7 +239,7 @@ R = ("train", "recipe")
     ("path", "value"),
     [
         ((*R, "epochs"), "12"),
-        ((*R, "epochs"), 0),
+        ((*R, "epochs"), -1),
         ((*R, "epochs"), 1.0),
         ((*R, "epochs"), True),
         ((*R, "l2"), float("inf")),
@@ -249,7 +250,7 @@ R = ("train", "recipe")
         ((*R, "optimizer"), "Adam"),
         ((*R, "class_weights"), True),
         ((*R, "learning_rate"), 0.0),
-        ((*R, "hidden_units"), []),
+        ((*R, "hidden_units"), [0]),
         (("download", "checksums", "iqoth"), "ABC"),
         (("preprocess", "views", "whole", "interpolation"), "cubic"),
         (("preprocess", "views", "whole", "crop_px"), 7),
@@ -419,7 +420,7 @@ def test_a_recipe_and_the_design_name_views_that_exist(tmp_path):
     problem = refusal(tmp_path, {("profiles", "local", *R, "view"): "centre"})
     assert "profiles.local: train.recipe.view: preprocess.views has no 'centre'" in problem
     assert "views: preprocess.views has no ['centre']" in refusal(tmp_path, {("views",): ["whole", "centre"]})
-    centre = {"crop_px": 100, "interpolation": "bilinear", "antialias": True}
+    centre = {"crop_px": 100, "interpolation": "bilinear", "antialias": True, "standardise": False}
     more = {("preprocess", "views", "centre"): centre, ("profiles", "sample", *R, "view"): "centre"}
     assert "views: train.recipe.view is 'centre', which is not among them" in refusal(tmp_path, more)
     config = load(tmp_path, {**more, ("views",): ["centre"]})

@@ -100,7 +100,7 @@ def test_a_profile_runs_in_a_copy_with_the_hashes_of_its_sources(asked, project)
         "datasets=[iqoth]",
         "++profiles.local.train.recipe.epochs=3",
         "++profiles.local.split.seed=1",
-        *NOTHING_FURTHER,
+        *sorted(NOTHING_FURTHER, key=lambda setting: setting.split(".")[1]),
     ]
     assert asked["back"].startswith("refs/exps/local-")
 
