@@ -6,7 +6,6 @@ dvc.lock and results of other profiles stay as they are.
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import sys
@@ -137,7 +136,10 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
     nothing: dict[str, dict[str, list[str]]] = {
         recipe: {factor: [] for factor in Part.model_fields} for recipe in load_config(PARAMS).further
     }
-    values["further"] = copy.deepcopy(values["profiles"][profile]["further"])
+    # A mapping each: in YAML two may be one, by an anchor, and an override is about one of them.
+    values["further"] = {
+        recipe: dict(part) for recipe, part in values["profiles"][profile]["further"].items()
+    }
     for override in overrides:
         key, _, value = _qualified(override, profile).lstrip("+").partition("=")
         *path, last = key.split(".")
