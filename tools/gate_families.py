@@ -51,16 +51,27 @@ class Trained:
     Attributes:
         committed: Its committed predictions.
         balanced_accuracy: 0..1, before any loss.
-        scale: Of the numbers, before the softmax.
-        signal_sd: One training's luck in the signal.
-        scale_sd: And in the logarithm of the scale.
+        luck: Of one training.
+        confidence_sd: The part of its log loss that does not come with the decisions.
+        log_losses: `(scales,)` ascending log losses with each of `scales`.
+        scales: `(scales,)` of the numbers before the softmax, from the one that suits the decisions upwards.
+        log_loss: The committed one.
     """
 
     committed: Predictions
     balanced_accuracy: float
-    scale: float
-    signal_sd: float
-    scale_sd: float
+    luck: float
+    confidence_sd: float
+    log_losses: Floats
+    scales: Floats
+    log_loss: float
+
+    def scale(self, luck: float) -> float:
+        """The scale that raises the log loss by so many standard deviations of a training's confidence.
+
+        The deviation is normal in the log loss, as the gate assumes it; in the scale it would be skewed.
+        """
+        return float(np.interp(self.log_loss + self.confidence_sd * luck, self.log_losses, self.scales))
 
     def signal(self, hard: Floats, loss: float) -> float:
         """The signal that gives the committed balanced accuracy, less a loss, on `(n, c)` images.
@@ -139,7 +150,7 @@ class Family:
 
     def _train(self, name: str, hard: Floats, loss: float) -> Predictions:
         cell = self.cells[name]
-        side, signal = cell.committed, cell.signal(hard, loss)
+        side = cell.committed
         codes, n_clusters = self._codes[name]
         probabilities = np.empty((len(side.seeds), *hard.shape))
         for of_seed in probabilities:
@@ -147,9 +158,10 @@ class Family:
             if n_clusters < len(codes):
                 numbers += _TRAINING_CLUSTER_SD * self._draw(n_clusters, hard.shape[1])[codes]
             numbers += _TRAINING_CLASS_SD * self._draw(1, hard.shape[1])
-            of_signal, of_scale = self._draw(2, 1).ravel()
-            numbers[np.arange(len(codes)), side.labels] += signal + cell.signal_sd * of_signal
-            of_seed[:] = softmax(cell.scale * np.exp(cell.scale_sd * of_scale) * numbers, axis=1)
+            of_decisions, of_confidence = self._draw(2, 1).ravel()
+            signal = cell.signal(hard, loss - cell.luck * of_decisions)
+            numbers[np.arange(len(codes)), side.labels] += signal
+            of_seed[:] = softmax(cell.scale(of_confidence) * numbers, axis=1)
         shape = {field.name: getattr(side, field.name) for field in fields(side)}
         return _Drawn(**(shape | {"probabilities": probabilities}), known=self._codes[name])
 
@@ -173,16 +185,22 @@ class Family:
         losses = np.asarray([log_loss(signal, scale) for scale in _SCALES])
         # Networks that are fitted for long are too sure of themselves: of two scales the larger one.
         sure = int(losses.argmin())
-        k = min(sure + int(np.abs(losses[sure:] - scores["log_loss"]).argmin()), len(_SCALES) - 2)
+        k = sure + int(np.abs(losses[sure:] - scores["log_loss"]).argmin())
         slope = np.diff(np.searchsorted(needed, [signal - _STEP, signal + _STEP]))[0] / (2 * _STEP * _DRAWS)
         signal_sd = min(luckier * luck.balanced_accuracy / max(slope, 1e-9), _LARGEST_LUCK)
         by_signal = (log_loss(signal + _STEP, _SCALES[k]) - log_loss(signal - _STEP, _SCALES[k])) / (
             2 * _STEP
         )
-        by_scale = (losses[k + 1] - losses[k - 1]) / np.log(_SCALES[k + 1] / _SCALES[k - 1])
         rest = np.sqrt(max(0.0, (luckier * luck.log_loss) ** 2 - (by_signal * signal_sd) ** 2))
-        scale_sd = min(rest / max(abs(by_scale), 1e-9), _LARGEST_LUCK)
-        return Trained(side, scores["balanced_accuracy"], float(_SCALES[k]), signal_sd, float(scale_sd))
+        return Trained(
+            side,
+            scores["balanced_accuracy"],
+            luckier * luck.balanced_accuracy,
+            float(rest),
+            losses[sure:],
+            _SCALES[sure:],
+            float(losses[k]),
+        )
 
     def _draw(self, rows: int, columns: int) -> Floats:
         return self._random.standard_normal((rows, columns))

@@ -52,7 +52,7 @@ class Effort:
     in_one: int
 
 
-EFFORTS = {"sample": Effort(160, 50, 40, 4), "local": Effort(60, 16, 12, 3)}
+EFFORTS = {"sample": Effort(160, 50, 40, 4), "local": Effort(240, 16, 12, 3)}
 
 
 @dataclass(frozen=True)

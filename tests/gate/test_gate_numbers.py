@@ -125,7 +125,7 @@ def test_luck_is_as_large_as_said_and_that_of_log_loss_its_own():
     drawn = luck.draws(classes=3, seeds=4, resamples=100_000, random=np.random.default_rng(0))
     of_one_mean = math.sqrt(2 / 4)
     assert drawn.std(axis=1) == pytest.approx(
-        np.asarray([0.01, 0.015, 0.01, 0.2]) * of_one_mean, rel=0.02
+        np.asarray([0.01, 0.015, 0.01 * math.sqrt(2), 0.2]) * of_one_mean, rel=0.02
     )  # fmt: skip
     correlation = np.corrcoef(drawn)
     assert correlation[0, 1] == pytest.approx(1) and correlation[0, 3] == pytest.approx(0, abs=0.02)

@@ -4,10 +4,9 @@ Two trainings of the same code with other seeds differ in many ways at once, and
 trainings shows by how much; so its size is assumed (`training_sd` in the parameters). Where the reference has
 several seeds and they differ by more, their spread counts. It is given for balanced accuracy and log loss.
 The other scores follow: MCC of c equal classes moves by c / (c − 1) when balanced accuracy moves by 1; an
-AUROC of two normal distributions by √2 exp(−d² / 8), d their distance, which is below 1 from a balanced
-accuracy of .80 on and 1.3 at .65, and is taken for 1. Trainings that are lucky in their decisions are so in
-balanced accuracy, MCC and AUROC together; that of log loss, which is a matter of confidence, is drawn by
-itself.
+AUROC of two normal distributions by √2 exp(−d² / 8), d their distance, and √2 is taken, which is so for weak
+classifiers and too much for good ones. Trainings that are lucky in their decisions are so in balanced
+accuracy, MCC and AUROC together; that of log loss, which is a matter of confidence, is drawn by itself.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class Luck:
         drawn = {
             "balanced_accuracy": self.balanced_accuracy * of_decisions,
             "mcc": self.balanced_accuracy * classes / (classes - 1) * of_decisions,
-            "auroc_ovr": self.balanced_accuracy * of_decisions,
+            "auroc_ovr": self.balanced_accuracy * math.sqrt(2) * of_decisions,
             "log_loss": self.log_loss * of_confidence,
         }
         return np.stack([drawn[name] for name in DECIDING])
