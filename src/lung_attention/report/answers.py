@@ -55,8 +55,11 @@ def answers(
     return found
 
 
-_QUESTIONS = {"searched": "Do settings found by a search help?"}
-_OF_RECIPE = {"searched": "with found settings"}
+_QUESTIONS = {
+    "searched": "Do settings found by a search help?",
+    "recommended": "Does the recommended recipe help?",
+}
+_OF_RECIPE = {"searched": "with found settings", "recommended": "by the recommended recipe"}
 
 
 def _made_by(recipe: str, entries: Sequence[Entry]) -> list[Entry]:

@@ -21,6 +21,7 @@ from lung_attention.report.collect import Results
 from lung_attention.report.factors import attention, leakage, overview, two_by_two
 from lung_attention.report.failures import ReadFailures, failures_section
 from lung_attention.report.limits import claims_and_verdicts, limitations
+from lung_attention.report.models import models_section
 from lung_attention.report.notes import licences, methods, what_was_run
 from lung_attention.report.numbers import listed
 from lung_attention.report.recipes import recipes_section
@@ -95,6 +96,7 @@ def build_report(
         sections=[
             *published,
             two_by_two(results),
+            models_section(results),
             baselines_section(results),
             leakage(results),
             sensitivity_section(results),

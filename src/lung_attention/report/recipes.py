@@ -26,10 +26,12 @@ def recipes_section(results: Results) -> Section:
         return Section("recipes", title, [Text(text)])
     blocks: list[Block] = [
         Text(
-            "The same backbones and heads by other recipes. `searched`: with settings that a search chose in "
-            "place of those of the paper. The search is nested: the settings of each fold were chosen on its "
-            "training groups alone, and its test part was predicted once. So the scores measure the rule of "
-            "choosing, and they stand whatever they say. Differences are to the published recipe on the same "
+            "The same backbones and heads by other recipes. `recommended`: a linear head on averages and "
+            "maxima of a close view, its penalty, epochs and temperature chosen by inner folds. "
+            "`searched`: with settings that a search chose in place of those of the paper. Both are nested: "
+            "what each fold is fitted with was chosen on its training groups alone, and its test part was "
+            "predicted once. So the scores measure the rule of choosing, and they stand whatever they say. "
+            "Differences are to the published recipe on the same "
             "images, in percentage points, with an interval that resamples groups. The column changed : "
             "published counts where each is better: groups on the grouped split, whose test flips signs over "
             "groups, and images on the published one, whose test is McNemar's. Holm's method adjusts all p "
