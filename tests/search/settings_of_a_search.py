@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from small_recipe import TUNING
 
 from lung_attention.config import Search, SearchSpace
 from lung_attention.training.recipe import Choices, Recipe, Settings, recipe_from_json
@@ -36,8 +37,8 @@ SPACE = SearchSpace.model_validate(
 
 DEFAULT = Recipe(
     view="whole", epochs=2, batch_size=8, optimizer="adam", learning_rate=0.01, class_weights="none",
-    jit_compile=False, pooling="flatten", hidden_units=(4,), dropout=0.0, l2=0.0, attention_maps=2,
-    attention_gamma=0.01, attention_activation="relu",
+    jit_compile=False, pooling="flatten", hidden_units=(4,), dropout=0.0, l2=0.0, start="random",
+    attention_maps=2, attention_gamma=0.01, attention_activation="relu",
 )  # fmt: skip
 
 SEARCH = Search.model_validate(
@@ -52,7 +53,7 @@ SEARCH = Search.model_validate(
 def searched_settings(found: dict[str, Any]) -> Settings:
     """What the recipe `searched` makes of what a search found."""
     choices = Choices(inner_folds=2, l2=[1.0], epochs=[1])
-    return RECIPES["searched"].settings(Ingredients(DEFAULT, DEFAULT, choices, found))
+    return RECIPES["searched"].settings(Ingredients(DEFAULT, DEFAULT, choices, found, TUNING))
 
 
 def changed(recipe: Recipe, **values: Any) -> Recipe:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from small_recipe import SMALL, small_recipe
+from small_recipe import SMALL, TUNING, small_recipe
 
 from lung_attention.errors import UserError
 from lung_attention.splits.settings import REFIT
@@ -101,7 +101,7 @@ CHOICES = Choices(inner_folds=2, l2=[1.0, 0.1], epochs=[1])
 
 
 def settings_of(recipe, found):
-    return RECIPES[recipe].settings(Ingredients(SMALL, LINEAR, CHOICES, found))
+    return RECIPES[recipe].settings(Ingredients(SMALL, LINEAR, CHOICES, found, TUNING))
 
 
 FOUND = {

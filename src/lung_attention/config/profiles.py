@@ -53,6 +53,15 @@ def _of_each_other_recipe(further: dict[str, Part]) -> dict[str, Part]:
     others = [recipe for recipe in RECIPES if recipe != PUBLISHED]
     if set(further) != set(others):
         raise ValueError(f"expected a part of the design for each of {', '.join(others)}")
+    for recipe, part in further.items():
+        within = RECIPES[recipe].within
+        nowhere = not all(values for _, values in part)
+        for factor in () if within is None or nowhere else ("datasets", "backbones"):
+            there = getattr(further[within], factor)
+            if uncovered := [value for value in getattr(part, factor) if value not in there]:
+                raise ValueError(
+                    f"{recipe}.{factor}: {uncovered} not among {within}.{factor}, on whose features it starts"
+                )
     return further
 
 
@@ -113,7 +122,13 @@ class Profile(Section):
     ) -> Ingredients:  # fmt: skip
         """What recipes come to the settings of a cell from, with what a search of it found."""
         recommended = self.train.recommended
-        return Ingredients(self.recipe(dataset, backbone), recommended.recipe, recommended.choices, found)
+        return Ingredients(
+            self.recipe(dataset, backbone),
+            recommended.recipe,
+            recommended.choices,
+            found,
+            self.train.finetuned.settings,
+        )
 
     def training_sd(self, dataset: Dataset) -> float:
         """How far one training on a dataset is luckier than another, for the gate."""

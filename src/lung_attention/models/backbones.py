@@ -11,7 +11,6 @@ import numpy.typing as npt
 from lung_attention.errors import UserError
 from lung_attention.models.backbone_table import BACKBONES
 
-
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
