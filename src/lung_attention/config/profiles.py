@@ -55,8 +55,9 @@ def _of_each_other_recipe(further: dict[str, Part]) -> dict[str, Part]:
         raise ValueError(f"expected a part of the design for each of {', '.join(others)}")
     for recipe, part in further.items():
         within = RECIPES[recipe].within
-        nowhere = not all(values for _, values in part)
-        for factor in () if within is None or nowhere else ("datasets", "backbones"):
+        if within is None or not all(values for _, values in part):
+            continue
+        for factor in ("datasets", "backbones"):
             there = getattr(further[within], factor)
             if uncovered := [value for value in getattr(part, factor) if value not in there]:
                 raise ValueError(

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from lung_attention.files import replacing
 
 Array = npt.NDArray[Any]
-_VALUES = "values"
 
 
 class Checkpoints:
@@ -40,7 +39,7 @@ class Checkpoints:
     def save(self, name: str, arrays: Sequence[Array], values: Mapping[str, Any]) -> None:
         """Keeps arrays, to the last bit, and plain values; a kill leaves those that were kept before."""
         with replacing(self.file(f"{name}.npz")) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **{_VALUES: np.array(json.dumps(values))}, **_numbered(arrays))
+            np.savez(stream, *arrays, values=np.array(json.dumps(values)))
 
     def load(self, name: str) -> tuple[list[Array], dict[str, Any]] | None:
         """What was kept under a name; None where nothing was."""
@@ -48,13 +47,9 @@ class Checkpoints:
         if not file.exists():
             return None
         with np.load(file) as kept:
-            values: dict[str, Any] = json.loads(str(kept[_VALUES]))
-            return [kept[f"array_{number}"] for number in range(len(kept.files) - 1)], values
+            values: dict[str, Any] = json.loads(str(kept["values"]))
+            return [kept[f"arr_{number}"] for number in range(len(kept.files) - 1)], values
 
     def remove(self, name: str) -> None:
         """Forgets what was kept under a name."""
         self.file(f"{name}.npz").unlink(missing_ok=True)
-
-
-def _numbered(arrays: Sequence[Array]) -> dict[str, Any]:
-    return {f"array_{number}": array for number, array in enumerate(arrays)}
