@@ -218,8 +218,8 @@ tuning = replace(SMALL_TUNING, dropout=0.0)
 two = ["CPU:0", "CPU:1"]
 assert strategy_of(two).num_replicas_in_sync == 2
 one, both = (
-    fit(toy.material(folder / str(devices), table=toy.published, tuning=tuning), lambda *_: None, devices=devices)
-    for devices in (None, two)
+    fit(toy.material(folder / name, table=toy.published, tuning=tuning), lambda *_: None, devices=devices)
+    for name, devices in (("one", None), ("both", two))
 )
 columns = [column for column in one.predictions if column.startswith("probability_")]
 print(np.abs(one.predictions[columns] - both.predictions[columns]).to_numpy().max())
@@ -240,9 +240,7 @@ def test_two_devices_give_what_one_gives(tmp_path):
 
 def test_half_precision_is_for_gpus_and_leaves_heads_alone():
     backbone = build_backbone(BACKBONE, SIZE, policy="mixed_float16")
-    assert (backbone.compute_dtype, backbone.layers[1].compute_dtype) == ("float32", "float16") or (
-        backbone.layers[1].compute_dtype == "float16"
-    )
+    assert backbone.layers[1].compute_dtype == "float16"
     assert {weights.dtype for weights in backbone.weights} == {"float32"}
     assert keras.config.dtype_policy().name == "float32", "put back"
     assert network.strategy_of().num_replicas_in_sync == 1

@@ -30,7 +30,8 @@ N = 48
 BACKBONE = "mobilenetv2"
 RECIPE = small_recipe(
     view="close", epochs=2, batch_size=8, pooling="average_max", hidden_units=(), start="logistic",
-    class_weights="balanced", optimizer="adamw", dropout=0.3, attention_gamma=0.1, attention_activation="linear",
+    class_weights="balanced", optimizer="adamw", dropout=0.3, attention_gamma=0.1,
+    attention_activation="linear",
 )  # fmt: skip
 CHOICES = Choices(inner_folds=2, l2=[0.3, 0.01], epochs=[2])
 SMALL_TUNING = replace(TUNING, trainable=0.5)

@@ -156,11 +156,12 @@ def build_classifier(
         A model from uint8 pixels `(batch_size, height, width, 3)` to probabilities `(batch_size, classes)`,
         uncompiled, so that its file carries no optimizer state.
     """
-    # A fitted head would be saved with the state of its optimizer; this one shares its weights and has none.
-    head = keras.Model(head.inputs, head.outputs, name=head.name)
     pixels = keras.Input((None, None, 3), dtype="uint8", name="image")
     x = preprocessing(pixels)
+    # A fitted head would be saved with the state of its optimizer; this one shares its weights and has none.
     if turns is None:
+        head = keras.Model(head.inputs, head.outputs, name=head.name)
         return keras.Model(pixels, head(backbone(x)), name="lung_attention")
+    head = keras.Model(head.input, head.output, name=head.name)
     of_turns = head(backbone(Turned(turns, name="turned")(x)))
     return keras.Model(pixels, MeanOfTurns(turns, name="mean_of_turns")(of_turns), name="lung_attention")
