@@ -69,7 +69,7 @@ def test_the_last_layers_move_and_the_rest_stays(toy, published):
     cell, _ = published
     fitted = cell.classifier.get_layer(BACKBONE)
     before = build_backbone(BACKBONE, SIZE, weights=toy.folder / "toy.weights.h5")
-    for layer in before.layers:
+    for layer in before.layers[1:]:  # the input has a name of its own in each model
         both = zip(layer.get_weights(), fitted.get_layer(layer.name).get_weights(), strict=True)
         moved = [not np.array_equal(one, other) for one, other in both]
         assert all(moved) if layer.name in ("conv_2", "conv_3") else not any(moved), layer.name
@@ -125,7 +125,7 @@ def test_weights_are_averaged_over_the_last_epochs(toy, tmp_path, monkeypatch):
 
 
 def test_the_rate_falls_along_half_a_cosine():
-    assert [cosine(step, 4) for step in range(5)] == pytest.approx([1, 0.853553, 0.5, 0.146447, 0])
+    assert [cosine(step, 4) for step in range(5)] == pytest.approx([1, 0.853553, 0.5, 0.146447, 0], abs=1e-5)
 
 
 # ----- Kills -----

@@ -53,6 +53,21 @@ class CentreCrop(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="lung_attention")
+class ToFloat(keras.layers.Layer):
+    """Casts pixels to floats.
+
+    Keras resizes integers to floats in a graph, but rounds to integers where it is called eagerly, as a
+    served model is; so features and predictions would differ by half a grey value.
+
+    Input and output shape: `(batch_size, height, width, channels)`.
+    """
+
+    def call(self, images: Any) -> Any:
+        """The same values as floats."""
+        return ops.cast(images, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="lung_attention")
 class Standardise(keras.layers.Layer):
     """Brings the values of each image to the mean and deviation that photographs of ImageNet have.
 
@@ -81,7 +96,7 @@ class BlueFirst(keras.layers.Layer):
 
 
 def shape_layers(view: View, image_size_px: int) -> list[keras.layers.Layer]:
-    """The layers that make the square of an image of any size: crop and size, values as they are.
+    """The layers that make the square of an image of any size: crop and size, values 0..255 as floats.
 
     Args:
         view: What the network is shown of an image.
@@ -95,7 +110,7 @@ def shape_layers(view: View, image_size_px: int) -> list[keras.layers.Layer]:
         antialias=view.antialias,
         name="resize",
     )
-    return [*crop, resize]
+    return [*crop, ToFloat(name="float"), resize]
 
 
 def value_layers(backbone_name: str, view: View) -> list[keras.layers.Layer]:
