@@ -172,7 +172,8 @@ def build_classifier(
         uncompiled, so that its file carries no optimizer state.
     """
     pixels = keras.Input((None, None, 3), dtype="uint8", name="image")
-    x = preprocessing(pixels)
+    # Resizing is for training unless it is told otherwise, and would make what follows drop values as well.
+    x = preprocessing(pixels, training=False)
     # A fitted head would be saved with the state of its optimizer; this one shares its weights and has none.
     if turns is None:
         head = keras.Model(head.inputs, head.outputs, name=head.name)
