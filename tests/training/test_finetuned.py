@@ -1,9 +1,10 @@
 """The recipe `finetuned`: what it fits and on what, that it goes on after a kill, and what it keeps."""
 
+import importlib.util
 import io
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,12 +15,18 @@ import pytest
 from PIL import Image
 from toy_cell import BACKBONE, CLASSES, SIZE, SMALL_TUNING, VIEW, make_toy, raw_images
 
+from lung_attention.cells import Cell
+from lung_attention.errors import UserError
+from lung_attention.files import read_json, sha256
 from lung_attention.models.backbones import build_backbone
 from lung_attention.models.saving import save_model
+from lung_attention.paths import Paths
 from lung_attention.splits.protocol import folds
 from lung_attention.training import network, trainer
 from lung_attention.training.checkpoints import Checkpoints
 from lung_attention.training.finetuned import fit
+from lung_attention.training.fitting import device_name
+from lung_attention.training.keep import keep_cell
 from lung_attention.training.network import Network, cosine
 from lung_attention.training.regressions import temperature
 from lung_attention.training.stream import Stream
@@ -285,3 +292,38 @@ def test_the_registered_model_serves_encoded_images(toy, published, tmp_path):
     found = served.predict(None, pd.DataFrame({"image": [content.getvalue()]}))
     np.testing.assert_allclose(found.to_numpy()[0], published[0].predictions[COLUMNS].iloc[0], atol=2e-6)
     assert VIEW.standardise, "else a part of the preprocessing would not be tried here"
+
+
+def test_what_a_training_leaves(toy, published, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell, paths = Cell("mine", BACKBONE, "plain", "finetuned", "published"), Paths("sample")
+    fitted = published[0]
+    keep_cell(fitted, cell, paths, info={}, record={"inputs": "ab"})
+    info = read_json(paths.training_info(cell))
+    of_head, of_backbone = 16 * 2 + 2, 2 * (3 * 3 * 8 * 8 + 8)
+    assert info["trainable_parameters"] == of_head + of_backbone
+    assert info["parameters"] == fitted.classifier.count_params()
+    assert info["chosen"] == fitted.chosen and info["device"] == device_name()
+    model = keras.saving.load_model(paths.model(cell))
+    for one, other in zip(model.get_weights(), fitted.classifier.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_archive_than_the_settings_name_is_refused(toy, tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("train_stage", HERE.parents[1] / "stages" / "train.py")
+    stage = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stage)
+    monkeypatch.chdir(tmp_path)
+    cell, paths = Cell("mine", BACKBONE, "plain", "finetuned", "grouped"), Paths("sample")
+    archive = paths.archive(cell.dataset)
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes((toy.folder / "images.zip").read_bytes())
+    features = {"view": asdict(VIEW), "image_size_px": SIZE}
+    content = {"archive_sha256": sha256(archive), "features": features}
+    source = stage.source_of(cell, paths, content, "0123456789abcdef" * 4)
+    assert (source.view, source.image_size_px, source.archive) == (VIEW, SIZE, archive)
+    assert source.checkpoints == paths.checkpoints(cell) / "0123456789abcdef"
+    archive.write_bytes(b"another")
+    with pytest.raises(UserError, match="is not the archive that the settings") as caught:
+        stage.source_of(cell, paths, content, "0" * 64)
+    assert caught.value.remedy == "dvc repro"
