@@ -6,7 +6,7 @@ import argparse
 
 from lung_attention.config import load_config
 from lung_attention.errors import UserError, run_guarded
-from lung_attention.files import read_json, write_json
+from lung_attention.files import read_json, sha256, write_json
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.training.recipes import RECIPES
 
@@ -32,7 +32,7 @@ def main() -> None:
         (view,) = {recipe.view for recipe in settings.by_fit.values()}
         seeds, partitions = profile.seeds(dataset, cell.split), None
         if entry.repeated:
-            seeds = list(range(profile.train.recommended.repeats if cell.split == "grouped" else 1))
+            seeds = list(range(profile.train.repeats(cell.recipe) if cell.split == "grouped" else 1))
             partitions = [profile.split.seed + seed for seed in seeds]
         content = {
             "classes": list(dataset.labels),
@@ -41,6 +41,8 @@ def main() -> None:
             "features": read_json(paths.features_info(cell.dataset, cell.backbone, view)),
             **settings.as_json(),
         }
+        if entry.images:
+            content["archive_sha256"] = sha256(paths.archive(cell.dataset))
         write_json(paths.settings(cell), content)
     for name in config.datasets:
         dataset = config.dataset(name)

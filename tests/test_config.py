@@ -401,13 +401,45 @@ def test_further_cells_are_of_further_recipes_on_a_part_of_the_design(tmp_path):
         for head in ("plain", "attention")
     ]
     problem = refusal(tmp_path, {("further",): NOWHERE | {"searched": further}})
-    assert "further.searched.datasets: ['iqoth'] are not in further.recommended" in problem
+    assert "searched.datasets: ['iqoth'] not among recommended.datasets" in problem
     searched = further | {"datasets": ["lidc_nodules"]}
     problem = refusal(tmp_path, {("further",): both | {"searched": searched}})
     assert "further.searched.datasets: the matrix has no ['lidc_nodules']" in problem
     for wrong in ({"searched": further}, NOWHERE | {"published": further}):
         problem = refusal(tmp_path, {("further",): wrong})
         assert "further: expected a part of the design for each of searched, recommended" in problem
+
+
+def test_finetuning_runs_where_its_features_are(tmp_path):
+    """Those of the close view are made where the recommended recipe runs."""
+    part = {"datasets": ["iqoth"], "backbones": ["mobilenetv2"], "heads": ["plain"], "splits": ["grouped"]}
+    other = part | {"backbones": ["densenet121"], "heads": ["attention"]}
+    config = load(tmp_path, {("further",): NOWHERE | {"recommended": part, "finetuned": part}})
+    assert Cell("iqoth", "mobilenetv2", "plain", "finetuned", "grouped") in set(config.cells())
+    for key in (("further",), ("profiles", "local", "further")):
+        problem = refusal(tmp_path, {key: NOWHERE | {"recommended": other, "finetuned": part}})
+        assert f"{'.'.join(key)}: finetuned.backbones: ['mobilenetv2'] not among recommended" in problem
+    nowhere = part | {"datasets": []}
+    load(tmp_path, {("further",): NOWHERE | {"recommended": other, "finetuned": nowhere}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trainable", 0.0),
+        ("trainable", 1.5),
+        ("turns", 2),
+        ("epochs", 0),
+        ("averaged_epochs", 7),
+        ("images_per_epoch", 0),
+        ("calibration_folds", 1),
+        ("mixed_precision", "always"),
+        ("augmentation", {"shift": 0.5, "turns": 8, "brightness": 0.1, "contrast": 0.1}),
+        ("augmentation", {"shift": 0.1, "turns": 3, "brightness": 0.1, "contrast": 0.1}),
+    ],
+)
+def test_settings_of_finetuning_that_cannot_be_are_refused(tmp_path, key, value):
+    assert "train.finetuned.settings" in refusal(tmp_path, {("train", "finetuned", "settings", key): value})
 
 
 def test_an_empty_list_of_further_means_no_further_cell(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ PARAMS = Path("params.yaml")
 DATASETS = Path("datasets")
 # Runs with one setting changed: a row an experiment and cell, of all profiles.
 EXPERIMENTS = Path("results/experiments.csv")
+
+# Names a folder in place of `artifacts` for checkpoints: they outlive a temporary workspace.
+CHECKPOINTS_VARIABLE = "LUNG_ATTENTION_CHECKPOINTS"
 
 
 def code_digest(stage: str) -> Path:
@@ -117,6 +121,11 @@ class Paths:
     def training_info(self, cell: Cell) -> Path:
         """What identifies the training: the hash of its inputs, parameter counts."""
         return self.trained(cell) / "training.json"
+
+    def checkpoints(self, cell: Cell) -> Path:
+        """What a killed training of a cell goes on from; no output of a stage, and removed at its end."""
+        root = os.environ.get(CHECKPOINTS_VARIABLE)
+        return (Path(root) / self.profile if root else self.artifacts) / "checkpoints" / cell.name
 
     def cell(self, cell: Cell) -> Path:
         """The folder of a cell's committed results."""

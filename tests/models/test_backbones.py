@@ -9,7 +9,7 @@ import pytest
 from lung_attention.errors import UserError
 from lung_attention.images.view import View
 from lung_attention.models.backbone_table import BACKBONES, title
-from lung_attention.models.backbones import build_backbone, random_backbone
+from lung_attention.models.backbones import build_backbone, random_backbone, thaw
 from lung_attention.models.classifier import build_preprocessing
 
 SIZE = 64
@@ -152,3 +152,31 @@ def test_a_random_backbone_is_calibrated_on_pixels_as_it_expects_them(name):
     np.testing.assert_allclose(
         np.asarray(first.moving_mean), np.asarray(before).mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-4
     )
+
+
+# ----- Fitting the last layers -----
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "first"),
+    [
+        ("mobilenetv2", 0.5, "block_9_expand"),
+        ("mobilenetv2", 0.001, "Conv_1"),
+        ("mobilenetv2", 1.0, "Conv1"),
+        ("densenet121", 0.5, "conv4_block11_2_conv"),
+    ],
+)
+def test_the_last_share_of_the_convolutions_is_fitted_and_no_normalisation(name, share, first):
+    backbone = build_backbone(name, 32)
+    thaw(backbone, share)
+    names = [layer.name for layer in backbone.layers]
+    behind = set(names[names.index(first) :])
+    fitted = [layer for layer in backbone.layers if layer.trainable_weights]
+    assert fitted[0].name == first
+    assert {layer.name for layer in fitted} <= behind
+    of_backbone = {id(weights) for weights in backbone.trainable_weights}
+    for layer in backbone.layers:
+        normalises = isinstance(layer, keras.layers.BatchNormalization)
+        expected = bool(layer.weights) and layer.name in behind and not normalises
+        assert bool(layer.trainable_weights) == expected, layer.name
+        assert all((id(weights) in of_backbone) == expected for weights in layer.weights)

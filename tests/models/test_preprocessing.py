@@ -89,6 +89,15 @@ def test_the_margin_of_a_cropped_view_is_not_seen():
     assert np.abs(np.asarray(whole(image)) - np.asarray(whole(framed))).max() > 0.1
 
 
+@pytest.mark.parametrize("standardise", [False, True])
+def test_an_eager_call_gives_what_a_graph_gives(standardise):
+    """Features are made in a graph; a served model is called eagerly, on integers."""
+    view = View(20, "bilinear", antialias=True, standardise=standardise)
+    model = build_preprocessing("densenet169", view, 16)
+    image = np.random.default_rng(0).integers(0, 256, (1, 30, 41, 3), dtype=np.uint8)
+    np.testing.assert_allclose(np.asarray(model(image)), model.predict_on_batch(image), atol=1e-5)
+
+
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"])
 def test_every_filter_of_a_view_is_known_to_keras(interpolation):
     model = build_preprocessing(

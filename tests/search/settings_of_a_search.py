@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from small_recipe import TUNING
 
 from lung_attention.config import Search, SearchSpace
 from lung_attention.training.recipe import Choices, Recipe, Settings, recipe_from_json
@@ -54,7 +55,7 @@ SEARCH = Search.model_validate(
 def searched_settings(found: dict[str, Any]) -> Settings:
     """What the recipe `searched` makes of what a search found."""
     choices = Choices(inner_folds=2, l2=[1.0], epochs=[1])
-    return RECIPES["searched"].settings(Ingredients(DEFAULT, DEFAULT, choices, found))
+    return RECIPES["searched"].settings(Ingredients(DEFAULT, DEFAULT, choices, found, TUNING))
 
 
 def changed(recipe: Recipe, **values: Any) -> Recipe:

@@ -1,13 +1,15 @@
 """Recipes: settings as plain values and back, and how each recipe comes to them."""
 
 import hashlib
+import importlib.util
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from small_recipe import SMALL, small_recipe
+from small_recipe import SMALL, TUNING, small_recipe
 
 from lung_attention.errors import UserError
 from lung_attention.splits.settings import REFIT
@@ -101,7 +103,7 @@ CHOICES = Choices(inner_folds=2, l2=[1.0, 0.1], epochs=[1])
 
 
 def settings_of(recipe, found):
-    return RECIPES[recipe].settings(Ingredients(SMALL, LINEAR, CHOICES, found))
+    return RECIPES[recipe].settings(Ingredients(SMALL, LINEAR, CHOICES, found, TUNING))
 
 
 FOUND = {
@@ -124,6 +126,31 @@ def test_the_recommended_recipe_leaves_choices_to_each_fit():
     assert settings == Settings({EVERY: LINEAR}, None, CHOICES)
     assert settings_from_json(json.loads(json.dumps(settings.as_json()))) == settings
     assert settings_params(settings).items() >= {"inner_folds": 2, "l2": [1.0, 0.1], "epochs": [1]}.items()
+
+
+def test_finetuning_starts_from_the_recommended_recipe_and_its_choices():
+    settings = settings_of("finetuned", FOUND)
+    changed = {
+        name for name, value in settings.of(0).as_json().items() if value != LINEAR.as_json()[name]
+    }  # fmt: skip
+    assert changed == {"epochs", "batch_size", "optimizer", "learning_rate", "dropout"}
+    assert (settings.of(0).epochs, settings.of(REFIT).dropout) == (TUNING.epochs, TUNING.dropout)
+    assert settings.choices == replace(CHOICES, epochs=[TUNING.epochs])
+    assert settings_from_json(json.loads(json.dumps(settings.as_json()))) == settings
+    told = settings_params(settings)
+    assert told["augmentation.shift"] == TUNING.augmentation.shift and told["turns"] == TUNING.turns
+    assert "finetuning" not in settings_of("recommended", FOUND).as_json()
+
+
+def test_no_more_epochs_are_averaged_than_there_are():
+    with pytest.raises(ValueError, match="averaged_epochs: expected at most 2"):
+        replace(TUNING, averaged_epochs=3)
+
+
+def test_what_a_recipe_starts_from_is_a_recipe():
+    for entry in RECIPES.values():
+        assert entry.within is None or entry.within in RECIPES
+        assert importlib.util.find_spec(entry.module)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention.cells import PUBLISHED
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.config import load_config, parse_value, read_values, validate
 from lung_attention.data.sources.resolve import fingerprint
 from lung_attention.errors import UserError
+from lung_attention.paths import CHECKPOINTS_VARIABLE, Paths
 from lung_attention.training.recipes import RECIPES
 from lung_attention.workflow import temporary
 
@@ -103,6 +104,21 @@ def test_a_profile_runs_in_a_copy_with_the_hashes_of_its_sources(asked, project)
         *sorted(NOTHING_FURTHER, key=lambda setting: setting.split(".")[1]),
     ]
     assert asked["back"].startswith("refs/exps/local-")
+
+
+def test_checkpoints_lie_outside_of_the_copy(asked, project, monkeypatch):
+    """Else a killed training would begin anew, in another copy."""
+    cell = Cell("iqoth", "mobilenetv2", "plain", "finetuned", "grouped")
+    temporary.reproduce("local", ["datasets=[iqoth]"])
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, asked["env"][CHECKPOINTS_VARIABLE])
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir("/")
+        assert Paths("local").checkpoints(cell) == project / "artifacts/local/checkpoints" / cell.name
+    monkeypatch.delenv(CHECKPOINTS_VARIABLE)
+    assert Paths("local").checkpoints(cell) == Path("artifacts/local/checkpoints") / cell.name
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, "other")
+    temporary.reproduce("local", ["datasets=[iqoth]"])
+    assert asked["env"][CHECKPOINTS_VARIABLE] == str(project / "other")
 
 
 def test_what_a_profile_does_not_say_itself_reaches_it_alone(asked, project):

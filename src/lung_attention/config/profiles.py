@@ -53,6 +53,16 @@ def _of_each_other_recipe(further: dict[str, Part]) -> dict[str, Part]:
     others = [recipe for recipe in RECIPES if recipe != PUBLISHED]
     if set(further) != set(others):
         raise ValueError(f"expected a part of the design for each of {', '.join(others)}")
+    for recipe, part in further.items():
+        within = RECIPES[recipe].within
+        if within is None or not all(values for _, values in part):
+            continue
+        for factor in ("datasets", "backbones"):
+            there = getattr(further[within], factor)
+            if uncovered := [value for value in getattr(part, factor) if value not in there]:
+                raise ValueError(
+                    f"{recipe}.{factor}: {uncovered} not among {within}.{factor}, whose view it looks at"
+                )
     return further
 
 
@@ -113,7 +123,13 @@ class Profile(Section):
     ) -> Ingredients:  # fmt: skip
         """What recipes come to the settings of a cell from, with what a search of it found."""
         recommended = self.train.recommended
-        return Ingredients(self.recipe(dataset, backbone), recommended.recipe, recommended.choices, found)
+        return Ingredients(
+            self.recipe(dataset, backbone),
+            recommended.recipe,
+            recommended.choices,
+            found,
+            self.train.finetuned.settings,
+        )
 
     def training_sd(self, dataset: Dataset) -> TrainingSd:
         """How far one training on a dataset is luckier than another, for the gate."""
@@ -152,14 +168,6 @@ class Config(Section):
             for factor, values in part:
                 if uncovered := [value for value in values if value not in getattr(self, factor)]:
                     raise ValueError(f"further.{recipe}.{factor}: the matrix has no {uncovered}")
-        searched, recommended = self.further["searched"], self.further["recommended"]
-        if list(self._cells_of("searched")):
-            for factor in ("datasets", "backbones"):
-                if beyond := set(getattr(searched, factor)) - set(getattr(recommended, factor)):
-                    raise ValueError(
-                        f"further.searched.{factor}: {sorted(beyond)} are not in further.recommended, whose "
-                        "close view a search looks at"
-                    )
         for name, profile in self.profiles.items():
             if CLOSE in profile.preprocess.views:
                 raise ValueError(f"profiles.{name}: preprocess.views: {CLOSE!r} is each dataset's own")
@@ -204,9 +212,5 @@ class Config(Section):
     def cells(self) -> Iterator[Cell]:
         """Yields the cells of the design, those of further recipes last."""
         yield from design(self.datasets, self.backbones, self.heads, [PUBLISHED], self.splits)
-        for recipe in self.further:
-            yield from self._cells_of(recipe)
-
-    def _cells_of(self, recipe: str) -> Iterator[Cell]:
-        part = self.further[recipe]
-        yield from design(part.datasets, part.backbones, part.heads, [recipe], part.splits)
+        for recipe, part in self.further.items():
+            yield from design(part.datasets, part.backbones, part.heads, [recipe], part.splits)

@@ -20,6 +20,7 @@ from lung_attention.config.values import (
     Split,
 )
 from lung_attention.images.view import View
+from lung_attention.training.finetuning import Finetuning
 from lung_attention.training.recipe import Choices, Recipe
 
 
@@ -146,12 +147,29 @@ class Recommended(Section):
     repeats: Count
 
 
+class Finetuned(Section):
+    """The recipe that goes on from the recommended head and fits the backbone's last layers with it.
+
+    Attributes:
+        settings: Of all its fits.
+        repeats: As of the recommended recipe.
+    """
+
+    settings: Finetuning
+    repeats: Count
+
+
 class Training(Section):
-    """The published recipe, which others start from, with its seeds, and the recommended one."""
+    """The published recipe, which others start from, with its seeds, the recommended one, and `finetuned`."""
 
     recipe: Recipe
     seeds: TrainingSeeds
     recommended: Recommended
+    finetuned: Finetuned
+
+    def repeats(self, recipe: str) -> int:
+        """How many partitions of a grouped split a repeated recipe has."""
+        return {"recommended": self.recommended.repeats, "finetuned": self.finetuned.repeats}[recipe]
 
 
 class Sensitivity(Section):

@@ -11,14 +11,19 @@ import numpy.typing as npt
 from lung_attention.errors import UserError
 from lung_attention.models.backbone_table import BACKBONES
 
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
-def build_backbone(name: str, image_size_px: int, *, weights: Path | None = None) -> keras.Model:
+
+def build_backbone(
+    name: str, image_size_px: int, *, weights: Path | None = None, policy: str | None = None
+) -> keras.Model:
     """Builds a frozen backbone.
 
     Args:
         name: A key of `BACKBONES`.
         image_size_px: Side of the square input.
         weights: A weight file of this architecture without top; `None` leaves random weights.
+        policy: What is computed in, a Keras policy such as `mixed_float16`; None for that in use.
 
     Returns:
         A model from scaled pixels `(batch_size, image_size_px, image_size_px, 3)` to features
@@ -28,9 +33,14 @@ def build_backbone(name: str, image_size_px: int, *, weights: Path | None = None
         UserError: The weight file does not fit the architecture.
     """
     build = getattr(keras.applications, BACKBONES[name].application)
-    backbone = build(
-        include_top=False, weights=None, input_shape=(image_size_px, image_size_px, 3), name=name
-    )
+    in_use = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or in_use)
+    try:
+        backbone = build(
+            include_top=False, weights=None, input_shape=(image_size_px, image_size_px, 3), name=name
+        )
+    finally:
+        keras.config.set_dtype_policy(in_use)
     if weights is not None:
         try:
             backbone.load_weights(weights)
@@ -41,6 +51,27 @@ def build_backbone(name: str, image_size_px: int, *, weights: Path | None = None
             ) from error
     backbone.trainable = False
     return backbone
+
+
+def thaw(backbone: keras.Model, share: float) -> None:
+    """Lets the last layers of a backbone be fitted.
+
+    These are the last `share` of its convolution layers, depthwise ones counted, in the order in which Keras
+    lists them, one at least, and what other weights lie behind the first of them. Batch normalisations stay
+    frozen, so that they keep the statistics of the images that the backbone was trained on: those of a small
+    batch are far too uncertain.
+
+    Args:
+        backbone: From `build_backbone`; changed.
+        share: In (0, 1].
+    """
+    numbers = [
+        number for number, layer in enumerate(backbone.layers) if isinstance(layer, _CONVOLUTIONS)
+    ]  # fmt: skip
+    first = numbers[-max(1, round(share * len(numbers)))]
+    backbone.trainable = True
+    for number, layer in enumerate(backbone.layers):
+        layer.trainable = number >= first and not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def random_backbone(

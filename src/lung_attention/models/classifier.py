@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from keras import ops
 
 from lung_attention.images.view import View
 from lung_attention.models.backbone_table import BACKBONES
+from lung_attention.models.turns import MeanOfTurns, Turned
 
 # Of ImageNet's photographs, pixels 0..255, over all channels.
 _MEAN, _DEVIATION = 115.0, 57.0
@@ -51,6 +53,21 @@ class CentreCrop(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="lung_attention")
+class ToFloat(keras.layers.Layer):
+    """Casts pixels to floats.
+
+    Keras resizes integers to floats in a graph, but rounds to integers where it is called eagerly, as a
+    served model is; so features and predictions would differ by half a grey value.
+
+    Input and output shape: `(batch_size, height, width, channels)`.
+    """
+
+    def call(self, images: Any) -> Any:
+        """The same values as floats."""
+        return ops.cast(images, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="lung_attention")
 class Standardise(keras.layers.Layer):
     """Brings the values of each image to the mean and deviation that photographs of ImageNet have.
 
@@ -78,6 +95,40 @@ class BlueFirst(keras.layers.Layer):
         return images[..., ::-1]
 
 
+def shape_layers(view: View, image_size_px: int) -> list[keras.layers.Layer]:
+    """The layers that make the square of an image of any size: crop and size, values 0..255 as floats.
+
+    Args:
+        view: What the network is shown of an image.
+        image_size_px: Side of the square; what is shown is squeezed into it.
+    """
+    crop = [] if view.crop_px is None else [CentreCrop(view.crop_px, name="crop")]
+    resize = keras.layers.Resizing(
+        image_size_px,
+        image_size_px,
+        interpolation=view.interpolation,
+        antialias=view.antialias,
+        name="resize",
+    )
+    return [*crop, ToFloat(name="float"), resize]
+
+
+def value_layers(backbone_name: str, view: View) -> list[keras.layers.Layer]:
+    """The layers that bring the square's values 0..255 to those that a backbone takes.
+
+    Args:
+        backbone_name: A key of `BACKBONES`, which fixes the scaling.
+        view: Whether values are standardised, image by image, which comes first.
+    """
+    scaling = BACKBONES[backbone_name].scaling
+    standardise = [Standardise(name="standardise")] if view.standardise else []
+    scale, offset = (
+        values[0] if len(set(values)) == 1 else list(values) for values in (scaling.scale, scaling.offset)
+    )
+    blue_first = [BlueFirst(name="blue_first")] if scaling.blue_first else []
+    return [*standardise, keras.layers.Rescaling(scale, offset, name="scale"), *blue_first]
+
+
 def build_preprocessing(backbone_name: str, view: View, image_size_px: int) -> keras.Model:
     """Builds the step from pixels to the backbone's input, the same in feature extraction and prediction.
 
@@ -90,39 +141,43 @@ def build_preprocessing(backbone_name: str, view: View, image_size_px: int) -> k
         A model from pixels 0..255 `(batch_size, height, width, 3)` to floats
         `(batch_size, image_size_px, image_size_px, 3)`.
     """
-    scaling = BACKBONES[backbone_name].scaling
+    return pixel_model(
+        [*shape_layers(view, image_size_px), *value_layers(backbone_name, view)], name="preprocessing"
+    )
+
+
+def pixel_model(layers: Sequence[keras.layers.Layer], *, name: str) -> keras.Model:
+    """Puts layers one after the other, from uint8 pixels `(batch_size, height, width, 3)` on."""
     pixels = keras.Input((None, None, 3), dtype="uint8", name="image")
     x = pixels
-    if view.crop_px is not None:
-        x = CentreCrop(view.crop_px, name="crop")(x)
-    x = keras.layers.Resizing(
-        image_size_px,
-        image_size_px,
-        interpolation=view.interpolation,
-        antialias=view.antialias,
-        name="resize",
-    )(x)
-    if view.standardise:
-        x = Standardise(name="standardise")(x)
-    scale, offset = (
-        values[0] if len(set(values)) == 1 else list(values) for values in (scaling.scale, scaling.offset)
-    )
-    x = keras.layers.Rescaling(scale, offset, name="scale")(x)
-    if scaling.blue_first:
-        x = BlueFirst(name="blue_first")(x)
-    return keras.Model(pixels, x, name="preprocessing")
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(pixels, x, name=name)
 
 
 def build_classifier(
-    preprocessing: keras.Model, backbone: keras.Model, head: keras.Model
-) -> keras.Model:  # fmt: skip
+    preprocessing: keras.Model, backbone: keras.Model, head: keras.Model, *, turns: int | None = None
+) -> keras.Model:
     """Puts preprocessing, backbone and head together.
+
+    Args:
+        preprocessing: From pixels to the backbone's input.
+        backbone: From there to features.
+        head: From features to probabilities.
+        turns: Over how many symmetries of the square probabilities are averaged, and then tempered, by the
+            layers `turned` and `mean_of_turns`; None for neither.
 
     Returns:
         A model from uint8 pixels `(batch_size, height, width, 3)` to probabilities `(batch_size, classes)`,
         uncompiled, so that its file carries no optimizer state.
     """
-    # A fitted head would be saved with the state of its optimizer; this one shares its weights and has none.
-    head = keras.Model(head.inputs, head.outputs, name=head.name)
     pixels = keras.Input((None, None, 3), dtype="uint8", name="image")
-    return keras.Model(pixels, head(backbone(preprocessing(pixels))), name="lung_attention")
+    # Resizing is for training unless it is told otherwise, and would make what follows drop values as well.
+    x = preprocessing(pixels, training=False)
+    # A fitted head would be saved with the state of its optimizer; this one shares its weights and has none.
+    if turns is None:
+        head = keras.Model(head.inputs, head.outputs, name=head.name)
+        return keras.Model(pixels, head(backbone(x)), name="lung_attention")
+    head = keras.Model(head.input, head.output, name=head.name)
+    of_turns = head(backbone(Turned(turns, name="turned")(x)))
+    return keras.Model(pixels, MeanOfTurns(turns, name="mean_of_turns")(of_turns), name="lung_attention")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lung_attention.images.view import View
 from lung_attention.models.heads import build_head
 from lung_attention.models.logistic import pooled
 from lung_attention.splits.grouped import grouped_split
@@ -34,6 +36,27 @@ Record = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a cell's images and its backbone come from, for recipes that fit more than a head.
+
+    Attributes:
+        archive: The zip whose members are the images.
+        backbone: A key of `BACKBONES`.
+        weights: Its weight file.
+        view: What the network is shown of an image.
+        image_size_px: Side of the square that it becomes.
+        checkpoints: The folder of what a killed training goes on from; of this training's inputs alone.
+    """
+
+    archive: Path
+    backbone: str
+    weights: Path
+    view: View
+    image_size_px: int
+    checkpoints: Path
+
+
+@dataclass(frozen=True)
 class Material:
     """What the fits of a cell are given.
 
@@ -45,6 +68,7 @@ class Material:
         head: A key of `HEADS`.
         seeds: One complete set of fits each; a refit takes the first.
         partitions: For each seed that of its partition into folds; None where all have that of the table.
+        source: The images and the backbone, for recipes that fit more than a head.
     """
 
     features: Features
@@ -54,11 +78,18 @@ class Material:
     head: str
     seeds: Sequence[int]
     partitions: Sequence[int] | None = None
+    source: Source | None = None
 
     @property
     def labels(self) -> Labels:
         """The class number of each row."""
         return label_numbers(self.table, self.classes)
+
+    @property
+    def groups(self) -> npt.NDArray[np.str_]:
+        """The group of each row; its image where none is known, as on the published split."""
+        groups, images = (self.table[name].to_numpy(dtype=np.str_) for name in ("group", "image"))
+        return np.where(groups == "", images, groups)
 
     def table_of(self, number: int) -> pd.DataFrame:
         """The split table of a seed, by its place among the seeds."""
@@ -73,8 +104,8 @@ class Fitted:
     """One fit.
 
     Attributes:
-        model: Whose weights are kept, from features to probabilities.
-        predict: From rows to their probabilities, `(rows, classes)`.
+        model: Whose weights are kept, from features (or images) to probabilities.
+        predict: From the rows tested to their probabilities, `(rows, classes)`.
         chosen: What was chosen for it, by name.
     """
 
@@ -93,12 +124,14 @@ class FittedCell:
         predictions: A row a seed and test image: image, label, fold, seed and one probability a class.
         history: A row a seed, fold and epoch: loss and accuracy, of the monitored rows as well.
         chosen: For each fit of which anything was chosen: seed, fold, and what by name.
+        classifier: The whole classifier whose head that is; None where a frozen backbone stands before it.
     """
 
     head: keras.Model
     predictions: pd.DataFrame
     history: pd.DataFrame
     chosen: list[dict[str, Any]]
+    classifier: keras.Model | None = None
 
 
 def fit_seed(seed: int, fold: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,9 +29,13 @@ def keep_cell(
         info: The description of the features that were fitted on.
         record: What identifies the training, for the record.
     """
-    view, size = View(**info["view"]), info["image_size_px"]
-    backbone = build_backbone(cell.backbone, size, weights=paths.backbone(cell.backbone))
-    classifier = build_classifier(build_preprocessing(cell.backbone, view, size), backbone, fitted.head)
+    classifier, trainable = fitted.classifier, fitted.head.count_params()
+    if classifier is None:
+        view, size = View(**info["view"]), info["image_size_px"]
+        backbone = build_backbone(cell.backbone, size, weights=paths.backbone(cell.backbone))
+        classifier = build_classifier(build_preprocessing(cell.backbone, view, size), backbone, fitted.head)
+    else:
+        trainable = sum(math.prod(weights.shape) for weights in classifier.trainable_weights)
     with replacing(paths.model(cell)) as temporary:
         save_model(classifier, temporary)
     write_table(paths.raw_predictions(cell), fitted.predictions)
@@ -41,7 +46,7 @@ def keep_cell(
             **record,
             "chosen": fitted.chosen,
             "device": device_name(),
-            "trainable_parameters": fitted.head.count_params(),
+            "trainable_parameters": trainable,
             "parameters": classifier.count_params(),
         },
     )

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
 from lung_attention.splits.settings import REFIT
+from lung_attention.training.finetuning import Finetuning, finetuning_from_json
 
 EVERY = "every"
 """The name under which a recipe's settings of all fits stand, where they are the same."""
@@ -32,7 +33,7 @@ class Recipe:
         jit_compile: Whether XLA compiles the step, which halves the time of a large one on a CPU.
         pooling: `flatten`, as published, `average` over the positions, or `average_max`: averages and maxima.
         hidden_units: Widths of the relu layers; none for a linear head.
-        dropout: Fraction dropped after each relu layer.
+        dropout: Fraction dropped after each relu layer; of a linear head, before it.
         l2: Factor of the squared dense kernels in the loss; of all of them where the head is linear.
         start: `random` weights or, of a linear head on averages and maxima, those of a `logistic` regression
             on the standardised columns, with the penalty `l2`.
@@ -97,8 +98,13 @@ def recipe_from_json(values: Mapping[str, Any]) -> Recipe:
 def settings_from_json(values: Mapping[str, Any]) -> Settings:
     """Reads what `Settings.as_json` wrote; other keys are left alone."""
     fits = {name: recipe_from_json(recipe) for name, recipe in values["settings"].items()}
-    choices = values["choices"]
-    return Settings(fits, values["split"], None if choices is None else Choices(**choices))
+    choices, tuning = values["choices"], values.get("finetuning")
+    return Settings(
+        fits,
+        values["split"],
+        None if choices is None else Choices(**choices),
+        None if tuning is None else finetuning_from_json(tuning),
+    )
 
 
 def settings_params(settings: Settings) -> dict[str, Any]:
@@ -108,7 +114,8 @@ def settings_params(settings: Settings) -> dict[str, Any]:
         for fit, recipe in settings.by_fit.items()
         for name, value in recipe.as_json().items()
     }
-    return params | ({} if settings.choices is None else asdict(settings.choices))
+    params |= {} if settings.choices is None else asdict(settings.choices)
+    return params | ({} if settings.finetuning is None else settings.finetuning.params())
 
 
 def require_split(settings: Settings, split: Path) -> None:
@@ -155,17 +162,21 @@ class Settings:
         by_fit: The settings of each fit by `fold_name`, or those of `EVERY` one.
         split: SHA-256 of the split table for which they were chosen; None where no image was looked at.
         choices: What each fit chooses beyond them; None for nothing.
+        finetuning: How the backbone's last layers are fitted; None where it is frozen.
     """
 
     by_fit: Mapping[str, Recipe]
     split: str | None
     choices: Choices | None = None
+    finetuning: Finetuning | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The settings as plain values."""
         fits = {name: recipe.as_json() for name, recipe in self.by_fit.items()}
         choices = None if self.choices is None else asdict(self.choices)
-        return {"settings": fits, "split": self.split, "choices": choices}
+        # Said of such cells alone, so that those of other recipes stay as they are.
+        tuning = {} if self.finetuning is None else {"finetuning": asdict(self.finetuning)}
+        return {"settings": fits, "split": self.split, "choices": choices, **tuning}
 
     def of(self, fold: int) -> Recipe:
         """The settings of one fit."""

@@ -6,11 +6,12 @@ A module is imported when it is used, so that the configuration can look at the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lung_attention.errors import UserError
+from lung_attention.training.finetuning import Finetuning
 from lung_attention.training.recipe import EVERY, Choices, Recipe, Settings, recipe_from_json
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ class Ingredients:
         recommended: Those of the recommended recipe, before anything is chosen.
         choices: Among what it chooses.
         found: What a search of the cell found; None where there was none.
+        finetuning: How the recipe `finetuned` fits the last layers of a backbone.
     """
 
     default: Recipe
     recommended: Recipe
     choices: Choices
     found: Mapping[str, Any] | None
+    finetuning: Finetuning
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,16 @@ class RecipeEntry:
         settings: From the ingredients to the settings of a cell.
         module: Whose function `fit` makes all fits of a cell.
         repeated: Whether each of its seeds has a partition of its own, where the split is drawn.
+        within: The recipe whose view it looks at, so that this one's part of the design has to cover
+            its own; None for those of all.
+        images: Whether it is fitted on images, too, not on features alone.
     """
 
     settings: Callable[[Ingredients], Settings]
     module: str
     repeated: bool
+    within: str | None = None
+    images: bool = False
 
 
 def _published(given: Ingredients) -> Settings:
@@ -75,10 +83,28 @@ def _recommended(given: Ingredients) -> Settings:
     return Settings({EVERY: given.recommended}, None, given.choices)
 
 
+def _finetuned(given: Ingredients) -> Settings:
+    """The head of the recommended recipe, with what is different where it is fitted with the backbone."""
+    tuning = given.finetuning
+    recipe = replace(
+        given.recommended,
+        epochs=tuning.epochs,
+        batch_size=tuning.batch_size,
+        optimizer="adamw",
+        learning_rate=tuning.learning_rate,
+        dropout=tuning.dropout,
+        jit_compile=tuning.jit_compile,
+    )
+    return Settings({EVERY: recipe}, None, replace(given.choices, epochs=[tuning.epochs]), tuning)
+
+
 RECIPES: dict[str, RecipeEntry] = {
     "published": RecipeEntry(_published, "lung_attention.training.fits", repeated=False),
-    "searched": RecipeEntry(_searched, "lung_attention.training.fits", repeated=False),
+    "searched": RecipeEntry(_searched, "lung_attention.training.fits", repeated=False, within="recommended"),
     "recommended": RecipeEntry(_recommended, "lung_attention.training.recommended", repeated=True),
+    "finetuned": RecipeEntry(
+        _finetuned, "lung_attention.training.finetuned", repeated=True, within="recommended", images=True
+    ),
 }
 """The recipes, the published one first."""
 

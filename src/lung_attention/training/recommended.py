@@ -7,17 +7,14 @@ at γ = 0 it would be the plain one, so whatever it gains or loses, attention do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
-from lung_attention.evaluation.recalibration import inverse_temperature
 from lung_attention.models.heads.dense import divide_logits, set_linear
-from lung_attention.models.logistic import Linear, LogisticPath, pooled
+from lung_attention.models.logistic import pooled
 from lung_attention.splits.protocol import Fold
 from lung_attention.training.fits import (
     CompiledHead,
@@ -28,10 +25,11 @@ from lung_attention.training.fits import (
     fit_seed,
     run_fits,
 )
-from lung_attention.training.fitting import Rows, balanced_weights, fit_head, predict
+from lung_attention.training.fitting import Rows, fit_head, predict
 from lung_attention.training.inner import InnerFold, inner_folds, out_of_fold
 from lung_attention.training.progress import EpochReport
 from lung_attention.training.recipe import Choices, Recipe
+from lung_attention.training.regressions import Regressions, temperature
 
 PLAIN = "plain"
 """The head that is the regression itself."""
@@ -67,11 +65,11 @@ class _Fits:
         self._choices: Choices = choices
         self._material = material
         self._labels = material.labels
-        groups, images = (material.table[name].to_numpy(dtype=np.str_) for name in ("group", "image"))
-        # The published protocol knows no groups: there, inner folds are drawn by image as well.
-        self._groups = np.where(groups == "", images, groups)
-        self._columns = pooled(material.features)
+        self._groups = material.groups
         self._n_classes = len(material.classes)
+        self._regressions = Regressions(
+            pooled(material.features), self._labels, n_classes=self._n_classes
+        )  # fmt: skip
         self._heads = CompiledHead(material.head, material.features.shape[1:], self._n_classes)
 
     def fit_one(self, seed: int, fold: Fold, record: Record) -> Fitted:
@@ -84,45 +82,22 @@ class _Fits:
             n_classes=self._n_classes,
             folds=choices.inner_folds,
             seed=number,
-            key="train.recommended.inner_folds",
+            key="train.recommended.choices.inner_folds",
         )
         recipe = material.settings.of(fold.number)
-        l2, found = self._penalty(rows, inner, recipe)
+        l2, found = self._regressions.penalty(rows, inner, recipe, choices.l2)
         recipe = replace(recipe, l2=l2, epochs=0)
         if material.head != PLAIN:
             epochs, found = self._epochs(rows, inner, recipe, seed=number)
             recipe = replace(recipe, epochs=epochs)
-        # Overconfident logits have a temperature above 1; a fit without an error has none, and is left alone.
-        inverse = float(inverse_temperature(found, self._labels[rows], np.ones((len(rows), 1)))[0])
-        temperature = 1 / inverse if np.isfinite(inverse) and inverse > 0 else 1.0
+        divisor = temperature(found, self._labels[rows])
         head = self._fit(rows, recipe, seed=number, record=record)
-        divide_logits(head, temperature)
+        divide_logits(head, divisor)
 
         def probabilities(wanted: Rows) -> npt.NDArray[np.float32]:
             return predict(head, material.features, wanted, batch_size=recipe.batch_size)
 
-        return Fitted(head, probabilities, {"l2": l2, "epochs": recipe.epochs, "temperature": temperature})
-
-    def _regressions(self, rows: Rows, recipe: Recipe, penalties: Sequence[float]) -> list[Linear]:
-        path = LogisticPath(
-            self._columns[rows],
-            self._labels[rows],
-            n_classes=self._n_classes,
-            class_weights=recipe.class_weights,
-        )
-        return [path.fit(l2) for l2 in penalties]
-
-    def _penalty(self, rows: Rows, inner: list[InnerFold], recipe: Recipe) -> tuple[float, Floats]:
-        """The best penalty, and the probabilities of all rows with it, out of fold."""
-        penalties = self._choices.l2
-
-        def of_each(_: int, train: Rows, validation: Rows) -> Floats:
-            found = self._regressions(rows[train], recipe, penalties)
-            return np.stack([softmax(one.logits(self._columns[rows[validation]]), axis=1) for one in found])
-
-        found = out_of_fold(inner, of_each)
-        best = int(np.argmin([self._loss(one, rows, recipe) for one in found]))
-        return penalties[best], found[best]
+        return Fitted(head, probabilities, {"l2": l2, "epochs": recipe.epochs, "temperature": divisor})
 
     def _epochs(self, rows: Rows, inner: list[InnerFold], recipe: Recipe, *, seed: int) -> tuple[int, Floats]:
         """The best number of epochs, and the probabilities of all rows after it, out of fold."""
@@ -142,14 +117,14 @@ class _Fits:
             return np.stack(found)
 
         found = out_of_fold(inner, after_each)
-        best = int(np.argmin([self._loss(one, rows, recipe) for one in found]))
+        best = int(np.argmin([self._regressions.loss(one, rows, recipe) for one in found]))
         return sorted(candidates)[best], found[best]
 
     def _fit(self, rows: Rows, recipe: Recipe, *, seed: int, record: Record) -> keras.Model:
         """A head that starts from the regression on some rows, fitted on them."""
         # The number of epochs is no part of a head's graph.
         head = self._heads.start(replace(recipe, epochs=0), seed=seed)
-        set_linear(head, self._regressions(rows, recipe, [recipe.l2])[0])
+        set_linear(head, self._regressions.of(rows, recipe, [recipe.l2])[0])
         fit_head(
             head,
             self._material.features,
@@ -161,13 +136,3 @@ class _Fits:
             on_epoch=record,
         )
         return head
-
-    def _loss(self, probabilities: Floats, rows: Rows, recipe: Recipe) -> float:
-        """The log loss by which settings are compared, weighted as the fit is."""
-        labels = self._labels[rows]
-        weights = np.ones(len(rows))
-        if recipe.class_weights == "balanced":
-            of_class = balanced_weights(labels)
-            weights = np.array([of_class[int(label)] for label in labels])
-        own = np.clip(probabilities[np.arange(len(rows)), labels], np.finfo(np.float64).eps, 1)
-        return float(-(weights * np.log(own)).sum() / weights.sum())

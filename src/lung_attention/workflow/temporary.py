@@ -36,7 +36,7 @@ from lung_attention.data.sources.resolve import (
 )
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
-from lung_attention.paths import DATASETS, PARAMS, Paths
+from lung_attention.paths import CHECKPOINTS_VARIABLE, DATASETS, PARAMS, Paths
 from lung_attention.workflow.git import git
 from lung_attention.workflow.status import LOCK, profile_lock
 
@@ -244,6 +244,9 @@ def _environment() -> dict[str, str]:
     environment["PYTHONPATH"] = "src"  # relative, so that it is the copy's
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     environment["MLFLOW_TRACKING_URI"] = absolute(environment.get("MLFLOW_TRACKING_URI") or _DATABASE)
+    # A killed training goes on in another copy than that in which it began.
+    checkpoints = Path(environment.get(CHECKPOINTS_VARIABLE) or "artifacts")
+    environment[CHECKPOINTS_VARIABLE] = str(checkpoints.absolute())
     for variable in (ARCHIVES_VARIABLE, WEIGHTS_VARIABLE, DOWNLOADS_VARIABLE):
         if variable in environment:
             environment[variable] = str(Path(environment[variable]).resolve())

@@ -50,6 +50,8 @@ def dense_head(features: Any, x: Any, n_classes: int, recipe: Recipe, *, seed: i
         )(x)
         if recipe.dropout:
             x = keras.layers.Dropout(recipe.dropout, seed=seed + number, name=f"dropout_{number}")(x)
+    if recipe.dropout and not recipe.hidden_units:
+        x = keras.layers.Dropout(recipe.dropout, seed=seed, name="dropout")(x)
     probabilities = keras.layers.Dense(
         n_classes,
         activation="softmax",
