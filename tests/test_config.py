@@ -250,7 +250,7 @@ R = ("train", "recipe")
         ((*R, "optimizer"), "Adam"),
         ((*R, "class_weights"), True),
         ((*R, "learning_rate"), 0.0),
-        ((*R, "hidden_units"), [0]),
+        ((*R, "hidden_units"), 8),
         (("download", "checksums", "iqoth"), "ABC"),
         (("preprocess", "views", "whole", "interpolation"), "cubic"),
         (("preprocess", "views", "whole", "crop_px"), 7),
@@ -403,7 +403,7 @@ def test_further_cells_are_of_further_recipes_on_a_part_of_the_design(tmp_path):
     problem = refusal(tmp_path, {("further",): NOWHERE | {"searched": further}})
     assert "searched.datasets: ['iqoth'] not among recommended.datasets" in problem
     searched = further | {"datasets": ["lidc_nodules"]}
-    problem = refusal(tmp_path, {("further",): both | {"searched": searched}})
+    problem = refusal(tmp_path, {("further",): both | {"searched": searched, "recommended": searched}})
     assert "further.searched.datasets: the matrix has no ['lidc_nodules']" in problem
     for wrong in ({"searched": further}, NOWHERE | {"published": further}):
         problem = refusal(tmp_path, {("further",): wrong})

@@ -15,6 +15,7 @@ from lung_attention.errors import UserError
 from lung_attention.files import write_json
 from lung_attention.models.heads import HEADS
 from lung_attention.paths import Paths, code_digest, head_digest
+from lung_attention.training.recipes import RECIPES
 from lung_attention.workflow.code import code_digests
 from lung_attention.workflow.status import (
     LOCK,
@@ -60,11 +61,12 @@ def dvc(*arguments):
 
 
 def write_code(root, *stages):
-    """Scripts that import one module, and the heads that the package knows."""
+    """Scripts that import one module, and the heads and recipes that the package knows."""
     files = {
         "src/lung_attention/__init__.py": "",
         MODULE: "RATE = 1\n",
         **{f"src/{module.replace('.', '/')}.py": "WIDTH = 1\n" for module in HEADS.values()},
+        **{f"src/{recipe.module.replace('.', '/')}.py": "EPOCHS = 1\n" for recipe in RECIPES.values()},
         **{f"stages/{name}.py": "from lung_attention import numbers\nprint(1)\n" for name in stages},
     }
     for name, text in files.items():
@@ -90,7 +92,7 @@ def locked(tmp_path_factory):
         assert {code_digest("first"), code_digest("second"), head_digest("plain")} <= set(made)
         for path in (Path("first.txt"), Path("second.txt"), *made):
             path.unlink()
-        for folder_of_hashes in ("artifacts/code/heads", "artifacts/code"):
+        for folder_of_hashes in ("artifacts/code/heads", "artifacts/code/recipes", "artifacts/code"):
             Path(folder_of_hashes).rmdir()
     return folder
 
