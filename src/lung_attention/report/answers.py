@@ -58,8 +58,13 @@ def answers(
 _QUESTIONS = {
     "searched": "Do settings found by a search help?",
     "recommended": "Does the recommended recipe help?",
+    "finetuned": "Does fitting the backbone help?",
 }
-_OF_RECIPE = {"searched": "with found settings", "recommended": "by the recommended recipe"}
+_OF_RECIPE = {
+    "searched": "with found settings",
+    "recommended": "by the recommended recipe",
+    "finetuned": "with the backbone fitted",
+}
 
 
 def _made_by(recipe: str, entries: Sequence[Entry]) -> list[Entry]:
