@@ -80,6 +80,10 @@ def fake_project(
         }
         for recipe in values["further"]
     }
+    # Others look at the view of the recommended recipe, so that its part covers theirs.
+    for factor in ("dataset", "backbone"):
+        seen = list(dict.fromkeys(getattr(cell, factor) for cell in further))
+        values["further"]["recommended"][f"{factor}s"] = seen
     if stand_ins is not None:
         values["profiles"][profile]["stand_ins"] = stand_ins
     shutil.copytree(PARAMS.parent / "datasets", root / "datasets")
