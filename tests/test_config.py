@@ -48,9 +48,10 @@ def at(tree, path):
     return tree
 
 
-# Mappings whose keys are names that a user gives: of profiles, views, datasets, backbones, classes.
+# Mappings whose keys are names, of profiles, recipes, views, datasets, backbones, classes.
 OPEN = {
     ("profiles",),
+    ("further",),
     ("download", "checksums"),
     ("backbone", "checksums"),
     ("preprocess", "views"),
