@@ -160,7 +160,7 @@ def test_a_random_backbone_is_calibrated_on_pixels_as_it_expects_them(name):
 @pytest.mark.parametrize(
     ("name", "share", "first"),
     [
-        ("mobilenetv2", 0.5, "block_9_expand"),
+        ("mobilenetv2", 0.5, "block_8_project"),
         ("mobilenetv2", 0.001, "Conv_1"),
         ("mobilenetv2", 1.0, "Conv1"),
         ("densenet121", 0.5, "conv4_block11_2_conv"),

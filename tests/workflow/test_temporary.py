@@ -18,7 +18,7 @@ from lung_attention.workflow import temporary
 ROOT = Path(__file__).parents[2]
 FACTORS = ("datasets", "backbones", "heads", "splits")
 OTHER_RECIPES = [recipe for recipe in RECIPES if recipe != PUBLISHED]
-NOTHING_FURTHER = [f"further.{recipe}.{factor}=[]" for recipe in OTHER_RECIPES for factor in FACTORS]
+NOTHING_FURTHER = [f"further.{recipe}.{factor}=[]" for recipe in sorted(OTHER_RECIPES) for factor in FACTORS]
 
 
 @pytest.fixture
