@@ -221,7 +221,7 @@ def test_the_steps_of_ci_pass_in_their_order(copy, tmp_path):
 
 def test_what_a_search_finds_is_kept_and_trained_with(copy):
     """Last of all, since it changes params.yaml."""
-    cell = Cell("iqoth", "mobilenetv2", "attention", "published", "grouped")
+    cell = Cell("lc25000", "mobilenetv2", "attention", "published", "grouped")
     before = run(copy, "git", "status", "--porcelain").stdout
     run(
         copy, "lung-attention", "search", "--profile", "sample", "--dataset", cell.dataset,
