@@ -29,6 +29,7 @@ SETTINGS = [
     "backbones=[mobilenetv2]",
     "heads=[plain]",
     "splits=[published]",
+    "further.recommended.datasets=[iqoth]",
     "download.check_counts=false",  # the sample's archives have the releases' layout, but fewer images
     f"rebuild.nodules.max_patients={PATIENTS}",
     "rebuild.nodules.slices=1",
