@@ -68,6 +68,9 @@ def set_design(project, recipe, **part):
     path = project / "params.yaml"
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     values["further"][recipe] = {"backbones": [CELL.backbone], "heads": [CELL.head]} | part
+    # Whose view it looks at; no cell of that recipe is asked for.
+    values["further"]["recommended"] = values["further"][recipe] | {"heads": [], "splits": []}
+    values["further"]["finetuned"] = {factor: [] for factor in values["further"]["finetuned"]}
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
