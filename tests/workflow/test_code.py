@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lung_attention.training.recipes import RECIPES
 from lung_attention.workflow.code import OBSERVERS, PACKAGE, STAGES, canonical, code_digests, code_of
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def copy(tmp_path):
 
 
 def changed(copy):
-    """Names of the stages and heads whose hash is another one now."""
+    """Names of the stages, heads and recipes whose hash is another one now."""
     after = code_digests(copy)
     assert after.keys() == BEFORE.keys()
     return {
@@ -67,7 +68,12 @@ def test_an_operator_that_only_the_report_uses_changes_the_report_alone(copy):
 
 def test_an_operator_of_the_fit_changes_trainings_and_searches_alone(copy):
     edit(copy / PACKAGE / "training" / "fitting.py", "epoch + 1", "epoch + 2")
-    assert changed(copy) == {"train", "search"}
+    assert changed(copy) == {"train", "search", *(f"recipes/{recipe}" for recipe in RECIPES)}
+
+
+def test_a_recipe_changes_its_own_hash_alone(copy):
+    edit(copy / PACKAGE / "training" / "recommended.py", "epochs=0", "epochs=1")
+    assert changed(copy) == {"recipes/recommended"}
 
 
 def test_a_head_changes_its_own_hash_alone(copy):
