@@ -96,8 +96,8 @@ def keras_file(tmp_path_factory):
     keras.utils.set_random_seed(0)
     recipe = Recipe(
         view="whole", epochs=1, batch_size=8, optimizer="adam", learning_rate=0.001, class_weights="none",
-        jit_compile=False, pooling="flatten", hidden_units=(8,), dropout=0.0, l2=0.0, attention_maps=2,
-        attention_gamma=0.01, attention_activation="relu",
+        jit_compile=False, pooling="flatten", hidden_units=(8,), dropout=0.0, l2=0.0, start="random",
+        attention_maps=2, attention_gamma=0.01, attention_activation="relu",
     )  # fmt: skip
     head = build_head("attention", (4, 4, 8), 3, recipe, seed=0)
     model = keras.Sequential(
