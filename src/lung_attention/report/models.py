@@ -27,8 +27,8 @@ def models_section(results: Results) -> Section:
             "maxima of a close view; penalty, epochs of attention and one temperature are chosen by inner "
             "folds of each fold's training groups, and all is repeated on several partitions, each with a "
             "seed of its own, so that each image is predicted several times. `finetuned` goes on from there "
-            "and fits the last layers of the backbone, too. `searched` stands in the appendix. Above the "
-            "networks stand the best baseline that is blind and the best that is not "
+            "and fits the last layers of the backbone, too. Above the networks stand the best baseline that "
+            "is blind and the best that is not "
             "(by balanced accuracy): a network that does not beat them has learnt nothing beyond them. "
             "The log loss of the class shares is that of knowing nothing; a slope below 1 is overconfident."
         )
