@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from optuna import Trial, TrialPruned
 from scipy.special import log_softmax
-from sklearn.metrics import roc_auc_score
 
 from lung_attention.config import Search
+from lung_attention.evaluation.metrics import scores
 from lung_attention.evaluation.recalibration import clipped_log, inverse_temperature
 from lung_attention.evaluation.weighted import Floats
 from lung_attention.models.logistic import pooled
@@ -91,12 +91,7 @@ def missing_auroc(labels: Labels, probabilities: Floats) -> float:
         labels: Class numbers `(n,)`.
         probabilities: `(n, c)`.
     """
-    classes = range(probabilities.shape[1])
-    if any((labels == number).all() or not (labels == number).any() for number in classes):
-        return math.nan
-    return 1 - float(
-        np.mean([roc_auc_score(labels == number, probabilities[:, number]) for number in classes])
-    )
+    return 1 - scores(labels, probabilities, bins=1)["auroc_ovr"]
 
 
 OBJECTIVES: dict[str, Callable[[Labels, Floats], float]] = {
