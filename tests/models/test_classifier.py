@@ -90,10 +90,9 @@ def test_it_opens_where_only_the_layers_are_registered_and_says_the_same(trained
     images, _, model_path = trained
     np.save(tmp_path / "image.npy", images[0])
     code = (
-        "import sys, json, numpy, keras, lung_attention.models.classifier\n"
-        "from lung_attention.models.heads import register_layers\n"
-        "register_layers()\n"
-        "model = keras.saving.load_model(sys.argv[1])\n"
+        "import sys, json, numpy\n"
+        "from lung_attention.models.saved import open_model\n"
+        "model = open_model(sys.argv[1])\n"
         "print(json.dumps(numpy.asarray(model(numpy.load(sys.argv[2])[None])).tolist()))"
     )
     done = subprocess.run(

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from small_recipe import small_recipe
 
-from lung_attention.models.heads import HEADS, build_head, register_layers
+from lung_attention.models.heads import HEADS, build_head
+from lung_attention.models.saved import open_model
 
 SHAPE = (4, 5, 6)
 FEATURES = np.random.default_rng(2).normal(size=(3, *SHAPE)).astype("float32")
@@ -85,10 +86,9 @@ def test_an_unknown_head_is_none():
         build_head("attentive", SHAPE, 2, small_recipe(), seed=0)
 
 
-def test_saved_heads_open_once_layers_are_registered(tmp_path):
-    register_layers()
+def test_saved_heads_open(tmp_path):
     for head in HEADS:
         built = build_head(head, SHAPE, 2, small_recipe(), seed=0)
         built.save(tmp_path / f"{head}.keras")
-        loaded = keras.saving.load_model(tmp_path / f"{head}.keras")
+        loaded = open_model(tmp_path / f"{head}.keras")
         np.testing.assert_array_equal(np.asarray(loaded(FEATURES)), np.asarray(built(FEATURES)))

@@ -158,12 +158,11 @@ def test_dvc_shows_what_there_is(copy, command):
 
 CONNECTED = """
 import sys, zipfile
-import keras, numpy as np
-from lung_attention.models.heads import register_layers
+import numpy as np
 from lung_attention.images.decode import decode
+from lung_attention.models.saved import open_model
 
-register_layers()
-model = keras.saving.load_model(sys.argv[1])
+model = open_model(sys.argv[1])
 with zipfile.ZipFile(sys.argv[2]) as archive:
     images = [decode(archive.read(name))[None] for name in archive.namelist()[::9]]
 before = np.concatenate([model(image) for image in images])

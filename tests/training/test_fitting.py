@@ -160,9 +160,12 @@ def test_a_fold_does_not_depend_on_the_settings_of_others(features, labels, chan
     assert np.abs(of_last_fold({EVERY: same, "fold-2": other}) - expected).max() > 0
 
 
-def test_what_is_not_monitored_is_not_in_the_learning_curves(features, labels):
+def test_what_settings_were_chosen_for_is_not_in_the_learning_curves(features, labels):
+    """Rows that a choice must not have seen are looked at once, at the end."""
     table = grouped_table(labels)
-    with_, without = (run_cell(features, table, [0], monitor=monitor) for monitor in (True, False))
+    with_, without = (
+        run_cell(features, table, [0], settings=Settings({EVERY: RECIPE}, split)) for split in (None, "5f")
+    )
     of_folds = with_.history["fold"] >= 0
     assert with_.history.loc[of_folds, "val_loss"].notna().all()
     assert without.history[["val_loss", "val_accuracy"]].isna().all(axis=None)

@@ -1,5 +1,6 @@
 """Experiments: their figures are kept, those of the profile stay as they are."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from lung_attention.paths import EXPERIMENTS
 from lung_attention.workflow import experiments
 from lung_attention.workflow.experiments import COLUMNS, merged, run_experiment
 
-COMMITTED = Path(__file__).parents[2] / EXPERIMENTS
+ROOT = Path(__file__).parents[2]
 SUMMARY = """dataset,backbone,head,recipe,split,n_test,accuracy,accuracy_low,accuracy_high,n_seeds,device
 iqoth,densenet121,plain,published,published,220,0.9,0.85,0.94,1,cpu
 iqoth,densenet121,plain,cropped,published,220,0.7,0.65,0.74,1,cpu
@@ -20,6 +21,8 @@ iqoth,densenet121,plain,cropped,published,220,0.7,0.65,0.74,1,cpu
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     write_table(EXPERIMENTS, pd.DataFrame(columns=list(COLUMNS)))
     asked = []
     monkeypatch.setattr(
@@ -30,7 +33,7 @@ def project(tmp_path, monkeypatch):
 
 
 def test_the_committed_table_has_the_columns():
-    assert tuple(read_table(COMMITTED).columns) == COLUMNS
+    assert tuple(read_table(ROOT / EXPERIMENTS).columns) == COLUMNS
 
 
 def test_figures_are_kept_under_the_name_of_the_question(project):
@@ -38,7 +41,8 @@ def test_figures_are_kept_under_the_name_of_the_question(project):
     run_experiment("local", "coarse pixels", settings)
     run_experiment("local", "coarse pixels", settings)
     run_experiment("local", "another", settings)
-    assert project[0] == ("local", ["further.datasets=[]", *settings])
+    nothing_further = [f"further.{name}.datasets=[]" for name in ("searched", "recommended", "finetuned")]
+    assert project[0] == ("local", [*nothing_further, *settings])
     table = read_table(EXPERIMENTS)
     assert table["experiment"].tolist() == ["coarse pixels", "another"]
     assert table["settings"].tolist() == ["datasets=[iqoth] preprocess.views.whole.interpolation=nearest"] * 2

@@ -26,14 +26,11 @@ class ImageClassifier(PythonModel):
         # Here and not at the top: logging a model runs this file, too, and needs no TensorFlow.
         import keras
 
-        import lung_attention.models.classifier  # noqa: F401 - registers its layers
-        from lung_attention.models.heads import register_layers
-
-        register_layers()
+        from lung_attention.models.saved import open_model
 
         self._classes = list(context.model_config["classes"])
         self._to_numpy = keras.ops.convert_to_numpy
-        self._model = keras.saving.load_model(context.artifacts["keras"], compile=False)
+        self._model = open_model(context.artifacts["keras"])
 
     def predict(
         self,

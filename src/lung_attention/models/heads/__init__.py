@@ -37,9 +37,3 @@ def build_head(
     """
     built: keras.Model = import_module(HEADS[head]).build(feature_shape, n_classes, recipe, seed=seed)
     return built
-
-
-def register_layers() -> None:
-    """Imports all heads, so that Keras knows the layers of any saved one."""
-    for module in HEADS.values():
-        import_module(module)
