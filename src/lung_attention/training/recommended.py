@@ -26,7 +26,7 @@ from lung_attention.training.fits import (
     run_fits,
 )
 from lung_attention.training.fitting import Rows, fit_head, predict
-from lung_attention.training.inner import InnerFold, inner_folds, out_of_fold
+from lung_attention.training.inner import InnerFold, out_of_fold
 from lung_attention.training.progress import EpochReport
 from lung_attention.training.recipe import Choices, Recipe
 from lung_attention.training.regressions import Regressions, temperature
@@ -65,25 +65,16 @@ class _Fits:
         self._choices: Choices = choices
         self._material = material
         self._labels = material.labels
-        self._groups = material.groups
-        self._n_classes = len(material.classes)
-        self._regressions = Regressions(
-            pooled(material.features), self._labels, n_classes=self._n_classes
-        )  # fmt: skip
-        self._heads = CompiledHead(material.head, material.features.shape[1:], self._n_classes)
+        n_classes = len(material.classes)
+        columns = pooled(material.features)
+        self._regressions = Regressions(columns, self._labels, material.groups, n_classes=n_classes)
+        self._heads = CompiledHead(material.head, material.features.shape[1:], n_classes)
 
     def fit_one(self, seed: int, fold: Fold, record: Record) -> Fitted:
         """Chooses by inner folds, fits on all training rows, and divides the logits by the temperature."""
         material, choices, rows = self._material, self._choices, fold.train
         number = fit_seed(seed, fold.number)
-        inner = inner_folds(
-            self._labels[rows],
-            self._groups[rows],
-            n_classes=self._n_classes,
-            folds=choices.inner_folds,
-            seed=number,
-            key="train.recommended.choices.inner_folds",
-        )
+        inner = self._regressions.inner(rows, choices, seed=number)
         recipe = material.settings.of(fold.number)
         l2, found = self._regressions.penalty(rows, inner, recipe, choices.l2)
         recipe = replace(recipe, l2=l2, epochs=0)

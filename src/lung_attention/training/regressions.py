@@ -11,8 +11,8 @@ from scipy.special import softmax
 from lung_attention.evaluation.recalibration import inverse_temperature
 from lung_attention.models.logistic import Linear, LogisticPath
 from lung_attention.training.fitting import Labels, Rows, balanced_weights
-from lung_attention.training.inner import InnerFold, out_of_fold
-from lung_attention.training.recipe import Recipe
+from lung_attention.training.inner import InnerFold, inner_folds, out_of_fold
+from lung_attention.training.recipe import Choices, Recipe
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,13 +23,37 @@ class Regressions:
     Args:
         columns: float32 `(n, d)`, from `pooled`.
         labels: Class numbers `(n,)`.
+        groups: The group of each row `(n,)`.
         n_classes: Number of classes.
     """
 
-    def __init__(self, columns: npt.NDArray[np.float32], labels: Labels, *, n_classes: int) -> None:
+    def __init__(
+        self,
+        columns: npt.NDArray[np.float32],
+        labels: Labels,
+        groups: npt.NDArray[np.str_],
+        *,
+        n_classes: int,
+    ) -> None:
         self._columns = columns
         self._labels = labels
+        self._groups = groups
         self._n_classes = n_classes
+
+    def inner(self, rows: Rows, choices: Choices, *, seed: int) -> list[InnerFold]:
+        """Inner folds of some rows, by group.
+
+        Raises:
+            UserError: A class has too few groups.
+        """
+        return inner_folds(
+            self._labels[rows],
+            self._groups[rows],
+            n_classes=self._n_classes,
+            folds=choices.inner_folds,
+            seed=seed,
+            key="train.recommended.choices.inner_folds",
+        )
 
     def of(self, rows: Rows, recipe: Recipe, penalties: Sequence[float]) -> list[Linear]:
         """The regressions on some rows, one for each penalty, weighted as the recipe says."""

@@ -11,7 +11,6 @@ from lung_attention.training.checkpoints import Array, Checkpoints
 from lung_attention.training.finetuning import Finetuning
 from lung_attention.training.fits import Material, Record, Source
 from lung_attention.training.fitting import Rows
-from lung_attention.training.inner import inner_folds
 from lung_attention.training.network import Network, strategy_of
 from lung_attention.training.recipe import Choices, Recipe
 from lung_attention.training.regressions import Regressions, image_weights
@@ -42,11 +41,9 @@ class Trainer:
         self._tuning = tuning
         self._source = source
         self._labels = material.labels
-        self._groups = material.groups
-        self._n_classes = len(material.classes)
         self._checkpoints = checkpoints
-        columns = pooled(material.features)
-        self._regressions = Regressions(columns, self._labels, n_classes=self._n_classes)
+        n_classes, columns = len(material.classes), pooled(material.features)
+        self._regressions = Regressions(columns, self._labels, material.groups, n_classes=n_classes)
         self._pixels = keep_pixels(
             source,
             material.table["image"].tolist(),
@@ -56,7 +53,7 @@ class Trainer:
         # Fits may differ in their penalty alone, which the network does not have.
         recipe = next(iter(material.settings.by_fit.values()))
         self.network = Network(
-            source, material.head, self._n_classes, recipe, tuning, strategy_of(devices)
+            source, material.head, n_classes, recipe, tuning, strategy_of(devices)
         )  # fmt: skip
 
     def fit(
@@ -120,14 +117,7 @@ class Trainer:
 
     def _start(self, rows: Rows, recipe: Recipe, choices: Choices, *, seed: int) -> float:
         """Gives the network the recommended head on these rows; returns the penalty chosen for it."""
-        inner = inner_folds(
-            self._labels[rows],
-            self._groups[rows],
-            n_classes=self._n_classes,
-            folds=choices.inner_folds,
-            seed=seed,
-            key="train.recommended.choices.inner_folds",
-        )
+        inner = self._regressions.inner(rows, choices, seed=seed)
         l2, _ = self._regressions.penalty(rows, inner, recipe, choices.l2)
         self.network.start(self._regressions.of(rows, recipe, [l2])[0], seed=seed)
         return l2
