@@ -21,7 +21,7 @@ def main() -> None:
     dataset = config.dataset(arguments.dataset)
     settings = config.active.download
     paths = Paths(config.profile)
-    source = find_archive(dataset.id, source=settings.source)
+    source = find_archive(dataset.archive_of, source=settings.source)
     digest, record = verify(source, expected=settings.checksums.get(dataset.id))
     import_archive(
         source,

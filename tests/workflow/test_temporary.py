@@ -91,7 +91,7 @@ def test_a_profile_runs_in_a_copy_with_the_hashes_of_its_sources(asked, project)
     assert asked["command"][2:6] == ["dvc", "exp", "run", "--temp"]
     assert asked["settings"] == [
         "profile=local",
-        "datasets=[iqoth,lc25000,lidc_nodules,lidc_slices]",
+        "datasets=[iqoth,lc25000,lidc_nodules,lidc_slices,lidc_boxes]",
         f"++profiles.local.download.checksums.iqoth={fingerprint(project / 'archives' / 'iqoth.zip')}",
         *(
             f"++profiles.local.backbone.checksums.{name}="

@@ -92,6 +92,22 @@ class ImageTable(Section):
     covariates: Unique[Text]
 
 
+class Cut(Section):
+    """How each image is cut out of an image of another dataset's archive, around what the table marks.
+
+    Attributes:
+        of: The other dataset.
+        centre: The columns of the table with the centre's column and row, as fractions of width and height.
+        mm_per_px: The column with the size of a pixel.
+        side_mm: Side of the square that is cut out; what lies outside the image is black.
+    """
+
+    of: DatasetName
+    centre: tuple[Text, Text]
+    mm_per_px: Text
+    side_mm: Annotated[float, Field(gt=0)]
+
+
 class CloseView(Section):
     """What the recommended recipe shows networks of an image.
 
@@ -128,6 +144,7 @@ class Dataset(Section):
         archive: The layout of the archive.
         patients: Rules that tell the patient by an image's path, the first that matches; empty for none.
         table: A table beside the images, null for none.
+        cut: How the images are cut out of those of another dataset; null where the archive holds them.
         groups: How the groups are found that must not stand on two sides of a split.
         other_groups: By name other ways to find groups, to see how much hangs on the way.
         frame_is_empty: Whether the outermost pixels lie outside the body or tissue.
@@ -151,6 +168,7 @@ class Dataset(Section):
     archive: Archive
     patients: list[PatientRule]
     table: ImageTable | None
+    cut: Cut | None
     groups: Annotated[
         NearDuplicateGroups | PatientGroups | SourceTileGroups, Field(discriminator="method")
     ]  # fmt: skip
@@ -185,6 +203,11 @@ class Dataset(Section):
         return [] if self.table is None else self.table.covariates
 
     @property
+    def archive_of(self) -> str:
+        """The dataset whose archive holds the images, or what they are cut from."""
+        return self.id if self.cut is None else self.cut.of
+
+    @property
     def unit(self) -> str:
         """What a group is, in words."""
         return self.groups.unit
@@ -196,6 +219,8 @@ class Dataset(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Dataset:
+        if self.cut is not None and self.table is None:
+            raise ValueError("cut: expected a table that tells where")
         counts = self.archive.counts
         if counts is not None and set(counts) != set(self.classes):
             raise ValueError(f"archive.counts: expected a number for each of {list(self.classes)}")

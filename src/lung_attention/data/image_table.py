@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -76,20 +77,8 @@ def with_image_table(manifest: pd.DataFrame, rows: pd.DataFrame, dataset: Datase
         UserError: An image has no row or several, a patient is empty, or a column is named as one of the
             manifest's own.
     """
-    table, file = _table(dataset), f"{DATASETS}/{dataset.id}.yaml"
-    images = rows[table.image].str.removeprefix(f"{dataset.archive.root}/")
-    if images.duplicated().any():
-        raise UserError(
-            f"{table.file}: image {images[images.duplicated()].iloc[0]!r} has several rows",
-            remedy="keep one row an image",
-        )
-    absent = sorted(set(manifest["image"]) - set(images))
-    if absent:
-        raise UserError(
-            f"{table.file} has no row for {len(absent)} images, the first {absent[0]!r}",
-            remedy=f"add it, or correct table in {file}",
-        )
-    found = rows.set_axis(images).loc[manifest["image"]].reset_index(drop=True)
+    table = _table(dataset)
+    found = _rows_of(manifest["image"].tolist(), rows, dataset).reset_index(drop=True)
     result = manifest.copy()
     if table.patient is not None:
         if (found[table.patient] == "").any():
@@ -102,6 +91,86 @@ def with_image_table(manifest: pd.DataFrame, rows: pd.DataFrame, dataset: Datase
     for name in carried.columns:
         result[name] = _numbers_if_all(carried[name])
     return result
+
+
+@dataclass(frozen=True)
+class Square:
+    """Where an image is cut out of another.
+
+    Attributes:
+        centre: Column and row, as fractions of width and height.
+        side_px: In pixels of the image that it is cut out of.
+    """
+
+    centre: tuple[float, float]
+    side_px: float
+
+
+def squares_of(dataset: Dataset, rows: pd.DataFrame, images: Sequence[str]) -> dict[str, Square] | None:
+    """Where the table says that images are cut out of others.
+
+    Args:
+        dataset: Whose table it is.
+        rows: From `read_image_table`.
+        images: Paths as in the manifest.
+
+    Returns:
+        By image; None where nothing is cut.
+
+    Raises:
+        UserError: A column is missing, or an image has no row, several, or no numbers that can be.
+    """
+    cut = dataset.cut
+    if cut is None:
+        return None
+    table, columns = _table(dataset), [*cut.centre, cut.mm_per_px]
+    file = f"{DATASETS}/{dataset.id}.yaml"
+    for name in columns:
+        if name not in rows.columns:
+            raise UserError(
+                f"{file}: cut: {table.file} has no column {name!r}; found {', '.join(rows.columns)}",
+                remedy=f"mend {file}",
+            )
+    numbers = _rows_of(images, rows, dataset)[columns].apply(pd.to_numeric, errors="coerce")
+    x, y, mm_per_px = (numbers[name] for name in columns)
+    wrong = ~(x.between(0, 1) & y.between(0, 1) & (mm_per_px > 0))
+    if wrong.any():
+        image = numbers.index[wrong][0]
+        raise UserError(
+            f"{table.file}: image {image!r}: expected a centre in 0..1 and a positive size of a pixel, "
+            f"received {numbers.loc[image].tolist()}",
+            remedy="correct the row",
+        )
+    return {
+        image: Square((float(column), float(row)), cut.side_mm / float(size))
+        for image, column, row, size in zip(images, x, y, mm_per_px, strict=True)
+    }
+
+
+def _images(rows: pd.DataFrame, dataset: Dataset) -> pd.Series[str]:
+    """The images of a table's rows, by their paths in the manifest."""
+    return rows[_table(dataset).image].str.removeprefix(f"{dataset.archive.root}/")
+
+
+def _rows_of(images: Sequence[str], rows: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """The rows of images in their order, which are its index.
+
+    Raises:
+        UserError: An image has no row or several.
+    """
+    table, known = _table(dataset), _images(rows, dataset)
+    if known.duplicated().any():
+        raise UserError(
+            f"{table.file}: image {known[known.duplicated()].iloc[0]!r} has several rows",
+            remedy="keep one row an image",
+        )
+    absent = sorted(set(images) - set(known))
+    if absent:
+        raise UserError(
+            f"{table.file} has no row for {len(absent)} images, the first {absent[0]!r}",
+            remedy=f"add it, or correct table in {DATASETS}/{dataset.id}.yaml",
+        )
+    return rows.set_axis(known).loc[list(images)]
 
 
 def _numbers_if_all(column: pd.Series[str]) -> pd.Series[str] | pd.Series[float]:

@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from lung_attention.config.datasets import Dataset
 from lung_attention.data.archive import MAX_PIXELS, find_members, open_archive, require_counts
-from lung_attention.data.image_table import read_image_table, with_image_table
+from lung_attention.data.image_table import read_image_table, squares_of, with_image_table
 from lung_attention.errors import UserError
 from lung_attention.files import ZIP_TIME, replacing, write_table
+from lung_attention.images.cut import cut_square
 from lung_attention.paths import DATASETS
 
 COLUMNS = ("image", "label", "bytes", "sha256", "width", "height", "group")
@@ -58,7 +59,8 @@ def import_archive(
     """Verifies a dataset's source and writes its archive and manifest, or neither.
 
     Every image is decoded once. The written archive holds the original bytes under the names of the
-    manifest, uncompressed (the images are compressed already), in the manifest's order.
+    manifest, uncompressed (the images are compressed already), in the manifest's order. Where images are cut
+    out of others, it holds the cuts.
 
     Args:
         source: The zip file or unpacked folder.
@@ -78,10 +80,16 @@ def import_archive(
         members = find_members(names, dataset, path=source)
         if check_counts:
             require_counts(members, dataset, path=source)
+        beside = None if dataset.table is None else read_image_table(dataset, names, read)
+        squares = None if beside is None else squares_of(dataset, beside, [one.image for one in members])
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as written:
             for member in tqdm(members, desc=f"verify {dataset.id}", unit="image", mininterval=1):
                 content = read(member.source)
                 width, height = _size(content, source, member.source)
+                if squares is not None:
+                    square = squares[member.image]
+                    content = cut_square(content, square.centre, square.side_px)
+                    width, height = _size(content, source, member.source)
                 written.writestr(zipfile.ZipInfo(member.image, ZIP_TIME), content)
                 rows.append(
                     (
@@ -95,8 +103,8 @@ def import_archive(
                     )
                 )
         table = pd.DataFrame(rows, columns=list(COLUMNS))
-        if dataset.table is not None:
-            table = with_image_table(table, read_image_table(dataset, names, read), dataset)
+        if beside is not None:
+            table = with_image_table(table, beside, dataset)
         write_table(manifest, table)
     return table
 

@@ -209,7 +209,7 @@ def _checksums(config: Config) -> list[str]:
     checksums = []
     if archives_from in ("folder", "public"):
         for dataset in config.datasets:
-            archive = find_archive(dataset, source=archives_from)
+            archive = find_archive(config.dataset(dataset).archive_of, source=archives_from)
             found, _ = verify(archive, expected=profile.download.checksums.get(dataset))
             checksums.append(f"++profiles.{config.profile}.download.checksums.{dataset}={found}")
     if weights_from in ("folder", "public"):
