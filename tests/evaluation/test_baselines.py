@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from lung_attention.errors import UserError
 from lung_attention.evaluation.baselines import linear
 from lung_attention.evaluation.baselines.forest import histogram_forest
-from lung_attention.evaluation.baselines.linear import logistic
+from lung_attention.evaluation.baselines.linear import logistic, stacked
 from lung_attention.evaluation.baselines.lookup import majority, nearest_neighbour, same_size
 from lung_attention.evaluation.baselines.run import run_baselines
 from lung_attention.evaluation.baselines.settings import BaselineSettings
@@ -278,7 +278,7 @@ def test_a_published_split_is_predicted_from_its_training_part_alone():
     ]  # fmt: skip
     assert table["baseline"].unique().tolist() == [
         "majority", "image_size", "border", "background", "nearest_neighbour", "histogram_forest",
-        "linear_probe_small", "covariate_diameter_mm",
+        "linear_probe_small", "covariate_diameter_mm", "together_small",
     ]  # fmt: skip
     tested = split[split["subset"] == "test"]
     for _, part in table.groupby("baseline"):
@@ -324,7 +324,8 @@ def test_rubbish_in_the_test_part_changes_neither_what_is_chosen_nor_other_predi
     before, after = run(split, noisy), run(relabelled, changed)
     assert before.chosen == after.chosen
     assert {name for name, one in before.chosen.items() if one} == {
-        "border", "background", "histogram_forest", "linear_probe_small", "covariate_diameter_mm"
+        "border", "background", "histogram_forest", "linear_probe_small", "covariate_diameter_mm",
+        "together_small",
     }  # fmt: skip
     names = images.manifest["image"].iloc[rubbish]
     kept = [
@@ -400,6 +401,33 @@ def test_a_covariate_that_is_no_column_of_numbers_is_refused(column, said):
     split = grouped(images.manifest, by_group(images.manifest))
     with pytest.raises(UserError, match=said):
         run(split, images, baselines_of([], [column], frame_is_empty=True))
+
+
+def test_a_number_counts_beside_many_features():
+    """The label hangs on many of 400 columns and on a number: neither tells it alone."""
+    generator = np.random.default_rng(3)
+    columns, number = generator.normal(size=(2400, 400)), generator.normal(size=2400)
+    signal = columns[:, :100].mean(axis=1) * 10 + number
+    labels = (signal + generator.normal(scale=0.3, size=2400) > 0).astype(np.int64)
+    train, test = np.arange(400), np.arange(400, 2400)
+    part = training(labels[train], np.arange(400) // 2)
+
+    def right(predict, seen):
+        found = predict(seen[train], seen[test], part).probabilities
+        return (found.argmax(axis=1) == labels[test]).mean()
+
+    both = np.column_stack([columns, number])
+    together = right(stacked(1), both)
+    for alone in (columns, number[:, None], both):
+        assert together > right(logistic, alone) + 0.02
+
+
+def test_without_inner_folds_numbers_are_columns_like_others():
+    part = training([0, 0, 1, 1], [0, 0, 1, 1])
+    train, test = np.array([[0, 0.0], [0, 0.1], [1, 1.0], [1, 1.1]]), np.array([[1, 2.0]])
+    np.testing.assert_array_equal(
+        stacked(1)(train, test, part).probabilities, logistic(train, test, part).probabilities
+    )
 
 
 def test_entries_of_the_table_have_titles_of_their_own_and_see_a_row_an_image():

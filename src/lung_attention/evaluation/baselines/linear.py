@@ -1,6 +1,8 @@
-"""Linear baselines: a logistic regression on the features of a frozen backbone, or on a given number."""
+"""Linear baselines: logistic regressions on features of a frozen backbone, on given numbers, or on both."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,11 @@ from lung_attention.evaluation.baselines.training_part import (
     Training,
     all_classes,
     choose,
+    inner_folds,
 )
 
 _ITERATIONS = 2000
+_SMALLEST_PROBABILITY = 1e-6
 
 
 def logistic(train: NDArray[np.floating], test: NDArray[np.floating], training: Training) -> Predicted:
@@ -58,6 +62,40 @@ def logistic(train: NDArray[np.floating], test: NDArray[np.floating], training: 
         C = candidates[choose(candidates, training, of_each)]
         model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(seen, training.labels)
         return Predicted(_probabilities(model, turned.transform(test), training), {"C": C})
+
+
+def stacked(numbers: int) -> Callable[[NDArray[np.floating], NDArray[np.floating], Training], Predicted]:
+    """What features say, weighed against given numbers: a regression on the one's answer and the others.
+
+    Among thousands of columns a number would be lost under their common penalty. So the features' regression
+    answers first, out of fold for the training images, by inner folds of their groups; a second regression
+    sees the logarithms of its probabilities beside the numbers (stacking: Wolpert, Neural Networks 5, 1992).
+
+    Args:
+        numbers: How many of the columns, the last ones, are given numbers.
+
+    Returns:
+        A baseline's `predict`; where groups are too few for inner folds, that of all columns together.
+    """
+
+    def predict(
+        train: NDArray[np.floating], test: NDArray[np.floating], training: Training
+    ) -> Predicted:  # fmt: skip
+        seen, answered = train[:, :-numbers], np.zeros(len(train), dtype=bool)
+        answers = np.zeros((len(train), training.n_classes))
+        for rows, others in inner_folds(training):
+            answers[others] = logistic(seen[rows], seen[others], training.of(rows)).probabilities
+            answered[others] = True
+        if not answered.any():
+            return logistic(train, test, training)
+        of_test = logistic(seen, test[:, :-numbers], training).probabilities
+        beside, beside_test = (
+            np.hstack([np.log(np.maximum(found, _SMALLEST_PROBABILITY)), given[:, -numbers:]])
+            for found, given in ((answers, train), (of_test, test))
+        )
+        return logistic(beside[answered], beside_test, training.of(np.flatnonzero(answered)))
+
+    return predict
 
 
 def _probabilities(model: LogisticRegression, seen: NDArray[np.float64], training: Training) -> Probabilities:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.baselines.forest import histogram_forest
-from lung_attention.evaluation.baselines.linear import logistic
+from lung_attention.evaluation.baselines.linear import logistic, stacked
 from lung_attention.evaluation.baselines.lookup import majority, nearest_neighbour, same_size
 from lung_attention.evaluation.baselines.training_part import Predicted, Training
 from lung_attention.images.regions import backgrounds, frame, value_counts
@@ -102,6 +102,17 @@ def covariate(column: str) -> Baseline:
     return Baseline(f"{column.replace('_', ' ')} alone", False, see, logistic)
 
 
+def probe_and_covariates(backbone: str, columns: Sequence[str]) -> Baseline:
+    """What a frozen backbone sees together with the numbers that the dataset's table gives."""
+
+    def see(images: Images) -> NDArray[np.float64]:
+        numbers = [_numbers(images.manifest, column)[:, None] for column in columns]
+        return np.hstack([pooled(images.features[backbone]), *numbers])
+
+    named = ", ".join(column.replace("_", " ") for column in columns)
+    return Baseline(f"linear probe of {backbone} together with {named}", False, see, stacked(len(columns)))
+
+
 def baselines_of(
     backbones: Sequence[str], covariates: Sequence[str], *, frame_is_empty: bool
 ) -> dict[str, Baseline]:
@@ -114,7 +125,8 @@ def baselines_of(
             and so does `background`, which begins there.
 
     Returns:
-        `BASELINES`, then `linear_probe_<backbone>` for each backbone, `covariate_<column>` for each column.
+        `BASELINES`, then `linear_probe_<backbone>` for each backbone, `covariate_<column>` for each column,
+        and `together_<backbone>`, of both, where there are columns.
     """
     edge = {name: replace(BASELINES[name], blind=frame_is_empty) for name in ("border", "background")}
     return (
@@ -122,6 +134,7 @@ def baselines_of(
         | edge
         | {f"linear_probe_{name}": linear_probe(name) for name in backbones}
         | {f"covariate_{name}": covariate(name) for name in covariates}
+        | {f"together_{name}": probe_and_covariates(name, covariates) for name in backbones if covariates}
     )
 
 

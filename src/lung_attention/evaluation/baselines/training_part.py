@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,10 @@ class Training:
     clusters: NDArray[np.int64]
     n_classes: int
     settings: BaselineSettings
+
+    def of(self, rows: Rows) -> Training:
+        """The same of some of its images."""
+        return replace(self, labels=self.labels[rows], clusters=self.clusters[rows])
 
 
 @dataclass(frozen=True)
