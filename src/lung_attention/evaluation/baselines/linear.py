@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -21,6 +19,7 @@ from lung_attention.evaluation.baselines.training_part import (
     choose,
     inner_folds,
 )
+from lung_attention.models.logistic import turned
 
 _ITERATIONS = 2000
 _SMALLEST_PROBABILITY = 1e-6
@@ -30,11 +29,6 @@ def logistic(train: NDArray[np.floating], test: NDArray[np.floating], training: 
     """Predicts with a logistic regression with L2 penalty on standardised columns.
 
     Standardised by the training images of the fold, in the inner folds as well, so that a `C` means the same.
-    Where these images are fewer than the columns, all is turned onto their principal axes, none left out: the
-    solution under an L2 penalty lies in the span of the training rows, and a rotation changes no length, so
-    the fit is the same and takes a fraction of the time (Hastie, Tibshirani: "Efficient quadratic
-    regularization for expression arrays", 2004). One thread, since products of this size take several times
-    longer where threads wait for each other.
 
     Args:
         train: `(n_train, d)`, float32 or float64, in which it is computed.
@@ -45,11 +39,10 @@ def logistic(train: NDArray[np.floating], test: NDArray[np.floating], training: 
         Probabilities, with the `C` that the inner folds chose.
     """
     candidates = training.settings.C
-    turned = make_pipeline(
-        StandardScaler(), *([PCA(svd_solver="full")] if len(train) < train.shape[1] else [])
-    )
-    with threadpool_limits(1):
-        seen = turned.fit_transform(train)
+    scaler = StandardScaler()
+    seen, axes = turned(scaler.fit_transform(train))
+    seen_test = scaler.transform(test) if axes is None else scaler.transform(test) @ axes
+    with threadpool_limits(1):  # see `turned`
 
         def of_each(rows: Rows, others: Rows) -> list[Probabilities]:
             # From one candidate to the next the fit goes on where it was.
@@ -61,7 +54,7 @@ def logistic(train: NDArray[np.floating], test: NDArray[np.floating], training: 
 
         C = candidates[choose(candidates, training, of_each)]
         model = LogisticRegression(C=C, max_iter=_ITERATIONS).fit(seen, training.labels)
-        return Predicted(_probabilities(model, turned.transform(test), training), {"C": C})
+        return Predicted(_probabilities(model, seen_test, training), {"C": C})
 
 
 def stacked(numbers: int) -> Callable[[NDArray[np.floating], NDArray[np.floating], Training], Predicted]:
@@ -98,5 +91,7 @@ def stacked(numbers: int) -> Callable[[NDArray[np.floating], NDArray[np.floating
     return predict
 
 
-def _probabilities(model: LogisticRegression, seen: NDArray[np.float64], training: Training) -> Probabilities:
+def _probabilities(
+    model: LogisticRegression, seen: NDArray[np.floating], training: Training
+) -> Probabilities:
     return all_classes(model.classes_, model.predict_proba(seen), training.n_classes)
