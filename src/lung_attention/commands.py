@@ -215,14 +215,19 @@ def _design_of(profile: str) -> Config | None:
 
 
 def readme(arguments: argparse.Namespace) -> int:
-    """Writes the committed scores into README.md and docs/results.md, and draws the picture of README.md."""
+    """Writes the committed scores into README.md and pages of docs, and draws the picture of README.md."""
+    from lung_attention.report.advice import advice
     from lung_attention.report.collect import load_results
     from lung_attention.report.readme import render_answers, render_tables, summary_picture
     from lung_attention.report.regions import replace_region
     from lung_attention.report.staleness import note_of
 
-    front, page, picture = Path("README.md"), Path("docs/results.md"), Path("docs/images/results.svg")
-    old = {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in (front, page, picture)}
+    front, page, models = Path("README.md"), Path("docs/results.md"), Path("docs/models.md")
+    picture = Path("docs/images/results.svg")
+    old = {
+        path: path.read_text(encoding="utf-8") if path.exists() else ""
+        for path in (front, page, models, picture)
+    }
     new = dict(old)
     for profile in ("sample", "local"):
         config = _design_of(profile)
@@ -233,6 +238,7 @@ def readme(arguments: argparse.Namespace) -> int:
         new[page] = replace_region(new[page], f"results-{profile}", tables)
         if profile == "local":
             new[front] = replace_region(new[front], "answers", render_answers(results))
+            new[models] = replace_region(new[models], "advice", "\n\n".join(advice(results)))
             new[picture] = summary_picture(results)
     changed = [path for path in new if new[path] != old[path]]
     if arguments.check:

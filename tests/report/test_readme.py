@@ -88,6 +88,7 @@ def pages(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     marks = {
         "README.md": ["answers"], "docs/results.md": ["results-sample", "results-local"],
+        "docs/models.md": ["advice"],
     }  # fmt: skip
     for name, regions in marks.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -126,7 +127,7 @@ def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, page
 def test_pages_that_do_not_show_the_committed_scores_are_named(real, pages):
     shutil.copytree(real.root / "results", pages / "results")
     shutil.copy(real.root / "params.yaml", pages)
-    with pytest.raises(UserError, match=r"README\.md, docs/results\.md, docs/images/results\.svg: not the"):
+    with pytest.raises(UserError, match=r"README\.md, docs/results\.md, docs/models\.md, docs/images/results\.svg: not the"):
         commands.readme(Namespace(check=True))
     commands.readme(Namespace(check=False))
     path = real.paths.comparisons

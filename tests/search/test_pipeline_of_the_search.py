@@ -151,7 +151,7 @@ def test_a_search_does_not_wait_for_itself(launched, tmp_path):
     params = tmp_path / "params.yaml"
     values = yaml.safe_load(params.read_text())
     part = {"datasets": ["lidc"], "backbones": ["densenet121"], "heads": ["attention"], "splits": ["grouped"]}
-    nowhere = dict.fromkeys(part, [])
+    nowhere = {factor: [] for factor in part}
     of_recipe = {"searched": part, "recommended": part, "finetuned": nowhere}
     values["further"] = values["profiles"]["sample"]["further"] = of_recipe
     params.write_text(yaml.safe_dump(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lung_attention.cells import PUBLISHED, Cell
+from lung_attention.report.advice import advice
 from lung_attention.report.blocks import Block, Section, Table, Text
 from lung_attention.report.collect import Json, Results
 from lung_attention.report.numbers import DASH, decimal, decimal_interval, percent_interval
@@ -33,6 +34,7 @@ def models_section(results: Results) -> Section:
             "The log loss of the class shares is that of knowing nothing; a slope below 1 is overconfident."
         )
     ]
+    blocks += [Text(paragraph) for paragraph in advice(results)]
     for dataset in results.config.datasets:
         cells = [
             cell
