@@ -16,10 +16,10 @@ profile=${1:-}
 table=${2:-}
 { [ -n "$profile" ] && [ -f "$table" ]; } ||
     fail "expected a profile and the gate's table, received '$profile' and '$table'" \
-        "make gate PROFILE=local REFERENCE=main && make results-pull-request PROFILE=local"
+        "make gate PROFILE=local REFERENCE=main MARKDOWN=gate.md && make results-pull-request PROFILE=local MARKDOWN=gate.md"
 command -v gh >/dev/null || fail "GitHub's command gh is not installed" "install it, or open the pull request by hand"
 
-git add -- "results/$profile" README.md
+git add -- "results/$profile" README.md docs/results.md docs/models.md docs/images/results.svg
 if git diff --cached --quiet; then
     echo "the results of profile $profile are those that are committed: nothing to propose"
     exit 0

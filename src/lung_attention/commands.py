@@ -234,10 +234,12 @@ def readme(arguments: argparse.Namespace) -> int:
         if config is None:
             continue
         results = load_results(config, Path())
-        tables = render_tables(results, note=note_of(_stale_stages(profile) or []))
+        note = note_of(_stale_stages(profile) or [])
+        tables = render_tables(results, note=note)
         new[page] = replace_region(new[page], f"results-{profile}", tables)
         if profile == "local":
-            new[front] = replace_region(new[front], "answers", render_answers(results))
+            answers = "\n\n".join(filter(None, [note, render_answers(results)]))
+            new[front] = replace_region(new[front], "answers", answers)
             new[models] = replace_region(new[models], "advice", "\n\n".join(advice(results)))
             new[picture] = summary_picture(results)
     changed = [path for path in new if new[path] != old[path]]

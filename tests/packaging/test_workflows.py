@@ -103,8 +103,9 @@ def checkout(tmp_path):
     git("init", "-q", "--bare", "-b", "main", str(origin), cwd=tmp_path)
     git("clone", "-q", str(origin), str(clone), cwd=tmp_path)
     git("switch", "-qc", "main")
-    for name in ("scripts/pull_request.sh", "README.md", "Makefile"):
-        (clone / name).parent.mkdir(exist_ok=True)
+    pages = ("README.md", "docs/results.md", "docs/models.md", "docs/images/results.svg")
+    for name in ("scripts/pull_request.sh", "Makefile", *pages):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, clone / name)
     (clone / "results" / "local").mkdir(parents=True)
     (clone / "results" / "local" / "summary.csv").write_text("old\n")
@@ -133,6 +134,7 @@ def propose(clone):
 def test_new_results_become_a_pull_request_with_the_table(checkout):
     clone, git = checkout
     (clone / "results" / "local" / "summary.csv").write_text("new\n")
+    (clone / "docs" / "results.md").write_text("new\n")
     (clone / "left.txt").write_text("not of the results\n")
     done, asked = propose(clone)
     assert done.returncode == 0, done.stderr
@@ -141,8 +143,8 @@ def test_new_results_become_a_pull_request_with_the_table(checkout):
     (branch,) = (line.split()[-1] for line in git("ls-remote", "origin").splitlines() if "results/" in line)
     assert git("show", f"{branch.removeprefix('refs/heads/')}:results/local/summary.csv") == "new\n"
     assert git("diff", "--name-only", "main", branch.removeprefix("refs/heads/")).split() == [
-        "results/local/summary.csv"
-    ]
+        "docs/results.md", "results/local/summary.csv"
+    ]  # fmt: skip
     assert git("rev-parse", "--abbrev-ref", "HEAD").strip() == "main"
 
 

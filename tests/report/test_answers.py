@@ -264,7 +264,7 @@ def test_unequal_classes_are_told_by_balanced_accuracy_and_the_class_that_is_los
             {"border": (True, 0.84, [UNDECIDED, WORSE]), "histogram": (False, 0.86, [UNDECIDED, WORSE])},
             [
                 "not shown, 0 of 2 networks",
-                "No network is better than: histogram 86.0 % (balanced 66.0 %), better than 1 of them.",
+                "No network is better than: histogram 86.0 % (balanced 66.0 %), itself better than 1 of the networks.",
             ],
             [],
         ),
@@ -286,7 +286,7 @@ def test_attention_is_answered_by_log_loss_and_auroc_as_well():
     for entry, (low, high) in zip(entries, ((0.1, 0.3), (0.2, 0.4), (-0.3, -0.1)), strict=True):
         entry["differences"]["log_loss"] = {"low": low, "high": high}
     answer = told(attention=entries)["Does attention help?"]
-    assert "the log loss rises in 2 and falls in 1, the AUROC moves in none." in answer
+    assert "of 3: the log loss rises in 2 and falls in 1; the AUROC neither rises nor falls in any." in answer
 
 
 def test_what_is_left_of_differences_after_adjustment_is_told():
@@ -333,8 +333,8 @@ def test_whether_a_search_helps(verdicts, says):
     assert answer.startswith(says)
     assert (", plain head, +3.0 points" in answer) == (verdicts[0] == HELPS)
     assert (", attention head, −4.0 points" in answer) == (verdicts[1] == HURTS)
-    assert "The cross-entropy, by which a search chooses, falls beyond sampling error in 1 of 2" in answer
-    assert answer.endswith("the AUROC in 0.")
+    assert "By intervals of their own, of 2: the log loss falls in 1; the AUROC" in answer
+    assert answer.endswith("the AUROC neither rises nor falls in any.")
 
 
 def test_each_recipe_is_answered_from_its_own_entries():
@@ -350,7 +350,7 @@ def test_each_recipe_is_answered_from_its_own_entries():
     assert answer["Does attention help?"].startswith("Without known leakage, not shown: 0 of 2")
     cropped = answer["Does the recipe cropped help?"]
     assert cropped.startswith("Without known leakage, yes: of 2")
-    assert "The cross-entropy falls beyond sampling error in 0 of 2" in cropped
+    assert "of 2: the log loss neither rises nor falls in any" in cropped
     assert "Attention against plain, both by the recipe cropped, yes: of 1" in cropped
     searched = answer["Do settings found by a search help?"]
     assert searched.startswith("Without known leakage, no, it hurts: of 1")
@@ -363,8 +363,11 @@ def test_a_gain_on_the_published_split_is_never_said_to_be_without_leakage():
         recipes=gained([HELPS, HELPS], split="published", losses=[-0.1, 0.1]) + gained([UNDECIDED]),
     )["Do settings found by a search help?"]
     leakless, leaky = answer.split("On the published split, ")
-    assert leakless.startswith("Without known leakage, not shown: 0 of 1") and "in 1 of 1" in leakless
-    assert leaky.startswith("yes: of 2") and "in 1 of 2" in leaky
+    assert (
+        leakless.startswith("Without known leakage, not shown: 0 of 1")
+        and "of 1: the log loss falls in 1;" in leakless
+    )
+    assert leaky.startswith("yes: of 2") and "of 2: the log loss falls in 1;" in leaky
     assert "Attention against plain on the published split, both with found settings, yes: of 1" in leaky
     (alone,) = [
         text for ask, text in told(recipes=gained([HELPS], split="published")).items() if "search" in ask

@@ -127,7 +127,9 @@ def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, page
 def test_pages_that_do_not_show_the_committed_scores_are_named(real, pages):
     shutil.copytree(real.root / "results", pages / "results")
     shutil.copy(real.root / "params.yaml", pages)
-    with pytest.raises(UserError, match=r"README\.md, docs/results\.md, docs/models\.md, docs/images/results\.svg: not the"):
+    with pytest.raises(
+        UserError, match=r"README\.md, docs/results\.md, docs/models\.md, docs/images/results\.svg: not the"
+    ):
         commands.readme(Namespace(check=True))
     commands.readme(Namespace(check=False))
     path = real.paths.comparisons
@@ -177,4 +179,5 @@ def test_stale_results_are_noted_in_the_report_and_above_the_table(real, pages):
     note = f"has changed since the results below were computed: train ({len(names) - 1}) and train_searched."
     assert note in real.paths.report_markdown.read_text()
     commands.readme(Namespace(check=False))
-    assert note in _told(pages, "docs/results.md", "results-local")
+    for page, mark in (("docs/results.md", "results-local"), ("README.md", "answers")):
+        assert note in _told(pages, page, mark)

@@ -87,6 +87,7 @@ def learning_curves(
         `ax`.
     """
     x = np.asarray(epochs)
+    marker = "o" if len(x) == 1 else None  # a line of one point cannot be seen
     for values, name, color, dash in (
         (train, "trained on", PALETTE[0], DASHES[0]),
         (monitored, "monitored", PALETTE[1], DASHES[1]),
@@ -95,7 +96,9 @@ def learning_curves(
         y = y[~np.isnan(y).all(axis=1)] if y.size else y
         if not len(y):
             continue
-        ax.plot(x, np.nanmean(y, axis=0), color=color, linestyle=dash, linewidth=1.6, label=name)
+        ax.plot(
+            x, np.nanmean(y, axis=0), color=color, linestyle=dash, linewidth=1.6, label=name, marker=marker
+        )
         if len(y) > 1:
             ax.fill_between(
                 x, np.nanmin(y, axis=0), np.nanmax(y, axis=0), color=color, alpha=0.15, linewidth=0
@@ -103,6 +106,8 @@ def learning_curves(
     ax.set_xlabel("epoch")
     ax.set_ylabel(what)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(x) == 1:
+        ax.set_xlim(x[0] - 1, x[0] + 1)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize=8, frameon=False)
     return tidy(ax)

@@ -138,13 +138,8 @@ class _Words:
     def recipe_helps(self, recipe: str, gains: Sequence[Entry], attention: Sequence[Entry]) -> str:
         """Answers whether a recipe does better than the published one, and attention where both have it."""
         parts = []
-        chooses = ", by which a search chooses," if recipe == "searched" else ""
         for where, here in _by_split(gains):
-            parts += [
-                self._helps_on(where, here),
-                f"The cross-entropy{chooses} falls beyond sampling error in {_falls(here, 'log_loss')} of "
-                f"{len(here)}, the AUROC in {_falls(here, 'auroc_ovr')}.",
-            ]
+            parts += [self._helps_on(where, here), _other_scores(here)]
         how = _OF_RECIPE.get(recipe, f"by the recipe {recipe}")
         for where, here in _by_split(attention):
             place = "" if here[0]["split"] == "grouped" else f" {where[0].lower()}{where[1:]}"
@@ -216,8 +211,8 @@ def _other_scores(entries: Sequence[Entry]) -> str:
     for score, name in (("log_loss", "log loss"), ("auroc_ovr", "AUROC")):
         falls, rises = _falls(entries, score), _rises(entries, score)
         moved = [f"rises in {rises}"] * bool(rises) + [f"falls in {falls}"] * bool(falls)
-        told.append(f"the {name} {' and '.join(moved) or 'moves in none'}")
-    return f"Beyond its own interval {told[0]}, {told[1]}."
+        told.append(f"the {name} {' and '.join(moved) or 'neither rises nor falls in any'}")
+    return f"By intervals of their own, of {len(entries)}: {told[0]}; {told[1]}."
 
 
 def _rises(entries: Sequence[Entry], score: str) -> int:

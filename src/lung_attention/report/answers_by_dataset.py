@@ -133,7 +133,7 @@ def _on_dataset(entries: Sequence[Entry], title: str, baselines: Mapping[str, st
         told = []
         for name, found in sorted(equals.items(), key=lambda item: -_score(item[1][0], "baseline")):
             worse = sum(entry["verdict"] == WORSE for entry in found)
-            beats = f", better than {worse} of them" if worse else ""
+            beats = f", itself better than {worse} of the networks" if worse else ""
             told.append(_named(name, found[0], baselines) + beats)
         lead = "No network is better than" if blind else f"{title}: no network ({ours}) is better than"
         sentences.append(f"{lead}: {'; '.join(told)}.")

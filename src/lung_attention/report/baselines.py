@@ -57,7 +57,15 @@ def baselines_section(results: Results) -> Section:
             ]
             for name, of in scores.items()
         ]
-        columns = ("baseline", "blind", "accuracy", "balanced", "AUROC", "log loss", "better : equal : worse")
+        columns = (
+            "baseline",
+            "blind",
+            "accuracy",
+            "balanced",
+            "AUROC",
+            "log loss",
+            "better : undecided : worse",
+        )
         blocks.append(Table(results.dataset(dataset).title, columns, "llrrrrr", rows))
     return Section("baselines", title, blocks)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from matplotlib.figure import Figure
 
-from lung_attention.cells import Cell
+from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.further_scores import FURTHER_SCORES
 from lung_attention.images.decode import Pixels
 from lung_attention.plots.images import image_grid
@@ -89,7 +89,7 @@ def cells_section(results: Results, draw: DrawCell) -> Section:
 def _name(results: Results, cell: Cell) -> str:
     return (
         f"{results.dataset(cell.dataset).title}, {results.title(cell.backbone)}, {cell.head} head, "
-        f"{cell.split} split"
+        f"{'' if cell.recipe == PUBLISHED else f'{cell.recipe} recipe, '}{cell.split} split"
     )
 
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from lung_attention.cells import PUBLISHED
 from lung_attention.report.blocks import Block, Bullets, Section, Table, Text
 from lung_attention.report.collect import Results
-from lung_attention.report.numbers import DASH, count, listed, percent
+from lung_attention.report.numbers import DASH, listed, percent
 
 _POWER = 0.8
 
@@ -29,7 +29,7 @@ def limitations(results: Results) -> Section:
     if inferred:
         items.append(
             f"**Some groups are inferred** ({listed(inferred)}): no file tells a patient or a source, so "
-            "related images may stand on two sides all the same. What is called *without known leakage* is "
+            'related images may stand on two sides all the same. What is called "without known leakage" is '
             "without what could be found."
         )
     seeds = {len(values["seeds"]) for cell, values in results.metrics.items() if cell.split == "grouped"}
@@ -125,7 +125,7 @@ def claims_and_verdicts(results: Results, answers: list[dict[str, str]]) -> Sect
         "Every claim, with its verdict",
         [
             Table(
-                f"Claims ({count(len(rows), 'claim')}); the answers stand in full at the top",
+                "Claims and questions, with the first sentence of each answer; the rest stands at the top",
                 ("who", "claim or question", "verdict", "where from"),
                 "llll",
                 rows,

@@ -78,8 +78,8 @@ def methods(results: Results) -> Section:
         "they are perfect in every resample, so their intervals are a little short where errors are few.",
         f"**Grouped split**: {settings.split.folds} folds; no group stands on two sides. The predictions of "
         "all folds are pooled, and the recipe is that of the published split.",
-        f"**Recipe**: {settings.train.recipe.epochs} epochs, the last one is kept, nothing is selected on "
-        f"any image; frozen backbone; images resized by `{view.interpolation}` "
+        f"**Published recipe**: {settings.train.recipe.epochs} epochs, the last one is kept, nothing is "
+        f"selected on any image; frozen backbone; images resized by `{view.interpolation}` "
         f"{'with' if view.antialias else 'without'} antialiasing.",
         f"**Verdicts**: {_published_verdicts(results)}attention is said to help or hurt only by its "
         "adjusted p value.",

@@ -16,6 +16,14 @@ from lung_attention.report.numbers import change, count, decimal, p_value, perce
 # Not searched, or the same everywhere.
 _NOT_SHOWN = ("jit_compile", "view", "optimizer", "class_weights")
 
+_RECIPES = {
+    "recommended": "`recommended`: a linear head on averages and maxima of a close view, its penalty, epochs "
+    "and temperature chosen by inner folds.",
+    "finetuned": "`finetuned`: from there on, the last layers of the backbone are fitted as well, for a "
+    "given number of epochs.",
+    "searched": "`searched`: with settings that a search chose in place of those of the paper.",
+}
+
 
 def recipes_section(results: Results) -> Section:
     """Cells of further recipes beside those of the published one, and each search in detail."""
@@ -24,12 +32,12 @@ def recipes_section(results: Results) -> Section:
     if not cells:
         text = "No cell of this run was made by another recipe than the published one (see `docs/search.md`)."
         return Section("recipes", title, [Text(text)])
+    made = {cell.recipe for cell in cells}
     blocks: list[Block] = [
         Text(
-            "The same backbones and heads by other recipes. `recommended`: a linear head on averages and "
-            "maxima of a close view, its penalty, epochs and temperature chosen by inner folds. "
-            "`searched`: with settings that a search chose in place of those of the paper. Both are nested: "
-            "what each fold is fitted with was chosen on its training groups alone, and its test part was "
+            "The same backbones and heads by other recipes. "
+            + " ".join(text for recipe, text in _RECIPES.items() if recipe in made)
+            + " What each fold is fitted with was chosen on its training groups alone, and its test part was "
             "predicted once. So the scores measure the rule of choosing, and they stand whatever they say. "
             "Differences are to the published recipe on the same "
             "images, in percentage points, with an interval that resamples groups. The column changed : "
@@ -127,7 +135,7 @@ def _attention(results: Results, entries: Sequence[Json]) -> list[Block]:
     return [
         Text(
             "The settings of the paper may suit one head better than the other. Here each head was made by "
-            "the same recipe; a search chose its settings with the same effort."
+            "the same recipe, with the same effort to choose its settings."
         ),
         Table(
             "Accuracy, attention minus plain, both by the same recipe",

@@ -17,6 +17,7 @@ from lung_attention.evaluation.baselines.lookup import majority, nearest_neighbo
 from lung_attention.evaluation.baselines.training_part import Predicted, Training
 from lung_attention.images.regions import backgrounds, frame, value_counts
 from lung_attention.images.similarity import unit_vectors
+from lung_attention.models.backbone_table import title
 from lung_attention.models.logistic import pooled
 
 
@@ -90,7 +91,7 @@ def linear_probe(backbone: str) -> Baseline:
     def see(images: Images) -> NDArray[np.float32]:
         return pooled(images.features[backbone])
 
-    return Baseline(f"linear probe of {backbone}", False, see, logistic)
+    return Baseline(f"linear probe of {title(backbone)}", False, see, logistic)
 
 
 def covariate(column: str) -> Baseline:
@@ -110,7 +111,9 @@ def probe_and_covariates(backbone: str, columns: Sequence[str]) -> Baseline:
         return np.hstack([pooled(images.features[backbone]), *numbers])
 
     named = ", ".join(column.replace("_", " ") for column in columns)
-    return Baseline(f"linear probe of {backbone} together with {named}", False, see, stacked(len(columns)))
+    return Baseline(
+        f"linear probe of {title(backbone)} together with {named}", False, see, stacked(len(columns))
+    )
 
 
 def baselines_of(
