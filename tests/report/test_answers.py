@@ -264,7 +264,7 @@ def test_unequal_classes_are_told_by_balanced_accuracy_and_the_class_that_is_los
             {"border": (True, 0.84, [UNDECIDED, WORSE]), "histogram": (False, 0.86, [UNDECIDED, WORSE])},
             [
                 "not shown, 0 of 2 networks",
-                "No network is better than: histogram 86.0 % (balanced 66.0 %), itself better than 1 of the networks.",
+                "No network is better than: histogram 86.0 % (balanced 66.0 %), which beats 1 network.",
             ],
             [],
         ),

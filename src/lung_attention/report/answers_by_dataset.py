@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lung_attention.evaluation.verdicts import BETTER, DROP, RISE, WORSE
-from lung_attention.report.numbers import percent_range
+from lung_attention.report.numbers import count, percent_range
 
 Entry = Mapping[str, Any]
 
@@ -133,7 +133,7 @@ def _on_dataset(entries: Sequence[Entry], title: str, baselines: Mapping[str, st
         told = []
         for name, found in sorted(equals.items(), key=lambda item: -_score(item[1][0], "baseline")):
             worse = sum(entry["verdict"] == WORSE for entry in found)
-            beats = f", itself better than {worse} of the networks" if worse else ""
+            beats = f", which beats {count(worse, 'network')}" if worse else ""
             told.append(_named(name, found[0], baselines) + beats)
         lead = "No network is better than" if blind else f"{title}: no network ({ours}) is better than"
         sentences.append(f"{lead}: {'; '.join(told)}.")
