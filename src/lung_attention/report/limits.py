@@ -118,7 +118,7 @@ def claims_and_verdicts(results: Results, answers: list[dict[str, str]]) -> Sect
         if abs(best - claim.accuracy) < 5e-5:
             held = "is printed by the published repository"
         text = f"{percent(claim.accuracy)} on {results.dataset(claim.dataset).title}"
-        rows.append(["the paper's abstract", text, held, f"section *{_SECTION}*"])
+        rows.append(["the paper's abstract", text, held, f'section "{_SECTION}"'])
     rows += [["this report", entry["question"], _verdict(entry["answer"]), command] for entry in answers]
     return Section(
         "verdicts",

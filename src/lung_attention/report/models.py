@@ -10,8 +10,7 @@ from lung_attention.report.numbers import DASH, decimal, decimal_interval, perce
 
 _GROUPED = "grouped"
 _COLUMNS = (
-    "model", "head", "recipe", "fits of each image", "balanced accuracy", "AUROC", "log loss",
-    "calibration slope",
+    "model", "recipe", "partitions or seeds", "balanced accuracy", "AUROC", "log loss", "calibration slope",
 )  # fmt: skip
 
 
@@ -31,7 +30,8 @@ def models_section(results: Results) -> Section:
             "and fits the last layers of the backbone, too. Above the networks stand the best baseline that "
             "is blind and the best that is not "
             "(by balanced accuracy): a network that does not beat them has learnt nothing beyond them. "
-            "The log loss of the class shares is that of knowing nothing; a slope below 1 is overconfident."
+            "The log loss of the class shares is that of knowing nothing; a slope below 1 is overconfident, "
+            "one above 1 too unsure."
         )
     ]
     blocks += [Text(paragraph) for paragraph in advice(results)]
@@ -45,7 +45,7 @@ def models_section(results: Results) -> Section:
         of_shares = [results.metrics[cell]["calibration"]["class_share_log_loss"] for cell in cells]
         shares = of_shares[0] if of_shares else None
         caption = f"{results.dataset(dataset).title} (log loss of the class shares: {decimal(shares)})"
-        blocks.append(Table(caption, _COLUMNS, "lllrrrrr", rows))
+        blocks.append(Table(caption, _COLUMNS, "llrrrrr", rows))
     return Section("models", title, blocks)
 
 
@@ -58,7 +58,7 @@ def _baselines(results: Results, dataset: str) -> list[list[str]]:
         if of_kind:
             best = max(of_kind, key=lambda of: float(of["balanced_accuracy"]))
             name = f"{'blind baseline' if blind else 'baseline'}: {best['title']}"
-            rows.append([name, "", "", "1", *_scores(best), DASH])
+            rows.append([name, "", "1", *_scores(best), DASH])
     return rows
 
 
@@ -67,7 +67,7 @@ def _row(results: Results, cell: Cell) -> list[str]:
     found = values["calibration"]
     slope = decimal_interval(found, "slope") if found["slope"] is not None else DASH
     fits = f"{len(values['seeds']):,}"
-    return [results.title(cell.backbone), cell.head, cell.recipe, fits, *_scores(values), slope]
+    return [f"{results.title(cell.backbone)}, {cell.head}", cell.recipe, fits, *_scores(values), slope]
 
 
 def _scores(values: Json) -> list[str]:
