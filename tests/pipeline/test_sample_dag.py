@@ -253,7 +253,7 @@ def test_what_a_search_finds_is_kept_and_trained_with(copy):
     epochs = {name: study["settings"]["epochs"] for name, study in found["studies"].items()}
     assert {name: recipe["epochs"] for name, recipe in settings.items()} == epochs
     comparisons = json.loads((copy / PATHS.comparisons).read_text(encoding="utf-8"))
-    (entry,) = comparisons["recipe_vs_published"]
+    (entry,) = (one for one in comparisons["recipe_vs_published"] if one["recipe"] == searched.recipe)
     assert entry["differences"]["accuracy"]["changed"] == pytest.approx(scores["accuracy"])
     assert entry["differences"]["accuracy"]["published"] == pytest.approx(metrics(copy, cell)["accuracy"])
     assert "Courses of the studies" in (copy / PATHS.report_html).read_text(encoding="utf-8")
