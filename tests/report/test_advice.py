@@ -27,12 +27,19 @@ def planted(results, losses, *, verdict="undecided", beaten=("border", "diameter
         for cell, values in results.metrics.items()
     }
     baselines = {
-        "border": {"title": "outermost pixels", "blind": True, "balanced_accuracy": 0.61, "auroc_ovr": 0.7},
+        "border": {
+            "title": "outermost pixels",
+            "blind": True,
+            "balanced_accuracy": 0.61,
+            "auroc_ovr": 0.7,
+            "log_loss": 0.1,
+        },
         "diameter": {
             "title": "diameter mm alone",
             "blind": False,
             "balanced_accuracy": 0.9,
             "auroc_ovr": 0.95,
+            "log_loss": 0.47,
         },
     }
     against = [
@@ -55,14 +62,26 @@ def planted(results, losses, *, verdict="undecided", beaten=("border", "diameter
 @pytest.mark.parametrize("best", [PLAIN, ATTENTION])
 def test_the_model_of_the_lowest_log_loss_is_named(results, best):
     (text,) = advice(planted(results, {best: 0.4321, PUBLISHED: 0.1}))
-    assert f"take DenseNet121, {best.head}, `searched`" in text, "the published recipe is not what is sought"
+    assert f"is DenseNet121, {best.head}, `searched`" in text, "the published recipe is not what is sought"
     assert "log loss 0.432 where knowing nothing has 0.690" in text
     assert "calibration slope 0.91" in text
 
 
 def test_cells_of_the_published_split_are_not_taken(results):
     (text,) = advice(planted(results, {dataclasses.replace(PLAIN, split="published"): 0.01, ATTENTION: 0.5}))
-    assert "take DenseNet121, attention," in text
+    assert "is DenseNet121, attention," in text
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (0.46, "No simpler classifier has a lower log loss: take it."),
+        (0.48, "Take diameter mm alone (log loss 0.470) instead."),
+    ],
+)
+def test_what_costs_less_and_doubts_better_is_to_be_taken(results, loss, said):
+    """Blind baselines are none to take, whatever their loss."""
+    assert said in advice(planted(results, {PLAIN: loss}))[0]
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,27 @@ def _of(results: Results, dataset: str) -> str:
     best = min(further, key=lambda cell: float(results.metrics[cell]["log_loss"]))
     title, scores = results.dataset(dataset).title, _scores(results.metrics[best])
     said = [
-        f"**{title}**: take {_name(results, best)} ({scores}).",
+        f"**{title}**: the network with the most honest probabilities is {_name(results, best)} ({scores}).",
+        _to_take(results, best),
         *_attention(results, best),
         *_baselines(results, best),
         *_not_to_take(results, [cell for cell in cells if cell.recipe == PUBLISHED]),
     ]
     return " ".join(said)
+
+
+def _to_take(results: Results, best: Cell) -> str:
+    """Whether a classifier that costs less has better probabilities than the best network."""
+    least = float(results.metrics[best]["log_loss"])
+    simpler = sorted(
+        (float(of["log_loss"]), str(of["title"]))
+        for of in results.baselines.get((best.dataset, _GROUPED), {}).values()
+        if not of["blind"] and of["log_loss"] is not None and float(of["log_loss"]) < least
+    )
+    if not simpler:
+        return "No simpler classifier has a lower log loss: take it."
+    loss, title = simpler[0]
+    return f"Take {title} (log loss {decimal(loss)}) instead."
 
 
 def _name(results: Results, cell: Cell) -> str:
