@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.verdicts import BETTER, HELPS, HURTS, UNDECIDED
 from lung_attention.report.collect import Json, Results
-from lung_attention.report.numbers import decimal, decimal_interval, percent, percent_interval
+from lung_attention.report.numbers import decimal, decimal_interval, listed, percent, percent_interval
 
 _GROUPED = "grouped"
 _VERDICTS = {
@@ -114,13 +114,13 @@ def _baselines(results: Results, best: Cell) -> Iterable[str]:
     )
     if blind:
         yield (
-            f"**It is no diagnosis**: beyond sampling error it does not beat {_listed(blind)}, which "
+            f"**It is no diagnosis**: beyond sampling error it does not beat {listed(blind)}, which "
             f"{'see' if len(blind) > 1 else 'sees'} nothing of the disease."
         )
     elif any(entry["blind"] for entry in entries):
         yield "It beats all that sees nothing of the disease."
     if seeing:
-        yield f"Simpler classifiers that it does not beat: {_listed(seeing)}."
+        yield f"Simpler classifiers that it does not beat: {listed(seeing)}."
 
 
 def _baseline(values: Json) -> str:
@@ -138,8 +138,4 @@ def _not_to_take(results: Results, published: Iterable[Cell]) -> Iterable[str]:
                 f"{results.title(cell.backbone)} {cell.head} (log loss {decimal(values['log_loss'])})"
             )
     if worse:
-        yield f"Not the published recipe: its probabilities are worse than none with {_listed(worse)}."
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        yield f"Not the published recipe: its probabilities are worse than none with {listed(worse)}."
