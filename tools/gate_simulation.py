@@ -192,7 +192,7 @@ def to_markdown(results: Sequence[Simulated]) -> str:
     """The tables of docs/gate.md."""
     lines = [
         "| results | families of equal re-runs | a cell called a regression | all together | below a floor "
-        f"| **the gate fails** | at most (95 %) | trainings {LUCKIER:g} times as lucky as assumed |",
+        f"| **the gate fails** | upper bound (95 %) | trainings {LUCKIER:g} times as lucky as assumed |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for item in results:

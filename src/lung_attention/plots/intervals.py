@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from lung_attention.plots.style import GREY, PALETTE, tidy
+from lung_attention.plots.style import DARK, PALETTE, tidy
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def looks_of(heads: Sequence[str], splits: Sequence[str]) -> dict[str, Look]:
             looks[f"{head}, {split} split"] = Look(marker, color, split != "grouped", 6)
     for split in splits:
         grouped = split == "grouped"
-        looks[f"best blind baseline, {split} split"] = Look("x" if grouped else "|", GREY, True, 6)
-        looks[f"best seeing baseline, {split} split"] = Look("+" if grouped else "_", GREY, True, 8)
+        looks[f"best blind baseline, {split} split"] = Look("x" if grouped else "|", DARK, True, 8)
+        looks[f"best seeing baseline, {split} split"] = Look("+" if grouped else "_", DARK, True, 10)
     return looks
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 GREY = "#6B7280"
+DARK = "#374151"  # of markers, which need more weight than lines
 GRID = "#E5E7EB"
 
 

@@ -60,6 +60,9 @@ def _remains_of(dataset: str, networks: Sequence[Entry], titles: Mapping[str, st
     text = f"{titles.get(dataset, dataset)}: {scores}"
     if drop := _same_images(here):
         text += f", {drop}"
+    shown = sum(entry["verdict"] == DROP for entry in here)
+    if shown < len(here):
+        text += f" (beyond sampling error: {shown} of {len(here)})"
     for name in here[0]["classes"]:
         found = [entry["classes"][name]["grouped"] for entry in here]
         if None not in found and max(found) < _RECOGNISED:

@@ -12,8 +12,8 @@ from lung_attention.report.collect import Results
 from lung_attention.report.numbers import (
     DASH,
     decimal,
+    decimal_interval,
     p_value,
-    percent,
     percent_interval,
     percent_range,
     signed,
@@ -50,8 +50,8 @@ def baselines_section(results: Results) -> Section:
                 of["title"],
                 "yes" if of["blind"] else "",
                 percent_interval(of, "accuracy"),
-                percent(of["balanced_accuracy"]),
-                decimal(of["auroc_ovr"]),
+                percent_interval(of, "balanced_accuracy"),
+                decimal_interval(of, "auroc_ovr"),
                 decimal(of["log_loss"]),
                 _networks([e for e in entries if (e["dataset"], e["baseline"]) == (dataset, name)]),
             ]
