@@ -171,6 +171,31 @@ class Paths:
         """The SQLite file of a cell's studies, where no database is named; no output of a stage."""
         return self.artifacts / "studies" / f"{cell.searched}.db"
 
+    def exported(self, cell: Cell) -> Path:
+        """The model that leaves the project: ONNX, with all that it carries; no output of a stage."""
+        return self.artifacts / "exported" / f"{cell.name}.onnx"
+
+    def maps(self, cell: Cell) -> Path:
+        """Where a cell looks, and what its maps are worth."""
+        return self.results / "maps" / f"{cell.name}.json"
+
+    def maps_picture(self, cell: Cell) -> Path:
+        """Images with the maps of a cell beside them."""
+        return self.results / "maps" / f"{cell.name}.webp"
+
+    def card(self, cell: Cell) -> Path:
+        """The model card of a cell."""
+        return self.results / "cards" / f"{cell.name}.md"
+
+    def croissant(self, dataset: str) -> Path:
+        """What a dataset is, for machines."""
+        return self.results / "croissant" / f"{dataset}.json"
+
+    @property
+    def crate(self) -> Path:
+        """What was run with what and gave what, for machines."""
+        return self.results / "ro-crate-metadata.json"
+
     @property
     def comparisons(self) -> Path:
         """Attention against plain, what leakage carries, and the reproduction verdicts."""

@@ -108,6 +108,30 @@ class Cut(Section):
     side_mm: Annotated[float, Field(gt=0)]
 
 
+class Marked(Section):
+    """Where the table says that the finding lies which the label is about.
+
+    Attributes:
+        centre: The columns with the column and row of its centre, as fractions of width and height.
+        size: The columns with its width and height, as such fractions, too.
+    """
+
+    centre: tuple[Text, Text]
+    size: tuple[Text, Text]
+
+
+class Window(Section):
+    """The grey window by which the images were made of Hounsfield units.
+
+    Attributes:
+        level_hu: Its centre.
+        width_hu: Its width.
+    """
+
+    level_hu: Annotated[float, Field(ge=-2000, le=5000)]
+    width_hu: Annotated[float, Field(gt=1, le=10000)]
+
+
 class CloseView(Section):
     """What the recommended recipe shows networks of an image.
 
@@ -145,6 +169,8 @@ class Dataset(Section):
         patients: Rules that tell the patient by an image's path, the first that matches; empty for none.
         table: A table beside the images, null for none.
         cut: How the images are cut out of those of another dataset; null where the archive holds them.
+        marked: Where the finding lies that the label is about; null where no table tells.
+        window: By which a CT slice becomes an image like these; null where nobody knows.
         groups: How the groups are found that must not stand on two sides of a split.
         other_groups: By name other ways to find groups, to see how much hangs on the way.
         frame_is_empty: Whether the outermost pixels lie outside the body or tissue.
@@ -169,6 +195,8 @@ class Dataset(Section):
     patients: list[PatientRule]
     table: ImageTable | None
     cut: Cut | None
+    marked: Marked | None
+    window: Window | None
     groups: Annotated[
         NearDuplicateGroups | PatientGroups | SourceTileGroups, Field(discriminator="method")
     ]  # fmt: skip
@@ -221,6 +249,8 @@ class Dataset(Section):
     def _is_consistent(self) -> Dataset:
         if self.cut is not None and self.table is None:
             raise ValueError("cut: expected a table that tells where")
+        if self.marked is not None and self.table is None:
+            raise ValueError("marked: expected a table that tells where")
         counts = self.archive.counts
         if counts is not None and set(counts) != set(self.classes):
             raise ValueError(f"archive.counts: expected a number for each of {list(self.classes)}")

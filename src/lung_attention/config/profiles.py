@@ -15,6 +15,8 @@ from lung_attention.config.stages import (
     BackboneWeights,
     Download,
     Evaluation,
+    Explaining,
+    Leaving,
     Preprocessing,
     Rebuild,
     Sensitivity,
@@ -94,6 +96,8 @@ class Profile(Section):
     train: Training
     sensitivity: Sensitivity
     evaluate: Evaluation
+    explain: Explaining
+    export: Leaving
     gate: Gating
     search: Search
 

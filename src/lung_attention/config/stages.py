@@ -204,3 +204,35 @@ class Evaluation(Section):
     specificities: Distinct[Fraction]
     prevalences: Distinct[Fraction]
     seed: Seed
+
+
+class Leaving(Section):
+    """What a model carries that leaves the project.
+
+    Attributes:
+        coverage: Share of images of unseen groups whose true class shall be in the set of classes given.
+        familiar: Share of images of unseen groups that shall count as familiar.
+        folds: By which unseen groups are had for the second.
+        seed: Of these folds.
+    """
+
+    coverage: Fraction
+    familiar: Fraction
+    folds: Annotated[int, Field(ge=2)]
+    seed: Seed
+
+
+class Explaining(Section):
+    """How it is looked at where networks look.
+
+    Attributes:
+        shown: Images of each class in the pictures.
+        measured: Images of each class at most on which maps are compared where their weights are drawn anew.
+        draws: Random maps, and heads of untrained attention.
+        seed: Of what is drawn.
+    """
+
+    shown: Count
+    measured: Count
+    draws: Count
+    seed: Seed
