@@ -92,6 +92,36 @@ def build_parser() -> argparse.ArgumentParser:
     track.add_argument("--profile", default="sample")
     track.set_defaults(run=commands.track)
 
+    export = added.add_parser("export", help="write a cell's model as one ONNX file that needs no TensorFlow")
+    export.add_argument("cell", metavar="CELL", help="such as iqoth-densenet121-attention-published-grouped")
+    export.add_argument("--profile", help="default: the one in use")
+    export.add_argument("--to", type=Path, metavar="FILE", help="default: in the profile's artifacts")
+    export.set_defaults(run=commands.export)
+
+    predict = added.add_parser(
+        "predict", help="classify images of your own; exit code 3: some could not be read, the others were"
+    )
+    predict.add_argument(
+        "model", metavar="MODEL", help="a cell, a file .onnx, a cell's model.keras, or models:/NAME@champion"
+    )
+    predict.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="JPEG, PNG, TIFF, DICOM; folders; zip archives"
+    )
+    predict.add_argument("--profile", help="of the cell; default: the one in use")
+    predict.add_argument("--csv", type=Path, metavar="FILE", help="also write a table, and its manifest")
+    predict.add_argument("--jsonl", type=Path, metavar="FILE", help="the same, an object a line")
+    predict.add_argument(
+        "--overlay", type=Path, metavar="FOLDER", help="also write pictures with the attention map"
+    )
+    predict.add_argument(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar=("LEVEL", "WIDTH"),
+        help="in HU, through which CT slices are seen; default: the dataset's own",
+    )
+    predict.set_defaults(run=commands.predict)
+
     audit = added.add_parser(
         "audit", help="look for leaks and shortcuts in your own images and split; exit code 1 when one leaks"
     )

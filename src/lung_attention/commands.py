@@ -129,6 +129,39 @@ def track(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def export(arguments: argparse.Namespace) -> int:
+    """Writes the model of a cell as ONNX."""
+    from lung_attention.predict.exporting import export_cell
+    from lung_attention.predict.find import cell_named
+    from lung_attention.workflow.temporary import profile_of
+
+    config, cell = load_config(PARAMS), cell_named(arguments.cell)
+    profile = arguments.profile or config.profile
+    profile_of(config, profile)
+    path = arguments.to or Paths(profile).exported(cell)
+    export_cell(cell, config.model_copy(update={"profile": profile}), path)
+    print(f"wrote {path}; it says what it is: lung-attention predict {path} IMAGE")
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Classifies images of the user's own."""
+    from lung_attention.predict.command import Options, run_predict
+    from lung_attention.predict.find import find_model
+
+    window = None if arguments.window is None else (arguments.window[0], arguments.window[1])
+    if window is not None and window[1] <= 1:
+        raise UserError(
+            f"--window: expected a width above 1 HU, received {window[1]:g}",
+            remedy="--window -600 1500",
+        )
+    return run_predict(
+        find_model(arguments.model, arguments.profile),
+        arguments.paths,
+        Options(arguments.csv, arguments.jsonl, arguments.overlay, window),
+    )
+
+
 def audit(arguments: argparse.Namespace) -> int:
     """Looks for leaks and shortcuts in images and a split of the user's own."""
     from lung_attention.audit.own_split import run_audit_command

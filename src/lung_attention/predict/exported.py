@@ -1,0 +1,104 @@
+"""An exported model, opened without TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from pydantic import ValidationError
+
+from lung_attention.errors import UserError
+from lung_attention.evaluation.prediction_sets import prediction_sets
+from lung_attention.files import sha256
+from lung_attention.predict.about import KEY, About
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of an image.
+
+    Attributes:
+        probabilities: `(classes,)`, float64.
+        members: Names of the classes in the set, the most probable one first; None where it has no sets.
+        distance: From the images that it was fitted on, in standard deviations; None where it knows none.
+        familiar: Whether that is no further than nearly all images of unseen groups; None likewise.
+        attention: α `(rows, cols)`, float32; None for heads without attention.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    members: list[str] | None
+    distance: float | None
+    familiar: bool | None
+    attention: npt.NDArray[np.float32] | None
+
+
+class ExportedModel:
+    """A model of an ONNX file.
+
+    Args:
+        path: Written by `lung-attention export`.
+
+    Attributes:
+        about: What it says about itself.
+        sha256: Of the file.
+
+    Raises:
+        UserError: The file is no ONNX model, or none of this project.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions have no common class but this one
+            reason = str(error).split("failed:")[-1].strip().splitlines()[0]
+            raise UserError(f"{path} is no ONNX model ({reason})", remedy=_REMEDY) from error
+        said = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        if said is None:
+            raise UserError(
+                f"{path} is an ONNX model that does not say what it was fitted on (metadata {KEY!r})",
+                remedy=_REMEDY,
+            )
+        try:
+            self.about = About.model_validate_json(said)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise UserError(f"{path}: metadata {KEY!r}: {place}: {first['msg']}", remedy=_REMEDY) from error
+        self.sha256 = sha256(path)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether it has an attention map."""
+        return "attention" in self._outputs
+
+    def predict(self, pixels: Pixels) -> Prediction:
+        """Classifies an image.
+
+        Args:
+            pixels: uint8 `(height, width, 3)`, RGB.
+        """
+        answers = self._session.run(self._outputs, {"image": pixels[np.newaxis]})
+        found = {name: np.asarray(value)[0] for name, value in zip(self._outputs, answers, strict=True)}
+        about, probabilities = self.about, found["probabilities"].astype(np.float64)
+        members: list[str] | None = None
+        if about.set_threshold is not None:
+            inside = prediction_sets(probabilities[np.newaxis], about.set_threshold)[0]
+            members = [about.classes[code] for code in np.argsort(-probabilities) if inside[code]]
+        distance = float(found["distance"]) if "distance" in found else None
+        threshold = about.distance_threshold
+        return Prediction(
+            probabilities,
+            members,
+            distance,
+            None if distance is None or threshold is None else distance <= threshold,
+            found.get("attention"),
+        )
+
+
+_REMEDY = "make one with: lung-attention export CELL"
