@@ -6,7 +6,7 @@ values a stage reads (its `params:` in dvc.yaml) say all that this package can d
 
 from lung_attention.config.beside import Gating, Range, Search, SearchSpace, TrainingSd
 from lung_attention.config.datasets import Dataset
-from lung_attention.config.profiles import Config, Part, Profile
+from lung_attention.config.profiles import Config, Explained, Part, Profile
 from lung_attention.config.reading import (
     DESIGN,
     load_config,
@@ -21,6 +21,7 @@ __all__ = [
     "DESIGN",
     "Config",
     "Dataset",
+    "Explained",
     "Gating",
     "Part",
     "Profile",

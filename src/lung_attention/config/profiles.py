@@ -28,6 +28,7 @@ from lung_attention.config.values import (
     Distinct,
     Fraction,
     Head,
+    RecipeName,
     Section,
     Split,
     Unique,
@@ -49,6 +50,16 @@ class Part(Section):
     backbones: Unique[Backbone]
     heads: Unique[Head]
     splits: Unique[Split]
+
+
+class Explained(Part):
+    """The cells of which it is looked at where they look."""
+
+    recipes: Unique[RecipeName]
+
+    def cells(self) -> Iterator[Cell]:
+        """Yields them."""
+        yield from design(self.datasets, self.backbones, self.heads, self.recipes, self.splits)
 
 
 def _of_each_other_recipe(further: dict[str, Part]) -> dict[str, Part]:
@@ -79,12 +90,14 @@ class Profile(Section):
         stand_ins: Sentences that name what is not the real thing, shown wherever the scores appear.
         datasets: The datasets that `make repro PROFILE=…` runs.
         further: The cells of further recipes that it runs, too, where the matrix covers them, by recipe.
+        explained: The cells of which it looks at where they look.
         tolerance: How far scores may differ from committed ones of another CPU, in fractions of 1.
     """
 
     stand_ins: list[str]
     datasets: Distinct[DatasetName]
     further: Further
+    explained: Explained
     tolerance: Fraction
     download: Download
     rebuild: Rebuild
@@ -150,6 +163,7 @@ class Config(Section):
     splits: Distinct[Split]
     views: Distinct[str]
     further: Further
+    explained: Explained
     profiles: dict[str, Profile]
     catalog: Annotated[dict[str, Dataset], Field(min_length=1)]
 
@@ -172,6 +186,10 @@ class Config(Section):
             for factor, values in part:
                 if uncovered := [value for value in values if value not in getattr(self, factor)]:
                     raise ValueError(f"further.{recipe}.{factor}: the matrix has no {uncovered}")
+        covered = set(self.cells())
+        for cell in self.explained.cells():
+            if cell not in covered:
+                raise ValueError(f"explained: the matrix has no {cell.name}")
         for name, profile in self.profiles.items():
             if CLOSE in profile.preprocess.views:
                 raise ValueError(f"profiles.{name}: preprocess.views: {CLOSE!r} is each dataset's own")

@@ -16,7 +16,7 @@ from lung_attention.errors import UserError
 from lung_attention.paths import DATASETS
 
 # What stands at the top of params.yaml and is no section of every profile.
-DESIGN = ("datasets", "backbones", "heads", "splits", "views", "further")
+DESIGN = ("datasets", "backbones", "heads", "splits", "views", "further", "explained")
 # Sections that stages read at the top alone: their values are part of how every profile is measured.
 _OF_ALL = ("audit", "baseline", "sensitivity", "evaluate", "explain")
 _TOP = ("profile", *DESIGN, "profiles")

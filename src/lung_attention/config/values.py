@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from lung_attention.models.backbone_table import BACKBONES
 from lung_attention.models.heads import HEADS
+from lung_attention.training.recipes import RECIPES
 
 T = TypeVar("T", bound=Hashable)
 
@@ -43,6 +44,7 @@ Distinct = Annotated[list[T], Field(min_length=1), AfterValidator(_all_different
 
 Backbone = Annotated[str, _one_of(dict(BACKBONES))]
 Head = Annotated[str, _one_of(dict(HEADS))]
+RecipeName = Annotated[str, _one_of(dict(RECIPES))]
 Split = Literal["published", "grouped"]
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lung_attention.images.crop import centre_crop
 from lung_attention.predict.about import Shown
 
 SIDE_PX = 448
@@ -25,7 +26,8 @@ def overlay(pixels: npt.NDArray[np.uint8], attention: npt.NDArray[np.float32], s
         An RGB picture, `2 * SIDE_PX` wide and `SIDE_PX` high. The colours run from the map's least to its
         greatest value, so that two pictures can be compared by shape alone.
     """
-    seen = Image.fromarray(crop(pixels, shown)).resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
+    square = Image.fromarray(centre_crop(pixels, shown.crop_px))
+    seen = square.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
     spread = float(attention.max() - attention.min())
     relative = (attention - attention.min()) / (spread if spread > 0 else 1.0)
     smooth = Image.fromarray(relative.astype(np.float32)).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
@@ -35,11 +37,3 @@ def overlay(pixels: npt.NDArray[np.uint8], attention: npt.NDArray[np.float32], s
     mixed = (1 - weight) * np.asarray(seen) / 255 + weight * coloured
     side_by_side = np.concatenate([np.asarray(seen), (255 * mixed).astype(np.uint8)], axis=1)
     return Image.fromarray(side_by_side)
-
-
-def crop(pixels: npt.NDArray[np.uint8], shown: Shown) -> npt.NDArray[np.uint8]:
-    """The square around the centre that the network sees; an image that is smaller, as far as it goes."""
-    if shown.crop_px is None:
-        return pixels
-    top, left = (max((length - shown.crop_px) // 2, 0) for length in pixels.shape[:2])
-    return pixels[top : top + shown.crop_px, left : left + shown.crop_px]

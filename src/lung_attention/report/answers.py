@@ -12,6 +12,7 @@ from lung_attention.report.answers_by_dataset import remains, sees_more, share_o
 Entry = Mapping[str, Any]
 
 REMAINS = "What remains without known leakage?"
+HELPS_QUESTION = "Does attention help?"
 SEES_MORE = "Do the networks see more than a machine that cannot see disease?"
 
 
@@ -45,7 +46,7 @@ def answers(
     found += [
         {"question": REMAINS, "answer": words.preface + remains(_made_by(PUBLISHED, leakage), datasets)},
         {"question": SEES_MORE, "answer": words.preface + sees_more(simple, datasets, baselines)},
-        {"question": "Does attention help?", "answer": words.helps(_made_by(PUBLISHED, attention))},
+        {"question": HELPS_QUESTION, "answer": words.helps(_made_by(PUBLISHED, attention))},
     ]
     gains = comparisons["recipe_vs_published"]
     for recipe in dict.fromkeys(entry["recipe"] for entry in gains):

@@ -61,6 +61,8 @@ class Results:
         baselines: The scores of the baselines of each dataset and split that has them.
         sensitivity: What groups and partitions do to the scores of each dataset, where it was measured.
         searches: What the search for each searched cell found, where it is there.
+        maps: Where cells look, of which it was looked at.
+        map_pictures: Their pictures, WebP files.
         copies: What is known to be different in the archive of a dataset from its release.
     """
 
@@ -72,6 +74,8 @@ class Results:
     baselines: Mapping[tuple[str, str], Json]
     sensitivity: Mapping[str, Json]
     searches: Mapping[Cell, Json]
+    maps: Mapping[Cell, Json]
+    map_pictures: Mapping[Cell, bytes]
     copies: Mapping[str, str]
 
     @property
@@ -101,6 +105,9 @@ class Results:
             for dataset in self.config.datasets
             for split in self.config.splits
             if (dataset, split) not in self.baselines
+        ]
+        absent += [
+            f"maps of `{cell.name}`" for cell in self.config.explained.cells() if cell not in self.maps
         ]
         return absent
 
@@ -152,6 +159,8 @@ def load_results(config: Config, root: Path) -> Results:
     sensitivity = {dataset: _json(root / paths.sensitivity(dataset)) for dataset in config.datasets}
     searched = [cell for cell in config.cells() if cell.recipe == "searched"]
     searches = {cell: _json(root / paths.search(cell)) for cell in searched}
+    maps = {cell: _json(root / paths.maps(cell)) for cell in config.explained.cells()}
+    pictures = {cell: root / paths.maps_picture(cell) for cell in maps}
     return Results(
         config=config,
         published=load_published().on(config.datasets),
@@ -161,6 +170,8 @@ def load_results(config: Config, root: Path) -> Results:
         baselines={key: value for key, value in baselines.items() if value is not None},
         sensitivity={dataset: value for dataset, value in sensitivity.items() if value is not None},
         searches={cell: value for cell, value in searches.items() if value is not None},
+        maps={cell: value for cell, value in maps.items() if value is not None},
+        map_pictures={cell: path.read_bytes() for cell, path in pictures.items() if path.exists()},
         copies=_known_copies(config, paths, root),
     )
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lung_attention.models.backbone_table import BACKBONES
-from lung_attention.report.answers import answers
+from lung_attention.report.answers import HELPS_QUESTION, answers
 from lung_attention.report.audits import audit_section
 from lung_attention.report.baselines import baselines_section, sensitivity_section
 from lung_attention.report.blocks import Section
@@ -21,6 +21,7 @@ from lung_attention.report.collect import Results
 from lung_attention.report.factors import attention, leakage, overview, two_by_two
 from lung_attention.report.failures import ReadFailures, failures_section
 from lung_attention.report.limits import claims_and_verdicts, limitations
+from lung_attention.report.maps import LOOKS, looks_answer, maps_section
 from lung_attention.report.models import models_section
 from lung_attention.report.notes import licences, methods, what_was_run
 from lung_attention.report.numbers import listed
@@ -101,6 +102,7 @@ def build_report(
             leakage(results),
             sensitivity_section(results),
             attention(results),
+            maps_section(results),
             audit_section(results),
             failures_section(results, read_failures),
             cells_section(results, draw_cell),
@@ -128,7 +130,7 @@ def answers_of(results: Results) -> list[dict[str, str]]:
     """The answers of a profile; none where nothing was compared yet."""
     if results.comparisons is None:
         return []
-    return answers(
+    found = answers(
         results.comparisons,
         datasets={name: dataset.title for name, dataset in results.config.catalog.items()},
         backbones={name: backbone.application for name, backbone in BACKBONES.items()},
@@ -138,6 +140,13 @@ def answers_of(results: Results) -> list[dict[str, str]]:
             for name, title in results.baseline_titles(dataset).items()
         },
     )
+    looks = looks_answer(results)
+    if looks is not None:
+        place = next(
+            (number for number, one in enumerate(found, 1) if one["question"] == HELPS_QUESTION), len(found)
+        )
+        found.insert(place, {"question": LOOKS, "answer": looks})
+    return found
 
 
 def render_markdown(report: Report) -> str:

@@ -18,6 +18,7 @@ import yaml
 from lung_attention.config import (
     DESIGN,
     Config,
+    Explained,
     Part,
     Profile,
     load_config,
@@ -91,6 +92,7 @@ def run_in_temporary(
         for recipe, part in asked.further.items()
         for factor, values in part
     ]
+    settings += [f"explained.{factor}=[{','.join(values)}]" for factor, values in asked.explained]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for setting in settings:
         command += ["-S", setting]
@@ -122,7 +124,8 @@ def profile_of(config: Config, name: str) -> Profile:
 
 def nothing_further() -> list[str]:
     """Overrides that leave out all cells of further recipes."""
-    return [f"further.{recipe}.datasets=[]" for recipe in load_config(PARAMS).further]
+    further = load_config(PARAMS).further
+    return [*(f"further.{recipe}.datasets=[]" for recipe in further), "explained.datasets=[]"]
 
 
 def kept_file(reference: str, path: Path) -> str:
@@ -137,9 +140,9 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
         recipe: {factor: [] for factor in Part.model_fields} for recipe in load_config(PARAMS).further
     }
     # A mapping each: in YAML two may be one, by an anchor, and an override is about one of them.
-    values["further"] = {
-        recipe: dict(part) for recipe, part in values["profiles"][profile]["further"].items()
-    }
+    of_profile = values["profiles"][profile]
+    values["further"] = {recipe: dict(part) for recipe, part in of_profile["further"].items()}
+    values["explained"] = dict(of_profile["explained"])
     for override in overrides:
         key, _, value = _qualified(override, profile).lstrip("+").partition("=")
         *path, last = key.split(".")
@@ -156,10 +159,12 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
             raise UserError(
                 f"--set {override!r}: {value!r} is no YAML value", remedy="--set 'splits=[published]'"
             ) from error
-    narrow = validate(values | {"further": nothing}, PARAMS)
+    no_maps: dict[str, list[str]] = {factor: [] for factor in Explained.model_fields}
+    narrow = validate(values | {"further": nothing, "explained": no_maps}, PARAMS)
     whole = read_values(PARAMS) | {"datasets": datasets}
     # What a narrower matrix leaves out is no further cell either; what was never in it is a mistake.
-    for part in values["further"].values() if isinstance(values["further"], dict) else ():
+    further = values["further"] if isinstance(values["further"], dict) else {}
+    for part in (*further.values(), values["explained"]):
         for factor, chosen in part.items() if isinstance(part, dict) else ():
             if isinstance(chosen, list):
                 left_out = set(whole.get(factor, [])) - set(getattr(narrow, factor, []))
