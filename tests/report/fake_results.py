@@ -84,6 +84,13 @@ def fake_project(
     for factor in ("dataset", "backbone"):
         seen = list(dict.fromkeys(getattr(cell, factor) for cell in further))
         values["further"]["recommended"][f"{factor}s"] = seen
+    values["explained"] = {
+        "datasets": values["datasets"] if extras else [],
+        "backbones": values["backbones"][-1:],
+        "heads": ["attention"],
+        "recipes": ["published"],
+        "splits": ["published"],
+    }
     if stand_ins is not None:
         values["profiles"][profile]["stand_ins"] = stand_ins
     shutil.copytree(PARAMS.parent / "datasets", root / "datasets")
@@ -118,10 +125,35 @@ def fake_project(
             **RESAMPLING,
         )
         write_json(root / paths.comparisons, comparisons)
+        for cell in config.explained.cells():
+            write_json(root / paths.maps(cell), maps_record(cell))
+            Image.new("RGB", (30, 20)).save(root / paths.maps_picture(cell), "webp")
         for dataset in config.datasets:
             write_json(root / paths.audit(dataset), audit_record(dataset, config.splits))
             _write_archive(root, paths, dataset, rng)
     return Project(root, config, paths)
+
+
+def maps_record(cell, *, lift=1.2, low=1.1, over_untrained=0.1, over_mean=0.05):
+    """What a look at a cell leaves, made up; only whole slices are marked."""
+    names = ("attention", "gradcam", "untrained", "moved", "centre", "mean")
+    over = dict.fromkeys(names[1:], 0.2) | {"untrained": over_untrained, "mean": over_mean}
+    hits = {"hits": 0.05, "hits_low": 0.02, "hits_high": 0.09}
+    maps = {name: {"lift": lift, "lift_low": low, "lift_high": 1.3, **hits} for name in names}
+    for name, least in over.items():
+        maps[name] |= {"difference": least + 0.1, "difference_low": least, "difference_high": least + 0.2}
+    steps = [("probabilities", 1.0, 0.3), ("soft_attention", 0.1, 0.2), ("backbone", 0.0, 0.1)]
+    location = {"area": 0.004, "unit": "patient", "images": 106, "clusters": 90, "maps": maps}
+    return {
+        "cell": cell.name,
+        "images": 106,
+        "seen_in_training": False,
+        "gamma": 0.013,
+        "changed": 0.053,
+        "evenness": 0.96,
+        "shuffled": [{"layer": name, "attention": a, "gradcam": g} for name, a, g in steps],
+        "location": location if cell.dataset == "lidc_slices" else None,
+    }
 
 
 def search_record(cell):

@@ -10,6 +10,7 @@ import pytest
 from lung_attention.cells import Cell
 from lung_attention.report.collect import draw_cell, failures, load_results, sample_images
 from lung_attention.report.factors import estimates
+from lung_attention.report.maps import LOOKS
 from lung_attention.report.page import answers_of, build_report, inline, render_html, render_markdown
 
 REPRODUCED = "Are the published results reproduced?"
@@ -348,7 +349,7 @@ def test_images_of_which_the_paper_says_nothing_get_a_report_of_their_own(unpubl
     assert report.title == "LIDC-IDRI, whole slices: classifiers with and without soft attention"
     assert report.subtitle.startswith("By the method of ")
     assert [one["question"] for one in report.headline] == [
-        *QUESTIONS, "Do settings found by a search help?",
+        *QUESTIONS, LOOKS, "Do settings found by a search help?",
     ]  # fmt: skip
     assert not _sections(report) & PUBLISHED_SECTIONS
     assert {"overview", "design", "leakage", "attention", "audit", "recipes", "licences"} <= _sections(report)

@@ -106,8 +106,9 @@ def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, page
     values = yaml.safe_load((real.root / "params.yaml").read_text())
     design = {"datasets": ["iqoth", "lc25000", "lidc", "lidc_nodules"], "backbones": ["mobilenetv2"]}
     nothing = {recipe: {factor: [] for factor in part} for recipe, part in values["further"].items()}
+    no_maps = {key: [] for key in values["explained"]}
     (pages / "params.yaml").write_text(
-        yaml.safe_dump(values | {"profile": "sample", "further": nothing} | design)
+        yaml.safe_dump(values | {"profile": "sample", "further": nothing, "explained": no_maps} | design)
     )
     del values["search"]
     del values["profiles"]["local"]["gate"]

@@ -42,7 +42,7 @@ def test_figures_are_kept_under_the_name_of_the_question(project):
     run_experiment("local", "coarse pixels", settings)
     run_experiment("local", "another", settings)
     nothing_further = [f"further.{name}.datasets=[]" for name in ("searched", "recommended", "finetuned")]
-    assert project[0] == ("local", [*nothing_further, *settings])
+    assert project[0] == ("local", [*nothing_further, "explained.datasets=[]", *settings])
     table = read_table(EXPERIMENTS)
     assert table["experiment"].tolist() == ["coarse pixels", "another"]
     assert table["settings"].tolist() == ["datasets=[iqoth] preprocess.views.whole.interpolation=nearest"] * 2

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 FACTORS = ("datasets", "backbones", "heads", "splits")
 OTHER_RECIPES = [recipe for recipe in RECIPES if recipe != PUBLISHED]
 NOTHING_FURTHER = [f"further.{recipe}.{factor}=[]" for recipe in sorted(OTHER_RECIPES) for factor in FACTORS]
+DESIGN_FACTORS = ("dataset", "backbone", "head", "split", "recipe")
+NOTHING_FURTHER += [f"explained.{factor}s=[]" for factor in DESIGN_FACTORS]
 
 
 @pytest.fixture
@@ -29,7 +31,9 @@ def project(tmp_path, monkeypatch):
         values["profiles"][name]["further"] = {
             recipe: {factor: [] for factor in FACTORS} for recipe in OTHER_RECIPES
         }
+        values["profiles"][name]["explained"] = {f"{factor}s": [] for factor in DESIGN_FACTORS}
     values["further"] = values["profiles"]["sample"]["further"]
+    values["explained"] = values["profiles"]["sample"]["explained"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     (tmp_path / "archives").mkdir()

@@ -17,7 +17,8 @@ from lung_attention.images.crop import centre_crop
 from lung_attention.plots.style import words
 
 _COLUMNS = 2  # images side by side, each with its two maps
-_SIDE_IN = 1.55
+_SIDE_IN = 1.7
+_TITLE_IN = 0.25
 _DPI = 110
 _STRENGTH = 0.6
 
@@ -53,10 +54,17 @@ def map_sheet(lookings: Sequence[Looking]) -> Figure:
     Colours run from the least to the greatest value of each map, so shapes can be compared and heights not.
     """
     lines = -(-len(lookings) // _COLUMNS)
-    figure = Figure(
-        figsize=(_COLUMNS * (3 * _SIDE_IN + 0.3), lines * (_SIDE_IN + 0.42)), dpi=_DPI, layout="constrained"
-    )
+    width, height = _COLUMNS * 3 * _SIDE_IN, lines * (_SIDE_IN + _TITLE_IN)
+    figure = Figure(figsize=(width, height), dpi=_DPI)
     axes = figure.subplots(lines, 3 * _COLUMNS, squeeze=False)
+    figure.subplots_adjust(
+        left=0.005,
+        right=0.995,
+        bottom=0.005,
+        top=1 - _TITLE_IN / height,
+        wspace=0.03,
+        hspace=_TITLE_IN / _SIDE_IN,
+    )
     for ax in axes.flat:
         ax.set_axis_off()
     for number, one in enumerate(lookings):
@@ -66,12 +74,14 @@ def map_sheet(lookings: Sequence[Looking]) -> Figure:
         for ax, over in ((left, None), (middle, one.attention), (right, one.gradcam)):
             _draw(ax, seen, over, one.box)
         verdict = "right" if one.truth == one.predicted else "wrong"
-        left.set_title(f"{words(one.truth)}\n", fontsize=8, loc="left")
-        middle.set_title(
-            f"said: {words(one.predicted)}, {100 * one.probability:.0f} % ({verdict})\nattention",
-            fontsize=8,
-        )
-        right.set_title("\nGrad-CAM", fontsize=8)
+        # Over all three, since names of classes may be longer than one is wide.
+        said = f"said: {words(one.predicted)}, {100 * one.probability:.0f} % ({verdict})"
+        left.set_title(f"{words(one.truth)}; {said}", fontsize=8, loc="left")
+        for ax, name in ((middle, "attention"), (right, "Grad-CAM")):
+            ax.text(
+                0.03, 0.04, name, fontsize=7, va="top", color="black",
+                bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8, "linewidth": 0},
+            )  # fmt: skip
     return figure
 
 

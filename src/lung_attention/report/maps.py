@@ -82,7 +82,7 @@ def maps_section(results: Results) -> Section:
             "**Evenness** is the entropy of α over that of an even map: at 1 all cells weigh the same. The "
             "last columns are the test of Adebayo et al. (2018): the weights of ever more layers are "
             "shuffled, from the output down, and a map that stays alike (rank correlation, 1 for equal maps) "
-            "says nothing of what these layers have learned. α does not depend on the layers behind it, so it "
+            "says nothing of what these layers have learned. α does not depend on the layers behind it, and "
             "cannot tell what they make of it."
         ),
         _worth(results),

@@ -142,10 +142,8 @@ def answers_of(results: Results) -> list[dict[str, str]]:
     )
     looks = looks_answer(results)
     if looks is not None:
-        place = next(
-            (number for number, one in enumerate(found, 1) if one["question"] == HELPS_QUESTION), len(found)
-        )
-        found.insert(place, {"question": LOOKS, "answer": looks})
+        questions = [one["question"] for one in found]
+        found.insert(questions.index(HELPS_QUESTION) + 1, {"question": LOOKS, "answer": looks})
     return found
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from lung_attention.cells import PUBLISHED
 from lung_attention.config import (
     DESIGN,
     Config,
@@ -169,6 +170,10 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
             if isinstance(chosen, list):
                 left_out = set(whole.get(factor, [])) - set(getattr(narrow, factor, []))
                 part[factor] = [value for value in chosen if value not in left_out]
+    # A recipe that runs nowhere has nothing to be looked at.
+    left = {recipe for recipe, part in further.items() if isinstance(part, dict) and all(part.values())}
+    looked_at = values["explained"]
+    looked_at["recipes"] = [name for name in looked_at["recipes"] if name == PUBLISHED or name in left]
     return validate(values, PARAMS)
 
 
