@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.special import softmax
+from sklearn.metrics import log_loss
 from small_recipe import small_recipe
 
 from lung_attention.evaluation.recalibration import inverse_temperature
@@ -15,6 +17,7 @@ from lung_attention.training.fits import Material
 from lung_attention.training.fitting import predict
 from lung_attention.training.recipe import EVERY, Choices, Settings
 from lung_attention.training.recommended import fit
+from lung_attention.training.regressions import Regressions
 
 CLASSES = ("a", "b", "c")
 RECIPE = small_recipe(
@@ -134,3 +137,19 @@ def test_the_kept_model_gives_tempered_probabilities(features, table, plain):
     mended = predict(plain.head, features, np.arange(90), batch_size=16).astype(np.float64)
     assert float(inverse_temperature(mended, labels, np.ones((90, 1)))[0]) == pytest.approx(1, abs=1e-3)
     divide_logits(plain.head, inverse)
+
+
+def test_settings_are_judged_as_they_will_be_after_their_temperature(features):
+    """Overconfidence costs nothing, since one number mends it; worse ranks do."""
+    labels = np.arange(90) % 3
+    regressions = Regressions(pooled(features), labels, np.arange(90).astype(str), n_classes=3)
+    logits = np.random.default_rng(1).normal(size=(90, 3)) + 1.5 * np.eye(3)[labels]
+    rows = np.arange(90)
+    right, confident, worse = (softmax(factor * logits, axis=1) for factor in (1.0, 4.0, 1.0))
+    worse[:20] = worse[:20, ::-1]
+    assert regressions.loss(confident, rows) == pytest.approx(regressions.loss(right, rows), rel=1e-4)
+    assert regressions.loss(worse, rows) > regressions.loss(right, rows) + 0.05
+    best = minimize_scalar(
+        lambda t: log_loss(labels, softmax(logits / t, axis=1)), bounds=(0.1, 10), method="bounded"
+    )
+    assert regressions.loss(right, rows) == pytest.approx(best.fun, rel=1e-5)

@@ -108,7 +108,7 @@ class _Fits:
             return np.stack(found)
 
         found = out_of_fold(inner, after_each)
-        best = int(np.argmin([self._regressions.loss(one, rows, recipe) for one in found]))
+        best = int(np.argmin([self._regressions.loss(one, rows) for one in found]))
         return sorted(candidates)[best], found[best]
 
     def _fit(self, rows: Rows, recipe: Recipe, *, seed: int, record: Record) -> keras.Model:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from lung_attention.evaluation.recalibration import inverse_temperature
+from lung_attention.evaluation.recalibration import clipped_log, inverse_temperature
 from lung_attention.models.logistic import Linear, LogisticPath
 from lung_attention.training.fitting import Labels, Rows, balanced_weights
 from lung_attention.training.inner import InnerFold, inner_folds, out_of_fold
@@ -82,15 +82,19 @@ class Regressions:
             return np.stack([softmax(one.logits(self._columns[rows[validation]]), axis=1) for one in found])
 
         found = out_of_fold(inner, of_each)
-        best = int(np.argmin([self.loss(one, rows, recipe) for one in found]))
+        best = int(np.argmin([self.loss(one, rows) for one in found]))
         return penalties[best], found[best]
 
-    def loss(self, probabilities: Floats, rows: Rows, recipe: Recipe) -> float:
-        """The log loss by which settings are compared, weighted as the fit is."""
+    def loss(self, probabilities: Floats, rows: Rows) -> float:
+        """The log loss by which settings are compared: that after the temperature which is best for them.
+
+        A classifier of the recipe is tempered in the end, so it is judged as it will be. Without that, an
+        overconfident one, which one number mends, loses against a penalty that leaves nothing to be confident
+        of.
+        """
         labels = self._labels[rows]
-        weights = image_weights(labels, recipe)
-        own = np.clip(probabilities[np.arange(len(rows)), labels], np.finfo(np.float64).eps, 1)
-        return float(-(weights * np.log(own)).sum() / weights.sum())
+        tempered = softmax(clipped_log(probabilities) / temperature(probabilities, labels), axis=1)
+        return float(-clipped_log(tempered)[np.arange(len(rows)), labels].mean())
 
 
 def image_weights(labels: Labels, recipe: Recipe) -> Floats:
