@@ -181,6 +181,43 @@ def test_a_trained_attention_is_connected(copy, backbone):
     assert float(said.split("moved")[1]) > 1e-4
 
 
+def test_an_image_put_in_gets_the_probabilities_of_the_report(copy, tmp_path):
+    """From raw bytes through the exported model, against the training's features of half precision."""
+    cell = replace(ONE, split="published")
+    answers = tmp_path / "answers.jsonl"
+    run(
+        copy,
+        "lung-attention",
+        "predict",
+        cell.name,
+        str(PATHS.archive(cell.dataset)),
+        "--jsonl",
+        str(answers),
+    )
+    said = {}
+    for line in answers.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        said[row["file"].removeprefix(f"{PATHS.archive(cell.dataset)}/")] = row
+    reported = pd.read_csv(copy / PATHS.predictions(cell))
+    reported = reported[reported["seed"] == reported["seed"].min()]
+    assert len(reported) > 20
+    for _, row in reported.iterrows():
+        for name in CONFIG.labels[cell.dataset]:
+            column = f"probability_{name}"
+            assert said[row["image"]][column] == pytest.approx(row[column], abs=1e-2)
+
+
+def test_where_networks_look_is_measured_and_shown(copy):
+    cells = list(CONFIG.explained.cells())
+    assert cells
+    for cell in cells:
+        found = json.loads((copy / PATHS.maps(cell)).read_text(encoding="utf-8"))
+        assert found["shuffled"][0]["attention"] == pytest.approx(1.0)
+        assert found["shuffled"][-1]["attention"] < 0.9
+        assert (copy / PATHS.maps_picture(cell)).stat().st_size > 5000
+    assert "Where the networks look" in (copy / PATHS.report_markdown).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("dataset", CONFIG.datasets)
 def test_the_audit_finds_the_planted_traps(copy, dataset):
     audit = json.loads((copy / PATHS.audit(dataset)).read_text(encoding="utf-8"))
