@@ -183,9 +183,14 @@ class Paths:
         """Images with the maps of a cell beside them."""
         return self.results / "maps" / f"{cell.name}.webp"
 
+    @property
+    def cards(self) -> Path:
+        """The model cards."""
+        return self.results / "cards"
+
     def card(self, cell: Cell) -> Path:
         """The model card of a cell."""
-        return self.results / "cards" / f"{cell.name}.md"
+        return self.cards / f"{cell.name}.md"
 
     def croissant(self, dataset: str) -> Path:
         """What a dataset is, for machines."""

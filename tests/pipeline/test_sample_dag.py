@@ -185,19 +185,12 @@ def test_an_image_put_in_gets_the_probabilities_of_the_report(copy, tmp_path):
     """From raw bytes through the exported model, against the training's features of half precision."""
     cell = replace(ONE, split="published")
     answers = tmp_path / "answers.jsonl"
-    run(
-        copy,
-        "lung-attention",
-        "predict",
-        cell.name,
-        str(PATHS.archive(cell.dataset)),
-        "--jsonl",
-        str(answers),
-    )
+    archive = str(PATHS.archive(cell.dataset))
+    run(copy, "lung-attention", "predict", cell.name, archive, "--jsonl", str(answers))
     said = {}
     for line in answers.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        said[row["file"].removeprefix(f"{PATHS.archive(cell.dataset)}/")] = row
+        said[row["file"].removeprefix(f"{archive}/")] = row
     reported = pd.read_csv(copy / PATHS.predictions(cell))
     reported = reported[reported["seed"] == reported["seed"].min()]
     assert len(reported) > 20
