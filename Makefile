@@ -50,7 +50,8 @@ report: ## print the report, PROFILE=local for another profile's
 	@cat 'results/$(or $(strip $(PROFILE)),sample)/report.md'
 
 readme: env ## write the committed results into README.md, and into reports whether they are of this code
-	@if [ -f results/local/dvc.lock ]; then $(BIN)/lung-attention stale --profile local; fi
+	@if [ -f results/local/dvc.lock ]; then \
+		$(BIN)/lung-attention stale --profile local && $(BIN)/lung-attention crate --profile local; fi
 	$(BIN)/lung-attention readme
 
 summary: ## print the gate's tables, where there are any, and the sample's report

@@ -122,6 +122,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     predict.set_defaults(run=commands.predict)
 
+    crate = added.add_parser(
+        "crate",
+        help="describe a profile's datasets (Croissant) and run (RO-Crate) for machines",
+    )
+    crate.add_argument("--profile", default="sample")
+    crate.set_defaults(run=commands.crate)
+
     audit = added.add_parser(
         "audit", help="look for leaks and shortcuts in your own images and split; exit code 1 when one leaks"
     )

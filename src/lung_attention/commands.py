@@ -162,6 +162,21 @@ def predict(arguments: argparse.Namespace) -> int:
     )
 
 
+def crate(arguments: argparse.Namespace) -> int:
+    """Describes datasets and run of a profile's results for machines."""
+    from lung_attention.report.descriptions import write_descriptions
+
+    config = _design_of(arguments.profile)
+    if config is None:
+        raise UserError(
+            f"there are no results of profile {arguments.profile!r}",
+            remedy=f"make repro PROFILE={arguments.profile}",
+        )
+    for path in write_descriptions(config, Path()):
+        print(f"wrote {path}")
+    return 0
+
+
 def audit(arguments: argparse.Namespace) -> int:
     """Looks for leaks and shortcuts in images and a split of the user's own."""
     from lung_attention.audit.own_split import run_audit_command

@@ -14,6 +14,9 @@ DATASETS = Path("datasets")
 # Runs with one setting changed: a row an experiment and cell, of all profiles.
 EXPERIMENTS = Path("results/experiments.csv")
 
+# What was run with what and gave what, for machines; its names are relative to it.
+CRATE = Path("ro-crate-metadata.json")
+
 # Names a folder in place of `artifacts` for checkpoints: they outlive a temporary workspace.
 CHECKPOINTS_VARIABLE = "LUNG_ATTENTION_CHECKPOINTS"
 
@@ -195,11 +198,6 @@ class Paths:
     def croissant(self, dataset: str) -> Path:
         """What a dataset is, for machines."""
         return self.results / "croissant" / f"{dataset}.json"
-
-    @property
-    def crate(self) -> Path:
-        """What was run with what and gave what, for machines."""
-        return self.results / "ro-crate-metadata.json"
 
     @property
     def comparisons(self) -> Path:

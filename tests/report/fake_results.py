@@ -217,6 +217,7 @@ def _write_cell(root, paths, cell, table):
         "device": "cpu",
         "trainable_parameters": 12_853_635,
         "parameters": 19_891_139,
+        "inputs": "0" * 64,
     }
     write_json(root / paths.metrics(cell), metrics)
     write_table(root / paths.predictions(cell), table)
