@@ -131,9 +131,9 @@ def _worth(results: Results) -> Table:
                 signed(f"{of['gamma']:.4f}"),
                 percent(of["changed"]),
                 decimal(of["evenness"]),
-                *(f"{steps[0][kind]:.2f}" for kind in ("attention", "gradcam")),
-                *(f"{own[kind]:.2f}" for kind in ("attention", "gradcam")),
-                *(f"{steps[-1][kind]:.2f}" for kind in ("attention", "gradcam")),
+                *(signed(f"{steps[0][kind]:.2f}") for kind in ("attention", "gradcam")),
+                *(signed(f"{own[kind]:.2f}") for kind in ("attention", "gradcam")),
+                *(signed(f"{steps[-1][kind]:.2f}") for kind in ("attention", "gradcam")),
             ]
         )
     columns = (
