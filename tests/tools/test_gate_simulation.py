@@ -92,7 +92,7 @@ def test_a_simulation_in_small():
     def run():
         simulation = Simulation(CONFIG, "local", SOME)
         assert len(simulation.committed) == 3
-        return simulation.run(Effort(equal=6, luckier=2, in_all=3, in_one=2))
+        return simulation.run(Effort(equal=2, luckier=1, in_all=1, in_one=1))
 
     result = run()
     assert not any(result.equal.any)
