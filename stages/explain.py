@@ -20,7 +20,7 @@ from lung_attention.explain.measure import (
     evenly,
     likeness_after_shuffling,
     location,
-    maps_of,
+    look,
     pictured,
 )
 from lung_attention.files import read_json, read_table, replacing, write_json
@@ -47,8 +47,8 @@ def main() -> None:
     looked = Looked(model)
 
     split = read_table(paths.split(cell.dataset, cell.split))
-    seen = is_cross_validation(split)  # then the model that is kept was fitted on all images
-    table = split if seen else split.iloc[next(folds(split)).test]
+    fitted_on = is_cross_validation(split)  # then the model that is kept was fitted on all images
+    table = split if fitted_on else split.iloc[next(folds(split)).test]
     if dataset.marked is None:
         table = table.iloc[evenly(table["label"].tolist(), settings.measured)]
     labels, images = table["label"].tolist(), table["image"].tolist()
@@ -56,13 +56,16 @@ def main() -> None:
     def read(rows: Rows) -> Iterator[Pixels]:
         return map(decode, read_members(paths.archive(cell.dataset), [images[row] for row in rows]))
 
-    found = maps_of(looked, read, len(table), what=cell.name)
+    draws = range(settings.seed, settings.seed + settings.draws)
+    untrained = [] if dataset.marked is None else list(draws)
+    seen = look(looked, read, len(table), untrained=untrained, what=cell.name)
+    found = seen.maps
     gamma = float(np.asarray(looked.attention.gamma))
     boxes = boxes_of(dataset, read_table(paths.manifest(cell.dataset)), images)
     record: dict[str, Any] = {
         "cell": cell.name,
         "images": len(table),
-        "seen_in_training": seen,
+        "seen_in_training": fitted_on,
         "gamma": gamma,
         "changed": abs(gamma) * float(found.attention.mean()),  # of a feature, as a share of it
         "evenness": evenness(found.attention),
@@ -76,9 +79,7 @@ def main() -> None:
         clusters, _ = cluster_codes(np.array(images, dtype=object), groups.to_numpy(dtype=object))
         evaluation = config.active.evaluate
         record["location"] = {"unit": dataset.unit} | location(
-            looked,
-            found,
-            read,
+            seen,
             boxes,
             clusters,
             draws=settings.draws,

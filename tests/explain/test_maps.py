@@ -4,7 +4,7 @@ import pytest
 from predict.models import small_classifier
 
 from lung_attention.explain.maps import Looked, after_shuffling
-from lung_attention.explain.measure import evenly, likeness_after_shuffling, maps_of, pictured
+from lung_attention.explain.measure import evenly, likeness_after_shuffling, look, pictured
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, (40, 30 + n, 3), dtype=np.uint8) for n in range(5)]
@@ -26,11 +26,14 @@ def features(looked):
 
 def test_probabilities_and_attention_are_those_of_the_classifier(looked, features):
     model = small_classifier()
-    found = maps_of(looked, read, len(IMAGES), what="a test")
+    seen = look(looked, read, len(IMAGES), untrained=[11], what="a test")
+    found = seen.maps
     expected = np.concatenate([np.asarray(model(image[None])) for image in IMAGES])
     assert found.probabilities == pytest.approx(expected, abs=1e-5)
     alpha = model.get_layer("head").get_layer("soft_attention").attention_map(features)
     assert found.attention == pytest.approx(np.asarray(alpha)[..., 0], abs=1e-6)
+    with looked.untrained(11):
+        assert seen.untrained[0] == pytest.approx(looked.maps(features).attention, abs=1e-6)
 
 
 def test_gradcam_follows_its_formula_with_gradients_by_differences(looked, features):

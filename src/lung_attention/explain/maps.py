@@ -77,6 +77,11 @@ class Looked:
         found = [self._maps(tf.constant(features[rows])) for rows in _parts(len(features))]
         return Maps(*(np.concatenate(parts).astype(np.float64) for parts in zip(*found, strict=True)))
 
+    def attention_of(self, features: npt.NDArray[np.float32]) -> Floats:
+        """α alone, `(n, rows, cols)`."""
+        parts = [np.asarray(self.attention.attention_map(features[rows])) for rows in _parts(len(features))]
+        return np.concatenate(parts)[..., 0].astype(np.float64)
+
     def _maps(self, features: tf.Tensor) -> tuple[npt.NDArray[Any], ...]:
         with tf.GradientTape() as tape:
             tape.watch(features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,21 +30,40 @@ Read = Callable[[Rows], Iterable[Pixels]]
 _CHUNK = 64
 
 
-def maps_of(looked: Looked, read: Read, count: int, *, what: str) -> Maps:
-    """The maps of all images; memory holds one chunk of them at a time.
+@dataclass(frozen=True)
+class Seen:
+    """Where a classifier looks in images, and where it would if its attention had never been fitted.
+
+    Attributes:
+        maps: Its maps.
+        untrained: α `(n, rows, cols)` of each attention that was never fitted.
+    """
+
+    maps: Maps
+    untrained: list[Floats]
+
+
+def look(looked: Looked, read: Read, count: int, *, untrained: Sequence[int], what: str) -> Seen:
+    """The maps of all images; each passes the backbone once, and memory holds one chunk of them at a time.
 
     Args:
         looked: The classifier.
         read: Reads images by their numbers, 0 to `count` - 1.
         count: How many there are.
+        untrained: The seeds of attentions that were never fitted.
         what: The name of this work, for its progress.
     """
-    parts = [
-        looked.maps(looked.features(looked.shown(read(np.arange(start, min(start + _CHUNK, count))))))
-        for start in tqdm(range(0, count, _CHUNK), desc=what, unit="chunk", mininterval=1)
-    ]
+    found: list[Maps] = []
+    fresh: list[list[Floats]] = [[] for _ in untrained]
+    for start in tqdm(range(0, count, _CHUNK), desc=what, unit="chunk", mininterval=1):
+        features = looked.features(looked.shown(read(np.arange(start, min(start + _CHUNK, count)))))
+        found.append(looked.maps(features))
+        for seed, parts in zip(untrained, fresh, strict=True):
+            with looked.untrained(seed):
+                parts.append(looked.attention_of(features))
     fields = ("probabilities", "attention", "gradcam")
-    return Maps(*(np.concatenate([getattr(one, name) for one in parts]) for name in fields))
+    maps = Maps(*(np.concatenate([getattr(one, name) for one in found]) for name in fields))
+    return Seen(maps, [np.concatenate(parts) for parts in fresh])
 
 
 def likeness_after_shuffling(
@@ -68,9 +88,7 @@ def likeness_after_shuffling(
 
 
 def location(
-    looked: Looked,
-    found: Maps,
-    read: Read,
+    seen: Seen,
     boxes: Boxes,
     clusters: Rows,
     *,
@@ -83,12 +101,10 @@ def location(
     """Whether the attention lies on what is marked, more than maps that cannot know it.
 
     Args:
-        looked: The classifier.
-        found: Its maps of all images.
-        read: Reads the images.
+        seen: The maps of all images.
         boxes: What is marked in them.
         clusters: The number of the patient of each image.
-        draws: Of attentions that were never fitted, and of maps with their cells in a random order.
+        draws: Of maps with their cells in a random order.
         seed: Of these.
         resamples: See `measure_location`, like the rest.
         confidence: Likewise.
@@ -97,16 +113,12 @@ def location(
     Returns:
         What `measure_location` gives, with the mean `area` of the boxes.
     """
+    found = seen.maps
     n, rows, cols = found.attention.shape
-    untrained = []
-    for draw in range(draws):
-        with looked.untrained(seed + draw):
-            fresh = maps_of(looked, read, n, what=f"untrained attention {draw + 1}/{draws}")
-        untrained.append(fresh.attention)
     compared: dict[str, list[Floats]] = {
         "attention": [found.attention],
         "gradcam": [found.gradcam],
-        "untrained": untrained,
+        "untrained": seen.untrained,
         "moved": [moved_maps(found.attention, seed=seed + draw) for draw in range(draws)],
         "centre": [np.broadcast_to(centre_map(rows, cols), (n, rows, cols))],
         "mean": [mean_map(found.attention)],
