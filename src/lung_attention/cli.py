@@ -96,6 +96,9 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("cell", metavar="CELL", help="such as iqoth-densenet121-attention-published-grouped")
     export.add_argument("--profile", help="default: the one in use")
     export.add_argument("--to", type=Path, metavar="FILE", help="default: in the profile's artifacts")
+    export.add_argument(
+        "--register", metavar="NAME", help="also make it the champion of this name in MLflow, to be served"
+    )
     export.set_defaults(run=commands.export)
 
     predict = added.add_parser(

@@ -141,6 +141,11 @@ def export(arguments: argparse.Namespace) -> int:
     path = arguments.to or Paths(profile).exported(cell)
     export_cell(cell, config.model_copy(update={"profile": profile}), path)
     print(f"wrote {path}; it says what it is: lung-attention predict {path} IMAGE")
+    if arguments.register:
+        from lung_attention.tracking.serving import register_exported
+
+        version = register_exported(path, arguments.register, root=Path.cwd())
+        print(f"models:/{arguments.register}@champion is version {version} (docs/serve.md)")
     return 0
 
 
