@@ -36,8 +36,8 @@ def register_exported(path: Path, name: str, *, root: Path) -> str:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "class"), ColSpec("double", "probability"), ColSpec("string", "set")]
-    outputs += [ColSpec("boolean", "familiar")]
+    outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "class"), ColSpec("double", "probability")]
+    outputs += [ColSpec("string", "set"), ColSpec("boolean", "familiar")]
     outputs += [ColSpec("double", f"probability_{one}") for one in about.classes]
     mlflow.set_experiment("lung-attention/exported")
     with warnings.catch_warnings(), mlflow.start_run(run_name=about.name):
