@@ -20,7 +20,7 @@ help: ## list the targets
 env: ## make .venv from the locked versions
 	@sh scripts/environment.sh
 
-# SET holds overrides without blanks inside: SET="splits=[published] train.epochs=5".
+# SET holds overrides without blanks inside: SET="splits=[published] train.recipe.epochs=5".
 repro: env ## regenerate the results, JOBS stages at a time; PROFILE=local SET="key=value …" for another profile
 	$(BIN)/lung-attention repro $(if $(strip $(PROFILE)),--profile '$(strip $(PROFILE))') \
 		$(if $(strip $(JOBS)),--jobs '$(strip $(JOBS))') $(foreach override,$(SET),--set '$(override)')

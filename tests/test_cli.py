@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,10 @@ def test_an_unknown_profile_is_refused_before_anything_runs(tmp_path):
     assert done.returncode == 2
     assert "received 'lokal'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as end:
+        build_parser().parse_args(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.strip() == metadata.version("lung-attention")

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from lung_attention import commands
 from lung_attention.errors import run_guarded
+from lung_attention.predict.about import code_version
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     parser = argparse.ArgumentParser(prog="lung-attention", description=__doc__)
+    parser.add_argument("--version", action="version", version=code_version())
     added = parser.add_subparsers(required=True, metavar="command")
 
     sample = added.add_parser("make-sample", help="draw the embedded synthetic archives anew")

@@ -132,6 +132,8 @@ def test_one_command_fetches_everything_and_reports(server, other_server, copy, 
     params = (copy / "params.yaml").read_text(encoding="utf-8")
     # The sample's archives have the releases' layout, but fewer images; a fetch knows no overrides.
     (copy / "params.yaml").write_text(params.replace("check_counts: true", "check_counts: false"))
+    identity = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    subprocess.run(["git", *identity, "commit", "-qam", "fewer images"], cwd=copy, check=True)
     # What is not run is fetched by its own command, from the same servers.
     run("fetch", "lc25000", "lidc")
     run("repro", "--profile", "public", *(word for one in SETTINGS for word in ("--set", one)))
