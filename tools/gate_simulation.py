@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -236,19 +237,19 @@ def _at_most(found: Sequence[bool]) -> str:
     return f"{100 * bound:.1f} %"
 
 
+def _simulated(profile: str) -> Simulated:
+    return Simulation(load_config(PARAMS), profile).run(EFFORTS[profile])
+
+
 def main() -> None:
     """Simulates the gate of the profiles that CI compares, and writes its rates into the gate's page."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--page", type=Path, default=Path("docs/gate.md"), metavar="FILE")
     arguments = parser.parse_args()
-    config = load_config(PARAMS)
-    results = []
-    for profile in PROFILES:
-        results.append(Simulation(config, profile).run(EFFORTS[profile]))
-        print(
-            f"{profile}: the gate fails in {_share(results[-1].equal.any)} of families of equal re-runs",
-            flush=True,
-        )
+    with ProcessPoolExecutor(len(PROFILES)) as pool:
+        results = list(pool.map(_simulated, PROFILES))
+    for found in results:
+        print(f"{found.profile}: the gate fails in {_share(found.equal.any)} of families of equal re-runs")
     page = arguments.page.read_text(encoding="utf-8")
     write_text(arguments.page, replace_region(page, "gate-simulation", to_markdown(results)))
 
