@@ -21,7 +21,7 @@ EXPLANATION = (
     "good, as thresholds are read off the test images themselves; nothing is interpolated between two "
     "thresholds. Predictive values at a prevalence follow from sensitivity and specificity of the default "
     "decision, the most probable class. Net benefit (Vickers and Elkin 2006) weighs a false positive by the "
-    "odds of the threshold probability."
+    "odds of the threshold probability; it stands where no known leakage flatters it."
 )
 _FIGURES = {
     "reliability": (
@@ -50,6 +50,8 @@ def probability_blocks(values: Json, name: str) -> list[Block]:
     pictures = [
         Picture(svg_uri(figures[key]), alt.format(name), caption, width_px(figures[key]))
         for key, (caption, alt) in _FIGURES.items()
+        # A benefit that leakage has made says nothing of a decision.
+        if key != "net_benefit" or values.get("split") != "published"
     ]
     blocks: list[Block] = [_calibration_table(values), _sensitivity_table(values), _predictive_table(values)]
     if values["per_group"] is not None:

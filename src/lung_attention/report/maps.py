@@ -25,7 +25,7 @@ _MAPS = {
     "centre": "bell over the centre",
     "moved": "α, its cells in a random order",
 }
-_EMBEDDED = 2  # pictures; the others lie beside the report
+_EMBEDDED = 1  # picture; the others lie beside the report
 
 Record = Mapping[str, Any]
 
