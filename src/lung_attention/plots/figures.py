@@ -30,7 +30,8 @@ def cell_figures(
 
     Returns:
         `confusion_matrix` (mean over seeds), `roc` (mean and range over seeds) and `learning_curves` (loss
-        and accuracy, mean and range over seeds and folds, the refit on all groups left out).
+        and accuracy, mean and range over seeds and folds, the refit on all groups left out), the last where
+        there are several epochs.
 
     Raises:
         UserError: The predictions are not in their schema.
@@ -43,13 +44,16 @@ def cell_figures(
     confusion_matrix(ax, np.mean(counts, axis=0), classes)
     curves, (ax,) = new_figure(3.8, 3.5, panels=1)
     roc(ax, table.labels, table.probabilities, classes)
-    learning, axes = new_figure(5.6, 2.8, panels=2)
+    figures = {"confusion_matrix": confusion, "roc": curves}
     fits = history[history["fold"] != REFIT]  # nothing is monitored in that one
+    if fits["epoch"].nunique() < 2:
+        return figures
+    learning, axes = new_figure(5.6, 2.8, panels=2)
     for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
         epochs, train = fits_by_epoch(fits, column)
         _, monitored = fits_by_epoch(fits, f"val_{column}")
         learning_curves(ax, epochs, train, monitored, what=column)
-    return {"confusion_matrix": confusion, "roc": curves, "learning_curves": learning}
+    return figures | {"learning_curves": learning}
 
 
 def metric_figures(metrics: Mapping[str, Any]) -> dict[str, Figure]:

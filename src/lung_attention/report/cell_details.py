@@ -105,6 +105,7 @@ def _cell(results: Results, cell: Cell, draw: DrawCell) -> Details:
                 [
                     Picture(svg_uri(figures[key]), alt.format(name), caption, width_px(figures[key]))
                     for key, (caption, alt) in _FIGURES.items()
+                    if key in figures
                 ]
             )
         )
