@@ -15,7 +15,7 @@ from lung_attention.report.compact import compact
 
 _PX_PER_INCH = 96  # CSS
 _PICTURE_DPI = 150
-_QUALITY = 80  # of JPEG
+_QUALITY = 74  # of JPEG
 
 
 def svg_text(figure: Figure) -> str:
