@@ -48,12 +48,12 @@ def scatter(cells: Mapping[str, Predictions]) -> list[Scatter]:
     """Averages over the cells of each dataset, each cell with the same weight.
 
     Args:
-        cells: Predictions, by the cell's name, which begins with its dataset's. One seed says nothing.
+        cells: Predictions, by the cell's name, which begins with its dataset's.
     """
     found: dict[str, list[tuple[int, Floats, float]]] = {}
     for name, side in sorted(cells.items()):
-        if len(side.seeds) < 2:
-            continue
+        if len(side.seeds) < 2 or (side.folds != side.folds[0]).any():
+            continue  # one seed says nothing, and seeds with partitions of their own are no repetitions
         excess, decided = seed_excess(side), side.predicted
         different = [float((decided[a] != decided[b]).mean()) for a in range(len(decided)) for b in range(a)]
         entry = (excess.shape[1], excess.mean(axis=1), float(np.mean(different)))
