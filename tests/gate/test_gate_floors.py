@@ -31,26 +31,27 @@ def committed(name):
 
 
 def with_constant(side, fold, of_class, *, sure=0.6):
-    """One fold of five replaced by a constant: the same probabilities for all of its images."""
+    """One fold of five of the first training replaced by a constant, the same for all of its images."""
     classes = len(side.classes)
     constant = np.full(classes, (1 - sure) / (classes - 1))
     constant[of_class] = sure
     probabilities = side.probabilities.copy()
-    probabilities[:, side.folds[0] == fold] = constant
+    probabilities[0, side.folds[0] == fold] = constant
     return replace(side, probabilities=probabilities)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_constant_in_one_fold_of_five_is_found_whatever_its_class(name):
     side = committed(name)
-    assert len(CELLS) == 12
+    assert len(CELLS) >= 12
     assert not degenerate_parts(side, side, floor=0.51).breaches
     for fold in range(5):
         before = np.unique(side.predicted[0][side.folds[0] == fold])
         for k, of_class in enumerate(side.classes):
             found = degenerate_parts(with_constant(side, fold, k), side, floor=0.4)
             already = len(before) == 1  # a fold that is a constant in the committed results fails nobody
-            assert any(f"fold {fold}: all" in text for text in found.breaches) != already, (fold, of_class)
+            where = f"fold {fold}, seed {side.seeds[0]}" if len(side.seeds) > 1 else f"fold {fold}"
+            assert any(f"{where}: all" in text for text in found.breaches) != already, (fold, of_class)
             assert any("so it was in the reference" in text for text in found.notes) >= already
 
 
