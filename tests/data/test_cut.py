@@ -114,4 +114,4 @@ def test_the_archive_is_that_of_the_other_dataset():
     assert (BOXES.archive_of, DATASETS["lidc_slices"].archive_of) == ("lidc_slices", "lidc_slices")
     other, ours = (dict(DATASETS[name]) for name in ("lidc_slices", "lidc_boxes"))
     differ = {key for key in ours if ours[key] != other[key]} - {"id", "title", "cut"}
-    assert differ == {"frame_is_empty", "image_size_px", "close_view"}
+    assert differ == {"frame_is_empty", "image_size_px", "close_view", "marked"}
