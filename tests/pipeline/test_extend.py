@@ -64,11 +64,12 @@ def set_design(copy, **lists):
 
 
 def leave_out_further_recipes(copy):
-    """Edits `further` at the top of params.yaml: no recipe but the published one runs."""
+    """Edits the top of params.yaml: no recipe but the published one runs, and no cell is looked into."""
     text = (copy / "params.yaml").read_text(encoding="utf-8")
-    block = re.search(r"^further:\n(?:  .*\n)+", text, re.MULTILINE)[0]
-    emptied = re.sub(r"\[[^]]*\]", "[]", block)
-    (copy / "params.yaml").write_text(text.replace(block, emptied), encoding="utf-8")
+    for pattern in (r"^further:\n(?:  .*\n)+", r"^explained: .*\n"):
+        block = re.search(pattern, text, re.MULTILINE)[0]
+        text = text.replace(block, re.sub(r"\[[^]]*\]", "[]", block))
+    (copy / "params.yaml").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

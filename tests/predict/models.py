@@ -47,7 +47,7 @@ def about(**changes):
         "classes": CLASSES,
         "shown": Shown(crop_px=None, size_px=32),
         "window": (-600.0, 1500.0),
-        "figures": {"balanced_accuracy": (0.7, 0.6, 0.8)},
+        "metrics": {"balanced_accuracy": (0.7, 0.6, 0.8)},
         "measured": "grouped split, 60 images, intervals over patient",
         "confidence": 0.95,
         "coverage": 0.9,

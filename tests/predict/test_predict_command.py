@@ -69,7 +69,7 @@ def test_files_hold_what_was_predicted_and_by_what(file, images, tmp_path, capsy
     assert manifest["table"]["sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
     assert manifest["table"]["images"] == 3
     assert manifest["model"]["onnx_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert manifest["model"]["figures"]["balanced_accuracy"] == [0.7, 0.6, 0.8]
+    assert manifest["model"]["metrics"]["balanced_accuracy"] == [0.7, 0.6, 0.8]
     capsys.readouterr()
 
 

@@ -34,7 +34,7 @@ class About(BaseModel):
         shown: What of an image it sees.
         window: Level and width in HU by which a CT slice becomes an image as it knows them; None where nobody
             knows.
-        figures: By score its value and the bounds of its interval, as far as they are defined.
+        metrics: By score its value and the bounds of its interval, as far as they are defined.
         measured: On what, in words.
         confidence: Of the intervals.
         coverage: That its sets of classes were made for; None where it has none.
@@ -57,7 +57,7 @@ class About(BaseModel):
     classes: list[str]
     shown: Shown
     window: tuple[float, float] | None
-    figures: dict[str, tuple[float, float | None, float | None]]
+    metrics: dict[str, tuple[float, float | None, float | None]]
     measured: str
     confidence: float
     coverage: float | None

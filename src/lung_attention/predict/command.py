@@ -121,7 +121,7 @@ def as_row(one: Input, content: bytes, prediction: Prediction, model: ExportedMo
 def manifest(
     model: ExportedModel, file: Path, count: int, unreadable: list[dict[str, str]], options: Options
 ) -> dict[str, Any]:
-    """What gave a table: the model with its figures, versions and hashes, and what could not be read."""
+    """What gave a table: the model with its metrics, versions and hashes, and what could not be read."""
     return {
         "table": {"file": file.name, "sha256": sha256(file), "images": count},
         "unreadable": unreadable,
@@ -191,8 +191,8 @@ def _tell(model: ExportedModel, count: int, unreadable: list[dict[str, str]]) ->
     print()
     shown = {"balanced_accuracy": "balanced accuracy", "auroc_ovr": "AUROC"}
     for key, title in shown.items():
-        if key in about.figures:
-            value, low, high = about.figures[key]
+        if key in about.metrics:
+            value, low, high = about.metrics[key]
             bounds = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
             print(f"{title} {value:.3f}{bounds}; ", end="")
     print(f"{about.measured}.")

@@ -30,7 +30,7 @@ from lung_attention.training.recipes import RECIPES
 
 Floats = npt.NDArray[np.floating]
 
-_FIGURES = ("accuracy", "balanced_accuracy", "auroc_ovr", "log_loss")
+_METRICS = ("accuracy", "balanced_accuracy", "auroc_ovr", "log_loss")
 _LIMIT = "Made for research on published results; not a medical device, and not for diagnosis."
 
 
@@ -92,7 +92,7 @@ def export_file(keras_file: Path, path: Path, *, name: str, classes: list[str] |
         classes=classes or [f"class {number}" for number in range(model.output_shape[-1])],
         shown=shown,
         window=None,
-        figures={},
+        metrics={},
         measured="nothing but the model is known here, no figure of it",
         confidence=0.95,
         coverage=None,
@@ -120,20 +120,20 @@ def describe(cell: Cell, config: Config, paths: Paths, familiarity: Familiarity 
         familiarity: What distances refer to.
 
     Returns:
-        The description, its figures those of `metrics.json`.
+        The description, its metrics those of `metrics.json`.
     """
     dataset, leaving = config.dataset(cell.dataset), config.active.export
-    metrics, info = read_json(paths.metrics(cell)), read_json(paths.settings(cell))["features"]
-    figures = {
-        name: (metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
-        for name in _FIGURES
-        if metrics.get(name) is not None
+    found, info = read_json(paths.metrics(cell)), read_json(paths.settings(cell))["features"]
+    metrics = {
+        name: (found[name], found.get(f"{name}_low"), found.get(f"{name}_high"))
+        for name in _METRICS
+        if found.get(name) is not None
     }
     sets = _sets(predictions_to_arrays(read_table(paths.predictions(cell)), dataset.labels), leaving)
     limits = [*config.active.stand_ins, _LIMIT]
     if cell.split != "grouped":
         limits.append(
-            "Its figures come from the published split, where related images stand on both sides: they are "
+            "Its metrics come from the published split, where related images stand on both sides: they are "
             "too good."
         )
     return About(
@@ -142,8 +142,8 @@ def describe(cell: Cell, config: Config, paths: Paths, familiarity: Familiarity 
         classes=list(dataset.labels),
         shown=Shown(crop_px=info["view"]["crop_px"], size_px=info["image_size_px"]),
         window=None if dataset.window is None else (dataset.window.level_hu, dataset.window.width_hu),
-        figures=figures,
-        measured=f"{cell.split} split, {metrics['n_test']:,} images, intervals over {metrics['unit']}",
+        metrics=metrics,
+        measured=f"{cell.split} split, {found['n_test']:,} images, intervals over {found['unit']}",
         confidence=config.active.evaluate.confidence,
         familiar=None if familiarity is None else leaving.familiar,
         distance_threshold=None if familiarity is None else familiarity.threshold,
