@@ -1,4 +1,4 @@
-"""Scores a cell's predictions, publishes its figures, and completes its MLflow run."""
+"""Scores a cell's predictions, publishes its metrics, and completes its MLflow run."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def evaluate(
 def evaluate_arrays(
     predictions: Predictions, *, resamples: int, confidence: float, bins: int, seed: int
 ) -> dict[str, Any]:
-    """Scores, intervals, class figures and confusion matrix of one cell.
+    """Scores, intervals, scores of each class and confusion matrix of one cell.
 
     Args:
         predictions: Predictions of one cell; their groups decide what is resampled.

@@ -70,7 +70,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         `differences`, `p_value` and `regression`; and `cells`, each with `cell`, `verdict`, `notes` and,
         where it was compared, for each score `{reference, candidate, difference, bound}` (the bound null
         where nothing fell by more than its margin), `training_sd` by score, `p_value`, `p_holm`,
-        `detectable_loss` (null where nothing differs). Log loss is in nats, all other figures are fractions
+        `detectable_loss` (null where nothing differs). Log loss is in nats, all other metrics are fractions
         of 1.
     """
     chance, pooled = outcome.rule.chance, outcome.pooled

@@ -1,6 +1,6 @@
 """Figures of this machine against the committed ones.
 
-Another CPU rounds differently, so trained weights and figures differ a little from machine to machine; on one
+Another CPU rounds differently, so trained weights and metrics differ a little from machine to machine; on one
 machine they are equal to the last bit.
 """
 
@@ -22,7 +22,7 @@ SCORES = ("accuracy", "balanced_accuracy", "auroc_ovr")
 
 
 def compare_with_commit(cells: Sequence[Cell], paths: Paths, *, revision: str) -> pd.DataFrame:
-    """Compares the work tree's figures with those of a commit.
+    """Compares the work tree's metrics with those of a commit.
 
     Args:
         cells: The cells to compare.

@@ -63,7 +63,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The figures of one compared cell.
+    """The metrics of one compared cell.
 
     Attributes:
         reference: Scores of `DECIDING`, means over the paired seeds.
@@ -96,7 +96,7 @@ class CellResult:
         cell: Its name.
         verdict: What decides.
         notes: Sentences for people.
-        comparison: The figures, where there was something to compare.
+        comparison: The metrics, where there was something to compare.
     """
 
     cell: str

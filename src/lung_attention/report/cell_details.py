@@ -1,4 +1,4 @@
-"""The sections on single datasets and cells: sample images, and all figures of each cell."""
+"""The sections on single datasets and cells: sample images, and all metrics of each cell."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _grid(title: str, images: Mapping[str, list[Pixels]]) -> Picture:
 
 
 def cells_section(results: Results, draw: DrawCell) -> Section:
-    """All figures of each cell, folded away."""
+    """All metrics of each cell, folded away."""
     blocks: list[Block] = [
         Text(
             "All scores, class tables, ROC and learning curves of every cell. Scores are means over seeds; "
