@@ -102,11 +102,7 @@ def _attention(results: Results, best: Cell) -> Iterable[str]:
 def _baselines(results: Results, best: Cell) -> Iterable[str]:
     """What of the simple classifiers the best model does not beat."""
     scores = results.baselines.get((best.dataset, _GROUPED), {})
-    entries = [
-        entry
-        for entry in (results.comparisons or {}).get("network_vs_baseline", [])
-        if Cell(**{factor: entry[factor] for factor in vars(best)}) == best and entry["baseline"] in scores
-    ]
+    entries = [entry for entry in results.against_baselines(best) if entry["baseline"] in scores]
     unbeaten = [entry for entry in entries if entry["verdict"] != BETTER]
     blind, seeing = (
         [_baseline(scores[entry["baseline"]]) for entry in unbeaten if entry["blind"] == kind]

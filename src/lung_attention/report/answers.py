@@ -12,6 +12,7 @@ from lung_attention.report.answers_by_dataset import remains, sees_more, share_o
 Entry = Mapping[str, Any]
 
 REMAINS = "What remains without known leakage?"
+ON_STAND_INS = "(On stand-ins, so this says nothing about the disease.) "
 HELPS_QUESTION = "Does attention help?"
 SEES_MORE = "Do the networks see more than a machine that cannot see disease?"
 
@@ -81,7 +82,7 @@ class _Words:
     ) -> None:  # fmt: skip
         self._datasets = datasets
         self._backbones = backbones
-        self.preface = "(On stand-ins, so this says nothing about the disease.) " if stand_in else ""
+        self.preface = ON_STAND_INS if stand_in else ""
         self._stand_in = stand_in
 
     def reproduced(self, entries: Sequence[Entry]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lung_attention.cells import Cell
 from lung_attention.evaluation.verdicts import BETTER, WORSE
@@ -18,6 +17,7 @@ from lung_attention.report.numbers import (
     percent,
     percent_interval,
 )
+from lung_attention.report.page import environment
 
 _SCORES = (
     ("accuracy", "accuracy", percent_interval),
@@ -56,14 +56,9 @@ def model_card(results: Results, cell: Cell) -> str:
             if metrics.get(name) is not None
         ],
     )
-    environment = Environment(
-        loader=PackageLoader("lung_attention.report", "templates"),
-        autoescape=False,  # Markdown, and the texts are our own
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("card.md.j2").render(_said(results, cell, metrics))
+    # Markdown, and the texts are our own.
+    template = environment(autoescape=False).get_template("card.md.j2")
+    text = template.render(_said(results, cell, metrics))
     content = f"---\n{data.to_yaml()}\n---\n\n{text.strip()}\n"
     return str(ModelCard(content).content)
 
@@ -106,11 +101,7 @@ def _said(results: Results, cell: Cell, metrics: Json) -> dict[str, Any]:
 
 def _baselines(results: Results, cell: Cell) -> list[tuple[str, str, str, str]]:
     """The simple classifiers on the same images: title, whether blind, accuracy, and how this model is."""
-    verdicts = {
-        entry["baseline"]: entry["verdict"]
-        for entry in (results.comparisons or {}).get("network_vs_baseline", [])
-        if all(entry.get(factor) == value for factor, value in vars(cell).items())
-    }
+    verdicts = {entry["baseline"]: entry["verdict"] for entry in results.against_baselines(cell)}
     shown = {BETTER: "better", WORSE: "worse", None: DASH}
     return [
         (

@@ -123,6 +123,13 @@ class Results:
         found = (self.baselines.get((dataset, split), {}) for split in self.config.splits)
         return {name: str(of["title"]) for scores in found for name, of in scores.items()}
 
+    def against_baselines(self, cell: Cell) -> list[Json]:
+        """The comparisons of a cell with baselines; none where nothing was compared."""
+        entries = (self.comparisons or {}).get("network_vs_baseline", [])
+        return [
+            entry for entry in entries if all(entry[factor] == value for factor, value in vars(cell).items())
+        ]
+
     def title(self, backbone: str) -> str:
         """The name of a backbone for people."""
         return title(backbone)

@@ -40,12 +40,9 @@ def write_descriptions(config: Config, root: Path) -> Iterator[Path]:
     results = load_results(config, root)
     for name in config.datasets:
         dataset = config.dataset(name)
-        described = croissant(
-            dataset,
-            sha256=checksums[f"{dataset.archive_of}.zip"],
-            copy=dataset.copies.get(checksums[f"{dataset.archive_of}.zip"]),
-            published=published,
-        )
+        digest = checksums[f"{dataset.archive_of}.zip"]
+        copy = dataset.copies.get(digest)
+        described = croissant(dataset, sha256=digest, copy=copy, published=published)
         write_json(root / paths.croissant(name), described)
         yield paths.croissant(name)
     # What came from a temporary workspace keeps its own parameters and lock beside it.

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lung_attention.cells import Cell
 from lung_attention.paths import Paths
+from lung_attention.report.answers import ON_STAND_INS
 from lung_attention.report.blocks import Block, Missing, Picture, Section, Table, Text
 from lung_attention.report.collect import Results
 from lung_attention.report.numbers import decimal, percent, percent_range, signed
@@ -35,7 +36,7 @@ def looks_answer(results: Results) -> str | None:
     located = {cell: of for cell, of in results.maps.items() if of["location"] is not None}
     if not located:
         return None
-    preface = "(On stand-ins, so this says nothing about the disease.) " if results.tag else ""
+    preface = ON_STAND_INS if results.tag else ""
     kinds = dict.fromkeys((cell.dataset, cell.recipe) for cell in located)
     return preface + " ".join(
         _answer_on(
@@ -95,7 +96,7 @@ def maps_section(results: Results) -> Section:
                 "**lift** is the share of the map inside the box over the box's share of the area: 1 is what "
                 "a map has that knows nothing. A **hit** is an image whose largest cell touches the box. "
                 "Intervals and differences (attention minus the other map) are by bootstrap over "
-                f"{listed_units(located)}."
+                f"{_units(located)}."
             ),
             *(_located(results, cell, of["location"]) for cell, of in located.items()),
         ]
@@ -110,7 +111,7 @@ def maps_section(results: Results) -> Section:
     return Section("maps", title, blocks)
 
 
-def listed_units(located: Mapping[Cell, Record]) -> str:
+def _units(located: Mapping[Cell, Record]) -> str:
     """What the intervals resample."""
     return " or ".join(dict.fromkeys(str(of["location"]["unit"]) for of in located.values()))
 

@@ -150,18 +150,18 @@ def answers_of(results: Results) -> list[dict[str, str]]:
 def render_markdown(report: Report) -> str:
     """The report as Markdown; pictures are named by their captions only."""
     # Nothing is escaped but the bar that would end a cell: the texts are our own.
-    environment = _environment(autoescape=False)
-    environment.filters["cell"] = lambda text: text.replace("|", "\\|")
-    text = environment.get_template("report.md.j2").render(_context(report))
+    templates = environment(autoescape=False)
+    templates.filters["cell"] = lambda text: text.replace("|", "\\|")
+    text = templates.get_template("report.md.j2").render(_context(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def render_html(report: Report) -> str:
     """The report as one HTML page that loads nothing."""
-    environment = _environment(autoescape=True)
-    environment.filters["inline"] = inline
+    templates = environment(autoescape=True)
+    templates.filters["inline"] = inline
     css = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
-    text = environment.get_template("report.html.j2").render(css=Markup(css), **_context(report))
+    text = templates.get_template("report.html.j2").render(css=Markup(css), **_context(report))
     return text.strip() + "\n"
 
 
@@ -172,7 +172,8 @@ def inline(text: str) -> Markup:
     return Markup(_LINK.sub(lambda match: f'<a href="{match[0]}">{match[0]}</a>', html))
 
 
-def _environment(*, autoescape: bool) -> Environment:
+def environment(*, autoescape: bool) -> Environment:
+    """Where the templates are, which refuse names that nobody has given them."""
     return Environment(
         loader=PackageLoader("lung_attention.report", "templates"),
         autoescape=autoescape,
