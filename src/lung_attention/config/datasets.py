@@ -20,6 +20,7 @@ from lung_attention.config.values import (
     Seed,
     SizePx,
     Unique,
+    Window,
 )
 from lung_attention.groups.settings import (
     FileBlocks,
@@ -118,18 +119,6 @@ class Marked(Section):
 
     centre: tuple[Text, Text]
     size: tuple[Text, Text]
-
-
-class Window(Section):
-    """The grey window by which the images were made of Hounsfield units.
-
-    Attributes:
-        level_hu: Its centre.
-        width_hu: Its width.
-    """
-
-    level_hu: Annotated[float, Field(ge=-2000, le=5000)]
-    width_hu: Annotated[float, Field(gt=1, le=10000)]
 
 
 class CloseView(Section):

@@ -18,6 +18,7 @@ from lung_attention.config.values import (
     Seed,
     SizePx,
     Split,
+    Window,
 )
 from lung_attention.images.view import View
 from lung_attention.training.finetuning import Finetuning
@@ -66,17 +67,13 @@ class NoduleCrops(Section):
         return self
 
 
-class Rebuild(Section):
+class Rebuild(Window):
     """How archives are cut from CT series: the grey window, and the nodules.
 
     Attributes:
-        level_hu: Centre of the window.
-        width_hu: Its width.
         nodules: For the nodule crops.
     """
 
-    level_hu: Annotated[float, Field(ge=-2000, le=5000)]
-    width_hu: Annotated[float, Field(gt=1, le=10000)]
     nodules: NoduleCrops
 
 

@@ -60,3 +60,15 @@ class Section(BaseModel):
     """A section of a configuration file: frozen, with no key but those it names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Window(Section):
+    """The grey window by which images are made of Hounsfield units.
+
+    Attributes:
+        level_hu: Its centre.
+        width_hu: Its width.
+    """
+
+    level_hu: Annotated[float, Field(ge=-2000, le=5000)]
+    width_hu: Annotated[float, Field(gt=1, le=10000)]
