@@ -14,7 +14,7 @@ from lung_attention.config import Dataset, load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.evaluation.predictions import cluster_codes
 from lung_attention.explain.location import Boxes, evenness
-from lung_attention.explain.maps import Looked, Pixels
+from lung_attention.explain.maps import Looked
 from lung_attention.explain.measure import (
     Rows,
     evenly,
@@ -25,6 +25,7 @@ from lung_attention.explain.measure import (
 )
 from lung_attention.files import read_json, read_table, replacing, write_json
 from lung_attention.images.decode import decode, read_members
+from lung_attention.models.parts import Pixels
 from lung_attention.models.saved import open_model
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.plots.maps import Looking, map_sheet, picture_of

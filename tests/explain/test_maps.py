@@ -71,7 +71,7 @@ def test_an_untrained_attention_is_another_one_for_a_while(looked, features):
 def test_shuffling_goes_from_the_output_down_and_is_undone(looked, features):
     shown = looked.shown(IMAGES)
     before = looked.maps(features)
-    steps = dict(after_shuffling(looked, shown, draws=2, seed=0))
+    steps = dict(after_shuffling(looked, shown, features, draws=2, seed=0))
     assert list(steps) == ["probabilities", "soft_attention", "backbone"]
     assert all(len(found) == 2 for found in steps.values())
     # What stands behind the attention has no part in its map; what makes it has.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from lung_attention.models.attention import SoftAttention
+from lung_attention.models.parts import Parts, batches
 
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
-
-_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Maps:
     gradcam: Floats
 
 
-class Looked:
+class Looked(Parts):
     """A classifier with an attention head, taken apart.
 
     Args:
@@ -43,30 +41,13 @@ class Looked:
 
     Attributes:
         attention: The layer.
-        backbone: The backbone.
-        head: The head.
     """
 
     def __init__(self, model: keras.Model) -> None:
-        layers = {layer.name: layer for layer in model.layers}
-        self._preprocessing, self.head = layers["preprocessing"], layers["head"]
-        (self.backbone,) = (
-            layer
-            for name, layer in layers.items()
-            if isinstance(layer, keras.Model) and name not in ("preprocessing", "head")
-        )
+        super().__init__(model)
         self.attention: SoftAttention = self.head.get_layer("soft_attention")
         self._last = self.head.get_layer("probabilities")
         self._before_last = keras.Model(self.head.input, self._last.input)
-
-    def shown(self, images: Iterable[Pixels]) -> npt.NDArray[np.float32]:
-        """What the backbone is given of images of any size, `(n, side, side, 3)`."""
-        return np.stack([np.asarray(self._preprocessing(image[np.newaxis]))[0] for image in images])
-
-    def features(self, shown: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The backbone's features of what it is given, `(n, rows, cols, channels)`."""
-        parts = [self.backbone.predict_on_batch(shown[rows]) for rows in _parts(len(shown))]
-        return np.concatenate([np.asarray(part) for part in parts])
 
     def maps(self, features: npt.NDArray[np.float32]) -> Maps:
         """The maps of features.
@@ -74,12 +55,12 @@ class Looked:
         Grad-CAM (Selvaraju et al., ICCV 2017) weighs each channel by the mean gradient of the logit of the
         predicted class, and keeps what speaks for the class.
         """
-        found = [self._maps(tf.constant(features[rows])) for rows in _parts(len(features))]
+        found = [self._maps(tf.constant(features[rows])) for rows in batches(len(features))]
         return Maps(*(np.concatenate(parts).astype(np.float64) for parts in zip(*found, strict=True)))
 
     def attention_of(self, features: npt.NDArray[np.float32]) -> Floats:
         """α alone, `(n, rows, cols)`."""
-        parts = [np.asarray(self.attention.attention_map(features[rows])) for rows in _parts(len(features))]
+        parts = [np.asarray(self.attention.attention_map(features[rows])) for rows in batches(len(features))]
         return np.concatenate(parts)[..., 0].astype(np.float64)
 
     def _maps(self, features: tf.Tensor) -> tuple[npt.NDArray[Any], ...]:
@@ -105,13 +86,13 @@ class Looked:
             self.attention.set_weights(kept)
 
 
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, _BATCH):
-        yield slice(start, start + _BATCH)
-
-
 def after_shuffling(
-    looked: Looked, shown: npt.NDArray[np.float32], *, draws: int, seed: int
+    looked: Looked,
+    shown: npt.NDArray[np.float32],
+    features: npt.NDArray[np.float32],
+    *,
+    draws: int,
+    seed: int,
 ) -> Iterator[tuple[str, list[Maps]]]:
     """Maps after the weights of ever more layers are shuffled, from the output down.
 
@@ -122,6 +103,7 @@ def after_shuffling(
     Args:
         looked: The classifier; as it was, afterwards.
         shown: What its backbone is given.
+        features: What the backbone makes of it.
         draws: How often each step is drawn.
         seed: Of the draws.
 
@@ -131,7 +113,6 @@ def after_shuffling(
     fitted = [layer for layer in reversed(looked.head.layers) if layer.get_weights()]
     steps = [*((layer.name, layer) for layer in fitted), ("backbone", looked.backbone)]
     kept = {name: layer.get_weights() for name, layer in steps}
-    features = looked.features(shown)
 
     def shuffled(number: int, generator: np.random.Generator) -> None:
         for name, layer in steps[: number + 1]:

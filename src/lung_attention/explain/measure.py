@@ -20,7 +20,8 @@ from lung_attention.explain.location import (
     measure_location,
     moved_maps,
 )
-from lung_attention.explain.maps import Looked, Maps, Pixels, after_shuffling
+from lung_attention.explain.maps import Looked, Maps, after_shuffling
+from lung_attention.models.parts import Pixels
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -76,14 +77,15 @@ def likeness_after_shuffling(
         the map before.
     """
     shown = looked.shown(images)
-    before = looked.maps(looked.features(shown))
+    features = looked.features(shown)
+    before = looked.maps(features)
     return [
         {
             "layer": name,
             "attention": float(np.mean([likeness(before.attention, one.attention) for one in after])),
             "gradcam": float(np.mean([likeness(before.gradcam, one.gradcam) for one in after])),
         }
-        for name, after in after_shuffling(looked, shown, draws=draws, seed=seed)
+        for name, after in after_shuffling(looked, shown, features, draws=draws, seed=seed)
     ]
 
 
@@ -123,14 +125,15 @@ def location(
         "centre": [np.broadcast_to(centre_map(rows, cols), (n, rows, cols))],
         "mean": [mean_map(found.attention)],
     }
-    of_maps = {
-        name: tuple(np.mean([measure(one, boxes) for one in maps], axis=0) for measure in (lift, hits))
-        for name, maps in compared.items()
-    }
+
+    def mean_of(measure: Callable[[Floats, Boxes], Floats], maps: list[Floats]) -> Floats:
+        found: Floats = np.mean([measure(one, boxes) for one in maps], axis=0)
+        return found
+
     return {
         "area": float(boxes.area.mean()),
         **measure_location(
-            {name: (lifts, touched) for name, (lifts, touched) in of_maps.items()},
+            {name: (mean_of(lift, maps), mean_of(hits, maps)) for name, maps in compared.items()},
             clusters,
             resamples=resamples,
             confidence=confidence,

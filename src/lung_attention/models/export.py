@@ -16,10 +16,40 @@ from keras import ops
 
 from lung_attention.evaluation.familiarity import Familiarity
 from lung_attention.files import replacing
+from lung_attention.models.parts import Parts
 
 OPSET = 18
 _DOMAIN = "lung_attention"
 _TOLERANCE = 1e-3  # of probabilities, all sums in single precision
+
+
+def _weights(axis: str, number: str) -> str:
+    """Lines of the function below: how much of each input row (or column) each output one has."""
+    lines = f"""
+        in = Gather (shape, {number})
+        out = Gather (sides, {number})
+        zoom = Gather (scale, {number})
+        in_f = Cast <to = 1> (@in)
+        out_f = Cast <to = 1> (@out)
+        from = Range (zero_f, @in_f, one_f)
+        to = Range (zero_f, @out_f, one_f)
+        pixel = Add (@from, half)
+        middle = Add (@to, half)
+        centre_flat = Div (@middle, @zoom)
+        centre = Reshape (@centre_flat, column)
+        step = Div (one_f, @zoom)
+        radius = Max (@step, one_f)
+        apart = Sub (@pixel, @centre)
+        distance = Abs (@apart)
+        relative = Div (@distance, @radius)
+        height = Sub (one_f, @relative)
+        triangle = Relu (@height)
+        sum = ReduceSum (@triangle, last)
+        weights = Div (@triangle, @sum)
+    """
+    named = [f"{axis}_{line.strip()}" for line in lines.strip().splitlines()]
+    return "\n".join(named).replace("@", f"{axis}_")
+
 
 # TensorFlow's resizing with a widened filter, which ONNX has no operator of the same result for: each output
 # pixel is a mean of input pixels, weighted by a triangle over their distance.
@@ -36,49 +66,8 @@ _RESIZE = onnx.parser.parse_function(
         last = Constant <value_ints = [1]> ()
         shape = Shape <start = 1, end = 3> (images)
         sides = CastLike (size, shape)
-
-        rows_in = Gather (shape, zero)
-        rows_out = Gather (sides, zero)
-        rows_scale = Gather (scale, zero)
-        rows_in_f = Cast <to = 1> (rows_in)
-        rows_out_f = Cast <to = 1> (rows_out)
-        rows_from = Range (zero_f, rows_in_f, one_f)
-        rows_to = Range (zero_f, rows_out_f, one_f)
-        rows_pixel = Add (rows_from, half)
-        rows_middle = Add (rows_to, half)
-        rows_centre_flat = Div (rows_middle, rows_scale)
-        rows_centre = Reshape (rows_centre_flat, column)
-        rows_step = Div (one_f, rows_scale)
-        rows_radius = Max (rows_step, one_f)
-        rows_apart = Sub (rows_pixel, rows_centre)
-        rows_distance = Abs (rows_apart)
-        rows_relative = Div (rows_distance, rows_radius)
-        rows_height = Sub (one_f, rows_relative)
-        rows_triangle = Relu (rows_height)
-        rows_sum = ReduceSum (rows_triangle, last)
-        rows_weights = Div (rows_triangle, rows_sum)
-
-        cols_in = Gather (shape, one)
-        cols_out = Gather (sides, one)
-        cols_scale = Gather (scale, one)
-        cols_in_f = Cast <to = 1> (cols_in)
-        cols_out_f = Cast <to = 1> (cols_out)
-        cols_from = Range (zero_f, cols_in_f, one_f)
-        cols_to = Range (zero_f, cols_out_f, one_f)
-        cols_pixel = Add (cols_from, half)
-        cols_middle = Add (cols_to, half)
-        cols_centre_flat = Div (cols_middle, cols_scale)
-        cols_centre = Reshape (cols_centre_flat, column)
-        cols_step = Div (one_f, cols_scale)
-        cols_radius = Max (cols_step, one_f)
-        cols_apart = Sub (cols_pixel, cols_centre)
-        cols_distance = Abs (cols_apart)
-        cols_relative = Div (cols_distance, cols_radius)
-        cols_height = Sub (one_f, cols_relative)
-        cols_triangle = Relu (cols_height)
-        cols_sum = ReduceSum (cols_triangle, last)
-        cols_weights = Div (cols_triangle, cols_sum)
-
+        {_weights("rows", "zero")}
+        {_weights("cols", "one")}
         fewer_rows = Einsum <equation = "oh,nhwc->nowc"> (rows_weights, images)
         resized = Einsum <equation = "pw,nowc->nopc"> (cols_weights, fewer_rows)
     }}
@@ -137,16 +126,11 @@ class _Answer:
     """What an exported model computes of a batch of images."""
 
     def __init__(self, model: keras.Model, familiarity: Familiarity | None) -> None:
+        self._parts = Parts(model)
         layers = {layer.name: layer for layer in model.layers}
-        self._preprocessing, self._head = layers["preprocessing"], layers["head"]
-        (self._backbone,) = (
-            layer
-            for layer in model.layers
-            if isinstance(layer, keras.Model) and layer not in (self._preprocessing, self._head)
-        )
         self._turned, self._mean = layers.get("turned"), layers.get("mean_of_turns")
         self._attention = next(
-            (layer for layer in self._head.layers if hasattr(layer, "attention_map")), None
+            (layer for layer in self._parts.head.layers if hasattr(layer, "attention_map")), None
         )
         self._whitening: Any = None
         if familiarity is not None:
@@ -155,10 +139,10 @@ class _Answer:
             self._means = (familiarity.means @ familiarity.whitening).astype(np.float32)
 
     def __call__(self, image: Any) -> dict[str, Any]:
-        shown = self._preprocessing(image, training=False)
+        shown = self._parts.preprocessing(image, training=False)
         seen = shown if self._turned is None else self._turned(shown)
-        features = self._backbone(seen, training=False)
-        probabilities = self._head(features, training=False)
+        features = self._parts.backbone(seen, training=False)
+        probabilities = self._parts.head(features, training=False)
         if self._mean is not None:
             probabilities = self._mean(probabilities)
             features = features[: ops.shape(shown)[0]]  # the first turn is none
