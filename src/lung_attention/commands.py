@@ -132,14 +132,11 @@ def track(arguments: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """Writes the model of a cell as ONNX."""
     from lung_attention.predict.exporting import export_cell
-    from lung_attention.predict.find import cell_named
-    from lung_attention.workflow.temporary import profile_of
+    from lung_attention.predict.find import cell_named, of_profile
 
-    config, cell = load_config(PARAMS), cell_named(arguments.cell)
-    profile = arguments.profile or config.profile
-    profile_of(config, profile)
-    path = arguments.to or Paths(profile).exported(cell)
-    export_cell(cell, config.model_copy(update={"profile": profile}), path)
+    config, cell = of_profile(load_config(PARAMS), arguments.profile), cell_named(arguments.cell)
+    path = arguments.to or Paths(config.profile).exported(cell)
+    export_cell(cell, config, path)
     print(f"wrote {path}; it says what it is: lung-attention predict {path} IMAGE")
     if arguments.register:
         from lung_attention.tracking.serving import register_exported

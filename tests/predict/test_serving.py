@@ -18,6 +18,7 @@ from PIL import Image
 from predict.models import CLASSES, exported
 
 from lung_attention.predict.exported import ExportedModel
+from lung_attention.predict.find import find_model
 from lung_attention.predict.served_model import MOST_IMAGES
 from lung_attention.tracking.serving import register_exported
 
@@ -33,7 +34,7 @@ def encoded(size=(40, 50), kind="png"):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """The address of a server, and the exported model it serves."""
+    """The address of a server, the exported model it serves, and the registry that it has it from."""
     folder = tmp_path_factory.mktemp("served")
     path = exported(folder / "model.onnx", distance_threshold=1e-6)
     address = f"sqlite:///{folder / 'mlflow.db'}"
@@ -60,7 +61,7 @@ def served(tmp_path_factory):
             except OSError:
                 assert server.poll() is None, (folder / "log").read_text()[-3000:]
                 time.sleep(0.5)
-        yield url, ExportedModel(path)
+        yield url, ExportedModel(path), address
     finally:
         os.killpg(server.pid, 15)
         server.wait(20)
@@ -85,7 +86,7 @@ def text(content):
 
 
 def test_images_in_base64_are_answered_as_the_model_answers(served):
-    url, model = served
+    url, model, _ = served
     images = [encoded(), encoded((64, 30), "jpeg")]
     status, answer = ask(url, [text(one) for one in images])
     assert status == 200
@@ -97,6 +98,13 @@ def test_images_in_base64_are_answered_as_the_model_answers(served):
         assert row["class"] == CLASSES[int(found.probabilities.argmax())]
         assert row["set"].split() == found.members
         assert row["familiar"] is False
+
+
+def test_predict_takes_the_registered_model_as_well(served, monkeypatch):
+    _, model, registry = served
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
+    found = find_model(f"models:/{NAME}@champion", None)
+    assert (found.about, found.sha256) == (model.about, model.sha256)
 
 
 def huge():
@@ -118,7 +126,7 @@ def huge():
     ids=["empty", "text", "cut", "20,000 x 20,000", "one too many", "1,000"],
 )
 def test_what_cannot_be_answered_is_refused_and_the_server_lives(served, contents, said):
-    url, _ = served
+    url, _, _ = served
     status, answer = ask(url, contents)
     assert 400 <= status < 500
     assert said in answer

@@ -56,16 +56,16 @@ class About(BaseModel):
     title: str
     classes: list[str]
     shown: Shown
-    window: tuple[float, float] | None
+    window: tuple[float, float] | None = None
     metrics: dict[str, tuple[float, float | None, float | None]]
     measured: str
     confidence: float
-    coverage: float | None
-    covered: float | None
-    set_size: float | None
-    set_threshold: float | None
-    familiar: float | None
-    distance_threshold: float | None
+    coverage: float | None = None
+    covered: float | None = None
+    set_size: float | None = None
+    set_threshold: float | None = None
+    familiar: float | None = None
+    distance_threshold: float | None = None
     limits: list[str]
     licence: str
     citation: str

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from lung_attention.errors import UserError
 from lung_attention.files import replacing, sha256, write_json
 from lung_attention.predict.about import code_version
-from lung_attention.predict.exported import ExportedModel, Prediction
-from lung_attention.predict.inputs import Input, UnreadableError, find_inputs, read_pixels
+from lung_attention.predict.exported import ExportedModel
+from lung_attention.predict.inputs import UnreadableError, find_inputs, read_pixels
 from lung_attention.predict.overlay import overlay
 
 SOME_UNREADABLE = 3
@@ -82,7 +82,8 @@ def run_predict(model: ExportedModel, paths: Sequence[Path], options: Options) -
                 continue
             prediction = model.predict(pixels)
             count += 1
-            row = as_row(one, content, prediction, model)
+            digest = hashlib.sha256(content).hexdigest()
+            row = {"file": one.name, **model.said(prediction), "sha256": digest}
             if sys.stdout.isatty():
                 progress.clear()
             print(_line(row))
@@ -100,24 +101,6 @@ def run_predict(model: ExportedModel, paths: Sequence[Path], options: Options) -
     return SOME_UNREADABLE if unreadable else 0
 
 
-def as_row(one: Input, content: bytes, prediction: Prediction, model: ExportedModel) -> dict[str, Any]:
-    """What is written of an image, in the order of the columns."""
-    best = int(prediction.probabilities.argmax())
-    return {
-        "file": one.name,
-        "class": model.about.classes[best],
-        "probability": float(prediction.probabilities[best]),
-        "set": prediction.members,
-        "familiar": prediction.familiar,
-        "distance": prediction.distance,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        **{
-            f"probability_{name}": float(value)
-            for name, value in zip(model.about.classes, prediction.probabilities, strict=True)
-        },
-    }
-
-
 def manifest(
     model: ExportedModel, file: Path, count: int, unreadable: list[dict[str, str]], options: Options
 ) -> dict[str, Any]:
@@ -126,7 +109,7 @@ def manifest(
         "table": {"file": file.name, "sha256": sha256(file), "images": count},
         "unreadable": unreadable,
         "window_hu": options.window or model.about.window,
-        "model": json.loads(model.about.model_dump_json()) | {"onnx_sha256": model.sha256},
+        "model": model.about.model_dump(mode="json") | {"onnx_sha256": model.sha256},
         "code": code_version(),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,7 @@ class ExportedModel:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise UserError(f"{path}: metadata {KEY!r}: {place}: {first['msg']}", remedy=_REMEDY) from error
-        self.sha256 = sha256(path)
+        self.sha256 = sha256(path)  # now, since the file may be a temporary one
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     @property
@@ -99,6 +100,21 @@ class ExportedModel:
             None if distance is None or threshold is None else distance <= threshold,
             found.get("attention"),
         )
+
+    def said(self, found: Prediction) -> dict[str, Any]:
+        """A prediction by name, in the order of the columns; `probability_<class>` of each class last."""
+        best = int(found.probabilities.argmax())
+        return {
+            "class": self.about.classes[best],
+            "probability": float(found.probabilities[best]),
+            "set": found.members,
+            "familiar": found.familiar,
+            "distance": found.distance,
+            **{
+                f"probability_{name}": float(value)
+                for name, value in zip(self.about.classes, found.probabilities, strict=True)
+            },
+        }
 
 
 _REMEDY = "make one with: lung-attention export CELL"

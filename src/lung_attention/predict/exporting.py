@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lung_attention.images.decode import decode, read_members
 from lung_attention.models.export import export_onnx
 from lung_attention.models.feature_file import load_features
 from lung_attention.models.logistic import pooled
+from lung_attention.models.parts import Parts, batches
 from lung_attention.models.saved import open_model
 from lung_attention.paths import Paths
 from lung_attention.predict.about import KEY, About, Shown, code_version
@@ -34,16 +35,13 @@ _METRICS = ("accuracy", "balanced_accuracy", "auroc_ovr", "log_loss")
 _LIMIT = "Made for research on published results; not a medical device, and not for diagnosis."
 
 
-def export_cell(cell: Cell, config: Config, path: Path) -> About:
+def export_cell(cell: Cell, config: Config, path: Path) -> None:
     """Writes the model of a cell as ONNX.
 
     Args:
         cell: A trained and evaluated cell of the profile in use.
         config: The configuration.
         path: The file.
-
-    Returns:
-        What the model says about itself.
 
     Raises:
         UserError: The cell is not trained, or not evaluated.
@@ -59,7 +57,6 @@ def export_cell(cell: Cell, config: Config, path: Path) -> About:
     familiarity = _familiarity(cell, model, config, paths)
     about = describe(cell, config, paths, familiarity)
     export_onnx(model, path, familiarity=familiarity, metadata={KEY: about.model_dump_json()})
-    return about
 
 
 def export_file(keras_file: Path, path: Path, *, name: str, classes: list[str] | None) -> None:
@@ -76,8 +73,7 @@ def export_file(keras_file: Path, path: Path, *, name: str, classes: list[str] |
     """
     try:
         model = open_model(keras_file)
-        layers = {layer.name: layer for layer in model.layers}
-        pixels = {layer.name: layer for layer in layers["preprocessing"].layers}
+        pixels = {layer.name: layer for layer in Parts(model).preprocessing.layers}
         shown = Shown(
             crop_px=pixels["crop"].size_px if "crop" in pixels else None, size_px=pixels["resize"].height
         )
@@ -91,16 +87,9 @@ def export_file(keras_file: Path, path: Path, *, name: str, classes: list[str] |
         title="unknown",
         classes=classes or [f"class {number}" for number in range(model.output_shape[-1])],
         shown=shown,
-        window=None,
         metrics={},
         measured="nothing but the model is known here, no figure of it",
         confidence=0.95,
-        coverage=None,
-        covered=None,
-        set_size=None,
-        set_threshold=None,
-        familiar=None,
-        distance_threshold=None,
         limits=[_LIMIT],
         licence="unknown",
         citation="unknown",
@@ -198,23 +187,9 @@ def _averaged(cell: Cell, model: keras.Model, paths: Paths, images: list[str]) -
         features = load_features(paths.features(cell.dataset, cell.backbone, info["name"]), info, images)
         return pooled(features)[:, : features.shape[-1]]
     # The recipe changed the backbone, so that the features on disk are not its own.
-    layers = {layer.name: layer for layer in model.layers}
-    (backbone,) = (
-        layer
-        for name, layer in layers.items()
-        if isinstance(layer, keras.Model) and name not in ("preprocessing", "head")
-    )
-    chunks = [
-        np.asarray(backbone.predict_on_batch(batch)).mean(axis=(1, 2))
-        for batch in _batches(paths.archive(cell.dataset), images, layers["preprocessing"])
-    ]
+    parts, archive = Parts(model), paths.archive(cell.dataset)
+    chunks = []
+    for rows in batches(len(images)):
+        shown = parts.shown(map(decode, read_members(archive, images[rows])))
+        chunks.append(parts.features(shown).mean(axis=(1, 2)))
     return np.concatenate(chunks)
-
-
-def _batches(archive: Path, images: list[str], preprocessing: keras.Model) -> Iterator[npt.NDArray[Any]]:
-    batch: list[npt.NDArray[Any]] = []
-    for number, content in enumerate(read_members(archive, images), 1):
-        batch.append(np.asarray(preprocessing.predict_on_batch(decode(content)[np.newaxis]))[0])
-        if len(batch) == 32 or number == len(images):
-            yield np.stack(batch)
-            batch.clear()

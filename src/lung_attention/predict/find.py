@@ -37,8 +37,7 @@ def find_model(name: str, profile: str | None) -> ExportedModel:
         return _of_mlflow(name)
     if path.suffix == ".keras":
         return _of_keras_file(path)
-    config = load_config(PARAMS)
-    return ExportedModel(exported_cell(cell_named(name), config, profile or config.profile))
+    return exported_cell(cell_named(name), of_profile(load_config(PARAMS), profile))
 
 
 def cell_named(name: str) -> Cell:
@@ -57,30 +56,47 @@ def cell_named(name: str) -> Cell:
     return Cell(*parts)
 
 
-def exported_cell(cell: Cell, config: Config, profile: str) -> Path:
-    """The exported model of a cell, written anew where the cell was trained since.
+def of_profile(config: Config, name: str | None) -> Config:
+    """The configuration with a profile in use; None for the one that is.
 
     Raises:
-        UserError: The profile is unknown, or the cell is not trained here.
+        UserError: There is no such profile.
     """
-    paths = Paths(profile)
-    path, trained = paths.exported(cell), paths.model(cell)
-    if not trained.exists():
-        if path.exists():
-            return path
-        raise UserError(
-            f"{trained} is missing: {cell.name} is not trained here",
-            remedy=f"make repro PROFILE={profile}, or name another: ls {paths.results / 'cells'}",
-        )
-    if path.exists() and ExportedModel(path).about.model_sha256 == sha256(trained):
-        return path
-    from lung_attention.predict.exporting import export_cell
     from lung_attention.workflow.temporary import profile_of
 
-    profile_of(config, profile)
+    if name is None:
+        return config
+    profile_of(config, name)
+    return config.model_copy(update={"profile": name})
+
+
+def exported_cell(cell: Cell, config: Config) -> ExportedModel:
+    """The exported model of a cell, written anew where the cell was trained since.
+
+    Args:
+        cell: Of the profile in use.
+        config: The configuration.
+
+    Raises:
+        UserError: The cell is not trained here.
+    """
+    paths = Paths(config.profile)
+    path, trained = paths.exported(cell), paths.model(cell)
+    model = ExportedModel(path) if path.exists() else None
+    if not trained.exists():
+        if model is not None:
+            return model
+        raise UserError(
+            f"{trained} is missing: {cell.name} is not trained here",
+            remedy=f"make repro PROFILE={config.profile}, or name another: ls {paths.results / 'cells'}",
+        )
+    if model is not None and model.about.model_sha256 == sha256(trained):
+        return model
+    from lung_attention.predict.exporting import export_cell
+
     print(f"exporting {cell.name} (once; without TensorFlow from then on)", flush=True)
-    export_cell(cell, config.model_copy(update={"profile": profile}), path)
-    return path
+    export_cell(cell, config, path)
+    return ExportedModel(path)
 
 
 def _of_keras_file(path: Path) -> ExportedModel:
@@ -89,9 +105,8 @@ def _of_keras_file(path: Path) -> ExportedModel:
     if not path.exists():
         raise UserError(f"{path}: no such file", remedy="lung-attention predict CELL IMAGE")
     if path.name == "model.keras" and folder.parent.name == "cells" and Path(PARAMS).exists():
-        return ExportedModel(
-            exported_cell(cell_named(folder.name), load_config(PARAMS), folder.parent.parent.name)
-        )
+        config = of_profile(load_config(PARAMS), folder.parent.parent.name)
+        return exported_cell(cell_named(folder.name), config)
     return _exported(path, path.stem, None)
 
 
@@ -105,6 +120,8 @@ def _of_mlflow(address: str) -> ExportedModel:
     with tempfile.TemporaryDirectory() as folder:
         try:
             found = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
+            if exported := list(found.rglob("*.onnx")):  # registered by `lung-attention export`
+                return ExportedModel(exported[0])
             (keras_file,) = found.rglob("*.keras")
             said = yaml.safe_load((found / "MLmodel").read_text(encoding="utf-8"))
             classes = list(said["flavors"]["python_function"]["config"]["classes"])

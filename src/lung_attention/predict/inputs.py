@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from natsort import natsorted
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from lung_attention.data.archive import MAX_MEMBER_BYTES, MAX_PIXELS, open_archive
 from lung_attention.data.sources.dicom import (
@@ -173,8 +174,8 @@ def _refuse(image: Image.Image, content: bytes) -> None:
     bits: int | tuple[int, ...] = 8
     if image.format == "PNG":
         bits = content[24]  # of a sample; Pillow drops the lower byte of 16 bits in colour without a word
-    elif image.format == "TIFF":
-        bits = image.tag_v2.get(_BITS_PER_SAMPLE, 8)  # type: ignore[attr-defined]
+    elif isinstance(image, TiffImageFile):
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, 8)
     most = max(bits) if isinstance(bits, tuple) else bits
     if most > 8 or image.mode.startswith(("I", "F")):
         raise UnreadableError(

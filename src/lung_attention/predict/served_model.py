@@ -63,20 +63,10 @@ class ServedModel(PythonModel):
                 pixels = read_pixels(bytes(content), about.window)
             except (UnreadableError, TypeError) as error:
                 raise _refused(f"image {number}: {error}") from error
-            found = self._model.predict(pixels)
-            best = int(found.probabilities.argmax())
-            rows.append(
-                {
-                    "class": about.classes[best],
-                    "probability": float(found.probabilities[best]),
-                    "set": " ".join(found.members or []),
-                    "familiar": found.familiar is not False,
-                    **{
-                        f"probability_{name}": float(value)
-                        for name, value in zip(about.classes, found.probabilities, strict=True)
-                    },
-                }
-            )
+            said = self._model.said(self._model.predict(pixels))
+            del said["distance"]
+            said["set"], said["familiar"] = " ".join(said["set"] or []), said["familiar"] is not False
+            rows.append(said)
         return pd.DataFrame(rows)
 
 

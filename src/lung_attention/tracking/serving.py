@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lung_attention.predict.exported import ExportedModel
 from lung_attention.tracking.processes import versions
-from lung_attention.tracking.registry import CHAMPION
-from lung_attention.tracking.server import check_reachable, connect
+from lung_attention.tracking.registry import move_champions
+from lung_attention.tracking.server import check_reachable, client, connect
 
 _CODE = Path(__file__).parents[1] / "predict" / "served_model.py"
 # What answering needs, in the exact versions at work here; no TensorFlow.
@@ -52,5 +52,5 @@ def register_exported(path: Path, name: str, *, root: Path) -> str:
             metadata={"cell": about.name, "model_sha256": about.model_sha256},
         )
     version = str(logged.registered_model_version)
-    mlflow.MlflowClient().set_registered_model_alias(name, CHAMPION, version)
+    move_champions(client(), {name: version})
     return version
