@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from lung_attention.cells import FACTORS, Cell
+from lung_attention.cells import cell_of_arguments
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
-from lung_attention.evaluation.cell_metrics import cell_metrics
+from lung_attention.evaluation.cell_metrics import cell_metrics, short_scores
 from lung_attention.evaluation.predictions import complete_predictions, predictions_to_arrays
 from lung_attention.files import read_json, read_table, write_json, write_table
 from lung_attention.paths import PARAMS, Paths
@@ -18,10 +17,7 @@ from lung_attention.tracking.cells import try_publish_cell
 
 def main() -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for factor in FACTORS:
-        parser.add_argument(f"--{factor}", required=True)
-    cell = Cell(**vars(parser.parse_args()))
+    cell = cell_of_arguments(__doc__)
     config = load_config(PARAMS)
     settings, paths = config.active.evaluate, Paths(config.profile)
     dataset = config.dataset(cell.dataset)
@@ -42,6 +38,7 @@ def main() -> None:
     write_table(paths.predictions(cell), predictions)
     write_table(paths.history(cell), read_table(paths.raw_history(cell), text=()))
     write_json(paths.metrics(cell), {**about, **metrics})
+    write_json(paths.scores(cell), short_scores(metrics))
     try_publish_cell(cell, paths, root=Path.cwd())
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lung_attention.cells import FACTORS, Cell
+from lung_attention.cells import cell_of_arguments
 from lung_attention.config import Dataset, load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.evaluation.predictions import cluster_codes
@@ -34,10 +33,7 @@ from lung_attention.splits.protocol import folds, is_cross_validation
 
 def main() -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for factor in FACTORS:
-        parser.add_argument(f"--{factor}", required=True)
-    cell = Cell(**vars(parser.parse_args()))
+    cell = cell_of_arguments(__doc__)
     config = load_config(PARAMS)
     paths, dataset, settings = Paths(config.profile), config.dataset(cell.dataset), config.active.explain
     model = open_model(paths.model(cell))

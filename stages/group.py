@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
-from lung_attention.files import read_table, replacing, write_table
+from lung_attention.files import read_table, replacing, reserve, write_table
 from lung_attention.groups.infer import infer_groups
 from lung_attention.images.decode import THUMBNAIL_SIZE_PX, read_members, thumbnail
 from lung_attention.paths import PARAMS, Paths
@@ -27,6 +27,7 @@ def main() -> None:
     shape = (len(images), THUMBNAIL_SIZE_PX, THUMBNAIL_SIZE_PX, 3)
     with replacing(paths.thumbnails(dataset)) as temporary:
         thumbnails = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        reserve(temporary)
         contents = read_members(paths.archive(dataset), images)
         for row, content in enumerate(tqdm(contents, total=len(images), desc=dataset, mininterval=1)):
             thumbnails[row] = thumbnail(content)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
 
-from lung_attention.cells import FACTORS, Cell
+from lung_attention.cells import Cell, cell_of_arguments
 from lung_attention.config import load_config
-from lung_attention.errors import UserError, run_guarded
-from lung_attention.files import inputs_digest, read_json, read_table, sha256
+from lung_attention.errors import run_guarded
+from lung_attention.files import inputs_digest, read_json, read_table, require_sha256
 from lung_attention.images.view import View
 from lung_attention.models.feature_file import load_features
 from lung_attention.paths import PARAMS, Paths, code_digest, head_digest, recipe_digest
@@ -26,10 +25,7 @@ from lung_attention.training.recipes import RECIPES, fit_by
 
 def main() -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for factor in FACTORS:
-        parser.add_argument(f"--{factor}", required=True)
-    cell = Cell(**vars(parser.parse_args()))
+    cell = cell_of_arguments(__doc__)
     paths = Paths(load_config(PARAMS).profile)
     split_path, settings_path = paths.split(cell.dataset, cell.split), paths.settings(cell)
     content = read_json(settings_path)
@@ -78,12 +74,7 @@ def source_of(cell: Cell, paths: Paths, content: dict[str, Any], inputs: str) ->
         UserError: The archive is another than the settings were written for.
     """
     archive, info = paths.archive(cell.dataset), content["features"]
-    if (found := sha256(archive)) != content["archive_sha256"]:
-        raise UserError(
-            f"{archive} is not the archive that the settings of {cell.name} name (expected SHA-256 "
-            f"{content['archive_sha256']}, received {found})",
-            remedy="dvc repro",
-        )
+    require_sha256(archive, content["archive_sha256"])
     return Source(
         archive,
         cell.backbone,

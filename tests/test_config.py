@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import load_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lung_attention.cells import Cell
-from lung_attention.config import load_config, validate
+from lung_attention.config import load_config, parse_value, validate
 from lung_attention.config.reading import merged
 from lung_attention.errors import UserError
 
@@ -251,6 +252,14 @@ R = ("train", "recipe")
         ((*R, "class_weights"), True),
         ((*R, "learning_rate"), 0.0),
         ((*R, "hidden_units"), 8),
+        ((*R, "learning_rate"), 1e-300),
+        ((*R, "learning_rate"), 1e30),
+        ((*R, "l2"), 1e9),
+        ((*R, "attention_gamma"), -1e300),
+        ((*R, "epochs"), 10**30),
+        (("preprocess", "image_size_px"), 100_000),
+        (("gate", "margins", "balanced_accuracy"), 0.99),
+        (("gate", "margins", "auroc_ovr"), 0.99),
         (("download", "checksums", "iqoth"), "ABC"),
         (("preprocess", "views", "whole", "interpolation"), "cubic"),
         (("preprocess", "views", "whole", "crop_px"), 7),
@@ -265,6 +274,20 @@ def test_a_bad_value_is_named(tmp_path, own, path, value):
     assert f"params.yaml: {'.'.join((*own, *path))}" in problem
     received = value["published"] if isinstance(value, dict) else value
     assert f"received {received!r}" in problem
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("evaluate", "resamples"), 1),
+        (("evaluate", "confidence"), 1e-9),
+        (("evaluate", "calibration_bins"), 10**9),
+        (("baseline", "trees"), 10**30),
+        (("audit", "shortcuts", "permutations"), 1),
+    ],
+)
+def test_a_value_of_all_profiles_that_means_nothing_is_refused(tmp_path, path, value):
+    assert f"params.yaml: {'.'.join(path)}" in refusal(tmp_path, {path: value})
 
 
 def test_a_shared_value_that_no_profile_takes_is_not_looked_at(tmp_path):
@@ -594,6 +617,46 @@ def test_small_numbers_as_dvc_writes_them(tmp_path):
     (tmp_path / "params.yaml").write_text(text.replace("l2: 0.0\n", "l2: 1e-05\n", 1), encoding="utf-8")
     shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
     assert load_config(tmp_path / "params.yaml").active.train.recipe.l2 == 1e-5
+
+
+def test_values_are_those_that_dvc_takes_from_the_same_line(tmp_path):
+    """YAML 1.1 reads 014 as twelve, 1:30 as ninety, `off` as false; DVC reads 1.2."""
+    for text in ("014", "1:30", "yes", "off", "1e-05", "0o14", "1_000", "~", "2026-01-01", "'7'"):
+        (tmp_path / "a.yaml").write_text(f"key: {text}\n", encoding="utf-8")
+        expected = load_yaml(tmp_path / "a.yaml")["key"]
+        assert parse_value(f"key: {text}") == {"key": expected}
+        assert type(parse_value(text)) is type(expected)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    text = PARAMS.read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text + "\nprofile: local\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: [^/]*duplicate key .profile."):
+        load_config(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("content", ["bomb", "deep"])
+def test_what_would_fill_the_memory_is_refused_at_once(tmp_path, content):
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    text = "\n".join(lines) if content == "bomb" else "[" * 20_000 + "]" * 20_000
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"params\.yaml(?: is not valid YAML|: expected keys)"):
+        load_config(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["sample"])
+def test_a_stand_in_is_named_or_refused(tmp_path, name):
+    assert "stand_ins: the embedded images" in refusal(tmp_path, {("profiles", name, "stand_ins"): []})
+    random = {("profiles", "local", "backbone"): {"source": "random", "calibration_images": 1}}
+    assert "profiles.local: stand_ins" in refusal(tmp_path, random)
+
+
+def test_a_declared_change_has_a_reason_that_says_something(tmp_path):
+    entry = {"cells": ["iqoth-*"], "change": "worse"}
+    for reason in ("", "  ", "x", "-"):
+        assert "declared" in refusal(tmp_path, {("gate", "declared"): [{**entry, "reason": reason}]})
+    load(tmp_path, {("gate", "declared"): [{**entry, "reason": "fewer epochs, see docs"}]})
 
 
 def test_a_file_that_is_missing_or_no_yaml(tmp_path):

@@ -1,14 +1,31 @@
 """A file is written whole or not at all, and a table comes back as it was."""
 
+import errno
 import hashlib
 import json
+import os
+import shutil
 import stat
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lung_attention.files import read_json, read_table, replacing, sha256, write_json, write_table, write_text
+from lung_attention.errors import UserError
+from lung_attention.files import (
+    read_json,
+    read_table,
+    replacing,
+    require_sha256,
+    reserve,
+    sha256,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def test_after_an_exception_the_old_file_stands_and_nothing_else(tmp_path):
@@ -19,6 +36,79 @@ def test_after_an_exception_the_old_file_stands_and_nothing_else(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from lung_attention.files import replacing
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_kill_leaves_is_swept_by_the_next_writer_and_what_is_being_written_is_not(tmp_path):
+    def start(name):
+        command = [sys.executable, "-c", WRITER, str(tmp_path / name)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "writing\n"
+        return process
+
+    with start("killed") as killed, start("alive") as alive:
+        assert len(list(tmp_path.iterdir())) == 2
+        killed.kill()
+        killed.wait()
+        write_text(tmp_path / "next", "whole")
+        left = sorted(path.name for path in tmp_path.iterdir())
+        assert len(left) == 2  # the one being written is left alone
+        assert left[1] == "next"
+        alive.kill()
+        alive.wait()
+    write_text(tmp_path / "next", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["next"]
+
+
+def test_a_full_disk_is_told_before_a_memory_map_is_written(tmp_path, monkeypatch):
+    path = tmp_path / "map"
+    with path.open("wb") as stream:
+        stream.truncate(1 << 20)
+    reserve(path)
+    assert path.stat().st_blocks * 512 >= 1 << 20  # no hole is left in it
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space"):
+        reserve(path)
+    monkeypatch.delattr(os, "posix_fallocate")  # as on macOS
+    reserve(path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match="1,048,576 bytes are needed, 1,000 are free"):
+        reserve(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[NaN", b"\xff\x00", b"[" * 100_000])
+def test_a_file_that_is_no_json_is_named(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.json is no JSON file"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00a"])
+def test_a_file_that_is_no_table_is_named(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.csv cannot be read as a table"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_another_file_than_was_written_is_refused(tmp_path):
+    write_text(tmp_path / "a", "text")
+    require_sha256(tmp_path / "a", hashlib.sha256(b"text").hexdigest())
+    with pytest.raises(UserError, match="damaged or another file"):
+        require_sha256(tmp_path / "a", hashlib.sha256(b"other").hexdigest())
 
 
 def test_until_it_is_complete_a_reader_sees_the_old_file(tmp_path):

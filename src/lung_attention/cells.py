@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,18 @@ class Cell:
 
 
 FACTORS = ("dataset", "backbone", "head", "recipe", "split")
+
+
+def cell_of_arguments(description: str | None) -> Cell:
+    """The cell that the command line of a stage names, `--dataset iqoth --backbone densenet121 …`.
+
+    Args:
+        description: What the stage does, for its help.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    for factor in FACTORS:
+        parser.add_argument(f"--{factor}", required=True)
+    return Cell(**vars(parser.parse_args()))
 
 
 def design(

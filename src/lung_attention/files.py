@@ -1,19 +1,30 @@
-"""Writing files so that a killed process leaves nothing half-written."""
+"""Files: written so that a killed process leaves nothing half-written, verified where they are read."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-_HASH_CHUNK_BYTES = 1 << 20
+from lung_attention.errors import UserError
+
+UNFINISHED = ".unfinished-"
+"""How the names of files begin that are being written; git and DVC ignore them."""
+
+MEND = "lung-attention verify, which removes damaged files from artifacts/ and DVC's cache; then dvc repro"
+"""What mends a damaged output of a stage."""
+
+_RESTORE = "restore it (git checkout -- FILE), or remove it, and dvc repro"
 
 # The earliest time a zip can hold: the bytes of an archive must not depend on the day it is written.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -28,14 +39,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary path. It keeps the suffixes of `path`, such as `.weights.h5`, since writers choose a
-        format by them. After an exception it is removed and `path` is as it was before.
+        format by them. After an exception it is removed and `path` is as it was before; what a kill leaves,
+        the next writer in the folder removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
     suffixes = "".join(path.suffixes)
-    handle, name = tempfile.mkstemp(prefix=".unfinished-", suffix=suffixes, dir=path.parent)
-    os.close(handle)
+    handle, name = tempfile.mkstemp(prefix=UNFINISHED, suffix=suffixes, dir=path.parent)
     temporary = Path(name)
     try:
+        with suppress(OSError):  # of file systems without locks
+            _lock(handle)
         yield temporary
         # mkstemp makes private files; results are for everybody whom the umask admits.
         umask = os.umask(0)
@@ -44,6 +58,48 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left unfinished in a folder: nobody holds the lock of such a file."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        try:
+            with left.open("rb") as stream:
+                if _lock(stream.fileno()):
+                    left.unlink()
+        except OSError:  # being written, or gone by now
+            continue
+
+
+def _lock(handle: int) -> bool:
+    """Locks a file until it is closed, where the system can; says whether it did.
+
+    Raises:
+        OSError: Another process holds the lock.
+    """
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return True
+
+
+def reserve(path: Path) -> None:
+    """Asks the disk for all the space of a file that a memory map made without writing it.
+
+    Else a full disk would kill the process in the middle of the map, without a word.
+
+    Raises:
+        OSError: There is not so much space.
+    """
+    size = path.stat().st_size
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, size)
+    elif (free := shutil.disk_usage(path.parent).free) < size:
+        raise OSError(errno.ENOSPC, f"{size:,} bytes are needed, {free:,} are free", str(path))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -59,8 +115,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Reads a JSON file.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no JSON file ({error})", remedy=_RESTORE) from error
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -79,10 +142,18 @@ def read_table(path: Path, *, text: tuple[str, ...] = ("image", "label", "group"
 
     Returns:
         The table.
+
+    Raises:
+        UserError: It is no such table.
     """
-    columns = pd.read_csv(path, nrows=0).columns
-    numeric_na = {name: "" for name in columns if name not in text}
-    return pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=numeric_na)
+    try:
+        columns = pd.read_csv(path, nrows=0).columns
+        numeric_na = {name: "" for name in columns if name not in text}
+        return pd.read_csv(
+            path, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=numeric_na
+        )
+    except ValueError as error:  # of pandas, and of a text that is not UTF-8
+        raise UserError(f"{path} cannot be read as a table ({error})", remedy=_RESTORE) from error
 
 
 def inputs_digest(files: Iterable[Path], values: Mapping[str, Any]) -> str:
@@ -102,8 +173,18 @@ def inputs_digest(files: Iterable[Path], values: Mapping[str, Any]) -> str:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file as 64 hexadecimal digits, read in chunks."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def require_sha256(path: Path, expected: str) -> None:
+    """Refuses a file that is not what was written once.
+
+    Raises:
+        UserError: Its hash is another.
+    """
+    if (found := sha256(path)) != expected:
+        raise UserError(
+            f"{path} is damaged or another file (expected SHA-256 {expected}, received {found})",
+            remedy=MEND,
+        )

@@ -138,6 +138,10 @@ class Paths:
         """All scores of a cell with their intervals."""
         return self.cell(cell) / "metrics.json"
 
+    def scores(self, cell: Cell) -> Path:
+        """The few of them that `dvc metrics` shows."""
+        return self.cell(cell) / "scores.json"
+
     def predictions(self, cell: Cell) -> Path:
         """The committed predictions, with groups."""
         return self.cell(cell) / "predictions.csv"

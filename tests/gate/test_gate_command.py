@@ -363,8 +363,8 @@ def test_other_seeds_are_compared_and_named(gate, project):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "these are no predictions"),
-        (b"\xff\xfe\x00", "these are no predictions"),
+        (b"", "cannot be read as a table"),
+        (b"\xff\xfe\x00", "cannot be read as a table"),
         (b"picture,truth\na.png,benign\n", "lack the columns"),
         (b"image,label,group,fold,seed,prediction,probability_benign\na,benign,,0,0,benign,1\n", "lack"),
     ],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lung_attention.errors import UserError
 from lung_attention.images.decode import decode, read_members, thumbnail
 
 
@@ -44,5 +45,18 @@ def test_members_come_in_the_order_asked_for(tmp_path):
         for name in "abc":
             archive.writestr(name, name.encode())
     assert list(read_members(tmp_path / "a.zip", ["c", "a"])) == [b"c", b"a"]
-    with pytest.raises(KeyError):
+    with pytest.raises(UserError, match=r"a\.zip is damaged .*'d'"):
         list(read_members(tmp_path / "a.zip", ["d"]))
+
+
+def test_a_damaged_archive_is_told_at_the_image_that_is(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in "ab":
+            archive.writestr(name, f"content of {name}")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"content of b", b"contEnt of b"))
+    members = read_members(path, ["a", "b"])
+    assert next(members) == b"content of a"
+    with pytest.raises(UserError, match=r"damaged.*'b'"):
+        next(members)

@@ -1,5 +1,7 @@
 """Features: rows follow names, files are whole or absent, arrays are opened and not read."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from lung_attention.errors import UserError
 from lung_attention.files import read_json, sha256
 from lung_attention.models.feature_file import DTYPE, load_features
 from lung_attention.models.features import extract_features
+from lung_attention.models.parts import passed
 
 IMAGES = [f"{number}.png" for number in range(7)]
 
@@ -63,6 +66,50 @@ def test_features_of_other_images_or_another_order_are_refused(models, tmp_path,
     path, info_path = extract(models, tmp_path, range(7))
     with pytest.raises(UserError, match=r"features\.npy was made of other images"):
         load_features(path, read_json(info_path), images)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "zeros", "of another dataset"])
+def test_damaged_features_are_refused_with_what_mends_them(models, tmp_path, damage):
+    path, info_path = extract(models, tmp_path, range(7))
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[-3] ^= 1
+    elif damage == "zeros":
+        content[-7 * 2 * 2 * 3 * 2 :] = bytes(7 * 2 * 2 * 3 * 2)
+    else:
+        content = (extract(models, tmp_path / "other", range(7, 0, -1))[0]).read_bytes()
+    path.write_bytes(bytes(content))
+    with pytest.raises(UserError, match="damaged or another file") as caught:
+        load_features(path, read_json(info_path), IMAGES)
+    assert "lung-attention verify" in caught.value.remedy
+
+
+def test_images_are_read_while_others_are_passed(models, tmp_path):
+    """The second batch is read before the first one has left the backbone."""
+    read = []
+
+    def watched():
+        for number, image in enumerate(pixels(range(7))):
+            read.append(number)
+            yield image
+
+    batches = passed(watched(), preprocessing=models[0], backbone=models[1], batch_size=2)
+    first = next(batches)
+    assert first.shape == (2, 2, 2, 3)
+    deadline = time.monotonic() + 10
+    while len(read) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert read == [0, 1, 2, 3]  # one batch ahead, and no more: memory stays flat
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+
+
+def test_a_picture_that_cannot_be_read_ends_the_pass(models):
+    def broken():
+        yield from pixels(range(3))
+        raise UserError("the fourth", remedy="none")
+
+    with pytest.raises(UserError, match="the fourth"):
+        list(passed(broken(), preprocessing=models[0], backbone=models[1], batch_size=2))
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")

@@ -151,14 +151,14 @@ def test_what_a_profile_does_not_say_itself_reaches_it_alone(asked, project):
     assert (config.profile, config.datasets) == ("local", ["iqoth"])
 
 
-@pytest.mark.parametrize("override", ["evaluate.resamples=7", "profiles.local.evaluate.resamples=7"])
+@pytest.mark.parametrize("override", ["evaluate.resamples=700", "profiles.local.evaluate.resamples=700"])
 def test_a_section_that_no_profile_has_is_changed_where_stages_look(asked, project, override):
     """dvc.yaml names `evaluate` once, at the top; below the profile no stage would see it."""
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["evaluate"]
     assert "evaluate" in stage["params"] and "profiles.${profile}.evaluate" not in stage["params"]
     temporary.reproduce("local", ["datasets=[iqoth]", override])
-    assert "evaluate.resamples=7" in asked["settings"]
-    assert as_dvc_would(project, asked["settings"]).active.evaluate.resamples == 7
+    assert "evaluate.resamples=700" in asked["settings"]
+    assert as_dvc_would(project, asked["settings"]).active.evaluate.resamples == 700
 
 
 FURTHER = [
@@ -250,7 +250,7 @@ def test_a_missing_archive_is_told_before_the_run_and_its_remedy_works(asked):
 def test_backbones_left_out_and_other_sources_need_no_files(asked, project):
     (project / "weights" / "densenet121_notop.weights.h5").unlink()
     temporary.reproduce("local", ["datasets=[iqoth]", "backbones=[mobilenetv2]"])
-    temporary.reproduce("local", ["datasets=[iqoth]", "backbone.source=random"])
+    temporary.reproduce("local", ["datasets=[iqoth]", "backbone.source=random", "stand_ins=[random]"])
     assert not any("backbone.checksums" in setting for setting in asked["settings"])
 
 

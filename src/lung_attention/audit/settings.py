@@ -19,7 +19,7 @@ class ShortcutTest:
         seed: Of folds and permutations.
     """
 
-    folds: Annotated[int, Field(ge=2)]
-    permutations: Annotated[int, Field(ge=1)]
-    alpha: Annotated[float, Field(gt=0, lt=1)]
+    folds: Annotated[int, Field(ge=2, le=100)]
+    permutations: Annotated[int, Field(ge=19, le=1_000_000)]  # 19: p can reach 0.05
+    alpha: Annotated[float, Field(ge=1e-6, le=0.5)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lung_attention.config.values import Count, Distinct, Fraction, Section, Seed
+from lung_attention.config.values import Count, Distinct, Folds, Fraction, Resamples, Section, Seed
 
 
 class Range(Section):
@@ -97,7 +97,7 @@ class Search(Section):
     objective: Literal["log_loss", "auroc"]
     trials: Count
     time_budget_s: Annotated[float, Field(gt=0)] | None
-    inner_folds: Annotated[int, Field(ge=2)]
+    inner_folds: Folds
     jit_compile: bool
     seed: Seed
     startup_trials: Count
@@ -112,16 +112,16 @@ class DeclaredChange(Section):
 
     cells: Distinct[Annotated[str, Field(min_length=1)]]
     change: Literal["missing", "images", "labels", "folds", "worse", "below_published"]
-    reason: Annotated[str, Field(min_length=1)]
+    reason: Annotated[str, Field(pattern=r"\w+\W+\w+")]  # two words at least: a reason, no mark
 
 
 class Margins(Section):
     """For each deciding score of the gate a loss that is none, in the score's own unit."""
 
-    balanced_accuracy: Annotated[float, Field(ge=0, lt=1)]
-    mcc: Annotated[float, Field(ge=0, lt=1)]
-    auroc_ovr: Annotated[float, Field(ge=0, lt=1)]
-    log_loss: Annotated[float, Field(ge=0)]
+    balanced_accuracy: Annotated[float, Field(ge=0, le=0.1)]
+    mcc: Annotated[float, Field(ge=0, le=0.2)]
+    auroc_ovr: Annotated[float, Field(ge=0, le=0.1)]
+    log_loss: Annotated[float, Field(ge=0, le=0.5)]
 
 
 class TrainingSd(Section):
@@ -154,7 +154,7 @@ class Gating(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     pooled_error: Annotated[float, Field(gt=0, lt=1)]
     power: Fraction
-    resamples: Annotated[int, Field(ge=100)]
+    resamples: Resamples
     seed: Seed
     training_sd: TrainingSd | None
     declared: list[DeclaredChange]

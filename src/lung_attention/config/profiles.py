@@ -191,6 +191,13 @@ class Config(Section):
             if cell not in covered:
                 raise ValueError(f"explained: the matrix has no {cell.name}")
         for name, profile in self.profiles.items():
+            if not profile.stand_ins and "embedded" in profile.download.source:
+                raise ValueError(
+                    f"profiles.{name}: stand_ins: the embedded images are drawn by a program; expected a "
+                    "sentence that says so"
+                )
+            if not profile.stand_ins and profile.backbone.source == "random":
+                raise ValueError(f"profiles.{name}: stand_ins: expected a sentence on the random backbones")
             if CLOSE in profile.preprocess.views:
                 raise ValueError(f"profiles.{name}: preprocess.views: {CLOSE!r} is each dataset's own")
             of_recipes = {

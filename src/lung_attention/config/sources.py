@@ -126,7 +126,7 @@ class Sources(Section):
         places: In order of preference; `from` in the file.
     """
 
-    about_bytes: Count
+    about_bytes: Annotated[int, Field(ge=1)]
     places: Annotated[
         list[Annotated[Source, Field(discriminator="kind")]], Field(alias="from", min_length=1)
     ]  # fmt: skip

@@ -10,10 +10,13 @@ from lung_attention.audit.settings import ShortcutTest
 from lung_attention.config.values import (
     Backbone,
     Checksum,
+    Confidence,
     Cosine,
     Count,
     Distinct,
+    Folds,
     Fraction,
+    Resamples,
     Section,
     Seed,
     SizePx,
@@ -82,7 +85,7 @@ class BackboneWeights(Section):
 
     source: Literal["random", "folder", "public"]
     seed: Seed
-    calibration_images: Annotated[int, Field(ge=0)]
+    calibration_images: Annotated[int, Field(ge=0, le=10_000)]
     calibration_size_px: SizePx
     checksums: dict[Backbone, Checksum]
 
@@ -98,7 +101,7 @@ class Auditing(Section):
 class Splitting(Section):
     """The grouped protocol's folds, and the seed of every split that is drawn."""
 
-    folds: Annotated[int, Field(ge=2)]
+    folds: Folds
     seed: Seed
 
 
@@ -111,7 +114,7 @@ class Preprocessing(Section):
         views: By name what a network is shown of an image; `views` at the top names those of the design.
     """
 
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
     image_size_px: SizePx | None
     views: dict[str, View]
 
@@ -180,7 +183,7 @@ class Sensitivity(Section):
 
     partitions: Count
     histogram_bins: Annotated[int, Field(ge=2, le=256)]
-    C: Annotated[float, Field(gt=0)]
+    C: Annotated[float, Field(ge=1e-9, le=1e9)]
 
 
 class Evaluation(Section):
@@ -195,9 +198,9 @@ class Evaluation(Section):
         seed: Of the resampling.
     """
 
-    resamples: Count
-    confidence: Fraction
-    calibration_bins: Count
+    resamples: Resamples
+    confidence: Confidence
+    calibration_bins: Annotated[int, Field(ge=1, le=1000)]
     specificities: Distinct[Fraction]
     prevalences: Distinct[Fraction]
     seed: Seed
@@ -215,7 +218,7 @@ class Leaving(Section):
 
     coverage: Fraction
     familiar: Fraction
-    folds: Annotated[int, Field(ge=2)]
+    folds: Folds
     seed: Seed
 
 

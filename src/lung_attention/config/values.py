@@ -48,12 +48,17 @@ RecipeName = Annotated[str, _one_of(dict(RECIPES))]
 Split = Literal["published", "grouped"]
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]
-Count = Annotated[int, Field(ge=1)]
-SizePx = Annotated[int, Field(ge=32)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+SizePx = Annotated[int, Field(ge=32, le=2048)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Cosine = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Folds = Annotated[int, Field(ge=2, le=100)]
+Confidence = Annotated[float, Field(ge=0.5, le=0.9999)]
+"""Of intervals; a bootstrap says nothing of rarer events than its resamples are many."""
+Resamples = Annotated[int, Field(ge=100, le=1_000_000)]
+"""Of a bootstrap; fewer give no interval."""
 
 
 class Section(BaseModel):

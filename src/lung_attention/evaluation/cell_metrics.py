@@ -1,8 +1,8 @@
-"""All that is measured of a cell's predictions: the content of its `metrics.json` but for what it is."""
+"""All that is measured of a cell's predictions: `metrics.json` but for what it is, and its short form."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lung_attention.evaluation.calibration import calibration
@@ -53,4 +53,30 @@ def cell_metrics(
             seed=seed,
         ),
         "per_group": scores_per_group(predictions, resamples=resamples, confidence=confidence, seed=seed),
+    }
+
+
+def short_scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What `dvc metrics` shows of a cell: few enough for a line, each of which anybody compares.
+
+    Args:
+        metrics: From `cell_metrics`.
+
+    Returns:
+        accuracy, balanced_accuracy, auroc, mcc, log_loss, and the intervals of the first two as texts such as
+        "0.812 to 0.871"; None where one is not defined.
+    """
+
+    def interval(name: str) -> str | None:
+        ends = [metrics.get(f"{name}_{end}") for end in ("low", "high")]
+        return None if None in ends else " to ".join(f"{end:.3f}" for end in ends)
+
+    return {
+        "accuracy": metrics["accuracy"],
+        "accuracy_interval": interval("accuracy"),
+        "balanced_accuracy": metrics["balanced_accuracy"],
+        "balanced_accuracy_interval": interval("balanced_accuracy"),
+        "auroc": metrics["auroc_ovr"],
+        "mcc": metrics["mcc"],
+        "log_loss": metrics["log_loss"],
     }

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
+from lung_attention.config import read_values
+from lung_attention.errors import UserError
 
 WORSE, BELOW_PUBLISHED, MISSING = "worse", "below_published", "missing"
 
@@ -61,9 +62,9 @@ def split_spent(
 def _declared_in(params: Path, profile: str) -> list[Declared]:
     """The declarations of a params.yaml of any age: one that is not understood has none."""
     try:
-        values: Any = yaml.safe_load(params.read_bytes())
+        values: Any = read_values(params)
         own, shared = values["profiles"][profile].get("gate", {}), values.get("gate", {})
         entries = own["declared"] if "declared" in own else shared["declared"]
         return [Declared(tuple(entry["cells"]), entry["change"], entry["reason"]) for entry in entries]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (UserError, KeyError, TypeError, AttributeError):
         return []

@@ -88,7 +88,7 @@ class FileBlocks:
 
     method: Literal["file_blocks"]
     unit: Annotated[str, Field(min_length=1)]
-    blocks: Annotated[int, Field(ge=2)]
+    blocks: Annotated[int, Field(ge=2, le=100_000)]
 
 
 Grouping = NearDuplicateGroups | PatientGroups | SourceTileGroups | FileBlocks

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from lung_attention.errors import UserError
+from lung_attention.files import MEND
 
 THUMBNAIL_SIZE_PX = 64
 
@@ -55,7 +59,13 @@ def read_members(archive: Path, images: Sequence[str]) -> Iterator[bytes]:
 
     Yields:
         The encoded bytes of each image.
+
+    Raises:
+        UserError: The archive is damaged or lacks an image.
     """
-    with zipfile.ZipFile(archive) as opened:
-        for name in images:
-            yield opened.read(name)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in images:
+                yield opened.read(name)
+    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise UserError(f"{archive} is damaged ({error})", remedy=MEND) from error

@@ -21,7 +21,7 @@ class View:
             have, where the scaling of grey values differs from image to image.
     """
 
-    crop_px: Annotated[int, Field(ge=8)] | None
+    crop_px: Annotated[int, Field(ge=8, le=65_536)] | None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
     antialias: bool
     standardise: bool

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_attention.errors import UserError
+from lung_attention.files import require_sha256
 
 # Half precision keeps three digits, more than features of a frozen backbone mean, in half the space.
 DTYPE = np.float16
@@ -25,7 +26,7 @@ def images_digest(images: Sequence[str]) -> str:
 
 
 def load_features(path: Path, info: Mapping[str, Any], images: Sequence[str]) -> npt.NDArray[np.float16]:
-    """Opens features without reading them.
+    """Opens features that are what was written once, as their hash tells; they stay on disk.
 
     Args:
         path: The array.
@@ -36,12 +37,13 @@ def load_features(path: Path, info: Mapping[str, Any], images: Sequence[str]) ->
         The array `(n, rows, cols, channels)`, memory-mapped.
 
     Raises:
-        UserError: The array was made of other images or in another order.
+        UserError: The array was made of other images or in another order, or it is damaged.
     """
     if info["images_sha256"] != images_digest(images):
         raise UserError(
             f"{path} was made of other images than the split table names",
             remedy="dvc repro",
         )
+    require_sha256(path, info["sha256"])
     features: npt.NDArray[np.float16] = np.load(path, mmap_mode="r")
     return features

@@ -8,14 +8,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from lung_attention.errors import UserError
-from lung_attention.files import replacing, sha256, write_json
+from lung_attention.files import replacing, reserve, sha256, write_json
 from lung_attention.models.feature_file import DTYPE, images_digest
-
-Pixels = npt.NDArray[np.uint8]
+from lung_attention.models.parts import Pixels, passed
 
 
 def extract_features(
@@ -48,22 +46,22 @@ def extract_features(
     shape = (len(images), *backbone.output_shape[1:])
     with replacing(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=DTYPE, shape=shape)
-        batch: list[npt.NDArray[np.float32]] = []
+        reserve(temporary)
         start = 0
-        for number, image in enumerate(
-            tqdm(pixels, total=len(images), desc=path.stem, unit="image", mininterval=1), 1
-        ):
-            batch.append(np.asarray(preprocessing.predict_on_batch(image[None]))[0])
-            if len(batch) == batch_size or number == len(images):
-                features = np.asarray(backbone.predict_on_batch(np.stack(batch))).astype(DTYPE)
+        with tqdm(total=len(images), desc=path.stem, unit="image", mininterval=1) as progress:
+            for batch in passed(
+                pixels, preprocessing=preprocessing, backbone=backbone, batch_size=batch_size
+            ):
+                features = batch.astype(DTYPE)
+                end = start + len(features)
                 if not np.isfinite(features).all():
                     raise UserError(
-                        f"features of images {start}..{number - 1} are not finite in {DTYPE.__name__}",
+                        f"features of images {start}..{end - 1} are not finite in {DTYPE.__name__}",
                         remedy="check the backbone's weight file",
                     )
-                array[start:number] = features
-                start = number
-                batch.clear()
+                array[start:end] = features
+                start = end
+                progress.update(len(features))
         if start != len(images):
             raise ValueError(f"Expected {len(images)} images. Received: {start}")
         array.flush()

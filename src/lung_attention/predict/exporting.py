@@ -22,7 +22,7 @@ from lung_attention.images.decode import decode, read_members
 from lung_attention.models.export import export_onnx
 from lung_attention.models.feature_file import load_features
 from lung_attention.models.logistic import pooled
-from lung_attention.models.parts import Parts, batches
+from lung_attention.models.parts import Parts, passed
 from lung_attention.models.saved import open_model
 from lung_attention.paths import Paths
 from lung_attention.predict.about import KEY, About, Shown, code_version
@@ -187,9 +187,7 @@ def _averaged(cell: Cell, model: keras.Model, paths: Paths, images: list[str]) -
         features = load_features(paths.features(cell.dataset, cell.backbone, info["name"]), info, images)
         return pooled(features)[:, : features.shape[-1]]
     # The recipe changed the backbone, so that the features on disk are not its own.
-    parts, archive = Parts(model), paths.archive(cell.dataset)
-    chunks = []
-    for rows in batches(len(images)):
-        shown = parts.shown(map(decode, read_members(archive, images[rows])))
-        chunks.append(parts.features(shown).mean(axis=(1, 2)))
-    return np.concatenate(chunks)
+    parts = Parts(model)
+    pixels = map(decode, read_members(paths.archive(cell.dataset), images))
+    of_images = passed(pixels, preprocessing=parts.preprocessing, backbone=parts.backbone)
+    return np.concatenate([features.mean(axis=(1, 2)) for features in of_images])

@@ -61,16 +61,16 @@ class Finetuning:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     trainable: Annotated[float, Field(gt=0, le=1)]
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    learning_rate: Annotated[float, Field(ge=1e-9, le=10)]
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     averaged_epochs: Annotated[int, Field(ge=1)]
     images_per_epoch: Annotated[int, Field(ge=1)] | None
     augmentation: Augmentation
     turns: Turns
-    calibration_folds: Annotated[int, Field(ge=2)]
+    calibration_folds: Annotated[int, Field(ge=2, le=100)]
     mixed_precision: Literal["auto", "never"]
     jit_compile: bool
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lung_attention.errors import UserError
 from lung_attention.images.view import View
 from lung_attention.models.heads import build_head
 from lung_attention.models.logistic import pooled
@@ -29,7 +31,7 @@ from lung_attention.training.fitting import (
     start_head,
 )
 from lung_attention.training.progress import EpochReport
-from lung_attention.training.recipe import Recipe, Settings
+from lung_attention.training.recipe import Recipe, Settings, fold_name
 
 Record = Callable[[int, dict[str, float]], None]
 """Receives an epoch's number, from 1, and its values."""
@@ -134,6 +136,20 @@ class FittedCell:
     classifier: keras.Model | None = None
 
 
+def require_finite(values: Mapping[str, float], *, seed: int, fold: int, epoch: int) -> None:
+    """Refuses a fit that has lost its way: all that follows would be numbers without meaning.
+
+    Raises:
+        UserError: A value of the epoch is not finite.
+    """
+    bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+    if bad:
+        raise UserError(
+            f"the fit of seed {seed}, {fold_name(fold)} has {bad} after epoch {epoch}",
+            remedy="lower the recipe's learning_rate in params.yaml (train), or in the dataset's file",
+        )
+
+
 def fit_seed(seed: int, fold: int) -> int:
     """The seed of one fit; fits of neighbouring seeds and folds share nothing."""
     return int(np.random.SeedSequence([seed, fold + 1]).generate_state(1)[0] >> 1)
@@ -210,6 +226,7 @@ def run_fits(
 
     def fit(seed: int, fold: Fold) -> Fitted:
         def record(epoch: int, values: dict[str, float]) -> None:
+            require_finite(values, seed=seed, fold=fold.number, epoch=epoch)
             history.append({"seed": seed, "fold": fold.number, "epoch": epoch, **values})
             on_epoch(seed, fold.number, epoch, values)
 

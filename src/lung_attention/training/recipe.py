@@ -15,6 +15,9 @@ from lung_attention.files import sha256
 from lung_attention.splits.settings import REFIT
 from lung_attention.training.finetuning import Finetuning, finetuning_from_json
 
+Penalty = Annotated[float, Field(ge=0, le=1e6)]
+"""Of squared weights; beyond these values of any use, nothing is left of a weight."""
+
 EVERY = "every"
 """The name under which a recipe's settings of all fits stand, where they are the same."""
 
@@ -45,19 +48,19 @@ class Recipe:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     view: str
-    epochs: Annotated[int, Field(ge=0)]
-    batch_size: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=0, le=10_000)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
     optimizer: Literal["adam", "adamw", "sgd"]
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(ge=1e-9, le=10)]
     class_weights: Literal["none", "balanced"]
     jit_compile: bool
     pooling: Literal["flatten", "average", "average_max"]
-    hidden_units: tuple[Annotated[int, Field(ge=1)], ...]
+    hidden_units: Annotated[tuple[Annotated[int, Field(ge=1, le=16_384)], ...], Field(max_length=8)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    l2: Annotated[float, Field(ge=0)]
+    l2: Penalty
     start: Literal["random", "logistic"]
-    attention_maps: Annotated[int, Field(ge=1)]
-    attention_gamma: float
+    attention_maps: Annotated[int, Field(ge=1, le=1024)]
+    attention_gamma: Annotated[float, Field(ge=-100, le=100)]
     attention_activation: Literal["relu", "linear"]
 
     def __post_init__(self) -> None:
@@ -149,9 +152,9 @@ class Choices:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-    inner_folds: Annotated[int, Field(ge=2)]
-    l2: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
-    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    inner_folds: Annotated[int, Field(ge=2, le=100)]
+    l2: Annotated[list[Annotated[Penalty, Field(gt=0)]], Field(min_length=1)]
+    epochs: Annotated[list[Annotated[int, Field(ge=1, le=10_000)]], Field(min_length=1)]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from lung_attention.files import replacing
+from lung_attention.files import replacing, reserve
 from lung_attention.images.decode import decode, read_members
 from lung_attention.images.view import View
 from lung_attention.models.classifier import pixel_model, shape_layers, value_layers
+from lung_attention.models.parts import shown_of
 from lung_attention.models.turns import turned
 from lung_attention.training.finetuning import Augmentation
 from lung_attention.training.fits import Source
@@ -79,6 +80,7 @@ def keep_pixels(
         shape = (len(images), side, side, 3)
         with replacing(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            reserve(temporary)
             for row, content in enumerate(read_members(source.archive, images)):
                 array[row] = surroundings(decode(content))
             array.flush()
@@ -201,7 +203,7 @@ def shown_to_network(
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Yields images as the kept model's own preprocessing shows them: float32 `(size, size, 3)`."""
     for content in read_members(source.archive, images):
-        yield np.asarray(preprocessing.predict_on_batch(decode(content)[None]))[0]
+        yield shown_of(decode(content), preprocessing)
 
 
 def _to_pixels(values: npt.NDArray[np.float32]) -> Pixels:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
 from lung_attention.cells import PUBLISHED
 from lung_attention.config import (
@@ -156,7 +156,7 @@ def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Co
                 )
         try:
             place[last] = parse_value(value)
-        except yaml.YAMLError as error:
+        except (YAMLError, ValueError) as error:
             raise UserError(
                 f"--set {override!r}: {value!r} is no YAML value", remedy="--set 'splits=[published]'"
             ) from error

@@ -31,7 +31,7 @@ def stage(tmp_path):
     for name in ("public", "local"):
         values["profiles"][name]["download"]["check_counts"] = False
     # One dataset and the published recipe alone.
-    for part in values["further"].values():
+    for part in (*values["further"].values(), values["explained"]):
         part.update({factor: [] for factor in part})
 
     def run(profile):

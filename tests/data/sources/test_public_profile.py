@@ -39,6 +39,7 @@ SETTINGS = [
     f"rebuild.nodules.max_patients={PATIENTS}",
     "rebuild.nodules.slices=1",
     "rebuild.nodules.size_px=32",
+    "stand_ins=['The backbone is a random one.']",
     "backbone.source=random",  # the published weights cannot be drawn
     "backbone.calibration_images=4",
     "preprocess.image_size_px=32",
@@ -46,7 +47,7 @@ SETTINGS = [
     "train.recipe.hidden_units=[8]",
     "train.recipe.jit_compile=false",
     "train.seeds.published=[0]",
-    "evaluate.resamples=50",
+    "evaluate.resamples=100",
     "baseline.trees=5",
 ]
 

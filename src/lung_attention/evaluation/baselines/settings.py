@@ -21,7 +21,7 @@ class BaselineSettings:
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    inner_folds: Annotated[int, Field(ge=2)]
-    trees: Annotated[int, Field(ge=1)]
+    inner_folds: Annotated[int, Field(ge=2, le=100)]
+    trees: Annotated[int, Field(ge=1, le=10_000)]
     histogram_bins: Annotated[list[Annotated[int, Field(ge=2, le=256)]], Field(min_length=1)]
-    C: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    C: Annotated[list[Annotated[float, Field(ge=1e-9, le=1e9)]], Field(min_length=1)]
