@@ -165,6 +165,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     lock.set_defaults(run=commands.check_lock)
 
+    verify = added.add_parser(
+        "verify",
+        help="hash all that DVC caches, and remove what is damaged, so that dvc repro makes it anew; "
+        "exit code 1: something was",
+    )
+    verify.set_defaults(run=commands.verify)
+
     stale = added.add_parser("stale", help="say which results are stale, in a profile's report, too")
     stale.add_argument("--profile", default="local")
     stale.set_defaults(run=commands.stale)

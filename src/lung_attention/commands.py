@@ -222,6 +222,17 @@ def check_lock(_: argparse.Namespace) -> int:
     return 0
 
 
+def verify(_: argparse.Namespace) -> int:
+    """Removes damaged outputs from cache and work tree."""
+    from lung_attention.workflow.verify import remove_damaged
+
+    damaged = remove_damaged(Path(), Paths(load_config(PARAMS).profile))
+    for path in damaged:
+        print(f"damaged, removed: {path}")
+    print(f"{len(damaged)} files were damaged{': make repro makes them anew' if damaged else ''}")
+    return int(bool(damaged))
+
+
 def stale(arguments: argparse.Namespace) -> int:
     """Says which results are stale, in the report, too."""
     from lung_attention.report.staleness import with_note

@@ -51,7 +51,7 @@ def check_lock(root: Path) -> int:
     stale = [name for name in stale_stages(said) if name != CODE_STAGE]
     if (root / LOCK).exists():
         # A dry run hashes no code anew.
-        stale += [name for name in other_code(_stages_of(root / LOCK), root) if name not in stale]
+        stale += [name for name in other_code(stages_of(root / LOCK), root) if name not in stale]
     if stale:
         raise UserError(
             f"dvc.lock is not of this code and these parameters: {', '.join(stale)}, and what follows them",
@@ -90,7 +90,7 @@ def stale_results(paths: Paths, cells: Iterable[Cell], root: Path) -> list[str] 
     path = root / paths.results / LOCK
     if not path.exists():
         return None
-    stages = _stages_of(path)
+    stages = stages_of(path)
     unknown = [
         cell.stage for cell in cells if (root / paths.metrics(cell)).exists() and cell.stage not in stages
     ]
@@ -179,7 +179,8 @@ def _entry(lines: Iterable[str], stage: str) -> Any:
         return None
 
 
-def _stages_of(lock: Path) -> dict[str, Any]:
+def stages_of(lock: Path) -> dict[str, Any]:
+    """The entries of a dvc.lock by their stages' names."""
     return dict(yaml.load(lock.read_text(encoding="utf-8"), Loader=_FAST).get("stages") or {})
 
 
