@@ -94,7 +94,7 @@ types: env ## mypy
 	$(BIN)/mypy
 
 pytest: env ## the tests, JOBS folders at a time, and the slowest of them; ARGS="tests/models -k alpha" for some of them
-	$(BIN)/pytest -n $(or $(strip $(JOBS)),auto) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --durations 40 $(ARGS)
+	$(BIN)/pytest -n $(or $(strip $(JOBS)),auto) --maxprocesses 4 --dist loadscope --no-loadscope-reorder --durations 40 $(ARGS)
 
 benchmark: env ## measure speed and memory, and write them into docs/speed.md
 	$(BIN)/python tools/benchmark.py

@@ -1,27 +1,39 @@
-"""Fixtures for tests of several packages."""
+"""Fixtures for tests of several packages, and which of these tests run beside each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 from postgres import Postgres, reason_for_absence, running_postgres
-
-ROOT = Path(__file__).parent
+from xdist.scheduler import LoadScopeScheduling
 
 # Files that take minutes to begin with: they come first, so that no worker waits for one at the end.
 LONGEST = ("test_sample_dag.py", "test_extend.py", "test_public_profile.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin that parts the tests looks for groups
+class ByFolder(LoadScopeScheduling):
+    """Keeps a folder on one of several workers (`make test`): its tests share what takes long to make.
+
+    The groups of `--dist loadgroup` do nothing with pytest 9: pytest-xdist 3.8 writes them into names that
+    pytest no longer reads.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePosixPath(nodeid.partition("::")[0])
+        alone = file.name in LONGEST or file.parent.name in ("tests", "pipeline", "real")
+        return str(file if alone else file.parent)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    """Parts the tests."""
+    return ByFolder(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps a folder on one of several workers (`make test`): its tests share what takes long to make."""
-    for item in items:
-        folder = item.path.parent
-        alone = item.path.name in LONGEST or folder.name in ("tests", "pipeline", "real")
-        item.add_marker(pytest.mark.xdist_group(str((item.path if alone else folder).relative_to(ROOT))))
-    # In order among themselves; sorting is stable.
+    """The longest first, all others in their order."""
     items.sort(key=lambda item: (*LONGEST, item.path.name).index(item.path.name))
 
 
