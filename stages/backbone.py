@@ -8,8 +8,8 @@ import shutil
 from lung_attention.config import load_config
 from lung_attention.data.sources.resolve import find_weights, verify
 from lung_attention.errors import run_guarded
-from lung_attention.files import replacing
 from lung_attention.paths import PARAMS, Paths
+from lung_attention.writing import replacing
 
 
 def main() -> None:

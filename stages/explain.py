@@ -22,13 +22,14 @@ from lung_attention.explain.measure import (
     look,
     pictured,
 )
-from lung_attention.files import read_json, read_table, replacing, write_json
+from lung_attention.files import read_json, read_table, write_json
 from lung_attention.images.decode import decode, read_members
 from lung_attention.models.parts import Pixels
 from lung_attention.models.saved import open_model
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.plots.maps import Looking, map_sheet, picture_of
 from lung_attention.splits.protocol import folds, is_cross_validation
+from lung_attention.writing import replacing
 
 
 def main() -> None:

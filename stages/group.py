@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 from lung_attention.config import load_config
 from lung_attention.errors import run_guarded
-from lung_attention.files import read_table, replacing, reserve, write_table
+from lung_attention.files import read_table, write_table
 from lung_attention.groups.infer import infer_groups
 from lung_attention.images.decode import THUMBNAIL_SIZE_PX, read_members, thumbnail
 from lung_attention.paths import PARAMS, Paths
+from lung_attention.writing import replacing, reserve
 
 
 def main() -> None:

@@ -18,14 +18,13 @@ from lung_attention.errors import UserError
 from lung_attention.files import (
     read_json,
     read_table,
-    replacing,
     require_sha256,
-    reserve,
     sha256,
     write_json,
     write_table,
     write_text,
 )
+from lung_attention.writing import replacing, reserve
 
 
 def test_after_an_exception_the_old_file_stands_and_nothing_else(tmp_path):
@@ -41,7 +40,7 @@ def test_after_an_exception_the_old_file_stands_and_nothing_else(tmp_path):
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from lung_attention.files import replacing
+from lung_attention.writing import replacing
 with replacing(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     print("writing", flush=True)

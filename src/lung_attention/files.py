@@ -1,25 +1,17 @@
-"""Files: written so that a killed process leaves nothing half-written, verified where they are read."""
+"""Tables, texts and JSON on disk; whole or not at all, and told from damaged ones by their hash."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lung_attention.errors import UserError
-
-UNFINISHED = ".unfinished-"
-"""How the names of files begin that are being written; git and DVC ignore them."""
+from lung_attention.writing import replacing
 
 MEND = "lung-attention verify, which removes damaged files from artifacts/ and DVC's cache; then dvc repro"
 """What mends a damaged output of a stage."""
@@ -28,78 +20,6 @@ _RESTORE = "restore it (git checkout -- FILE), or remove it, and dvc repro"
 
 # The earliest time a zip can hold: the bytes of an archive must not depend on the day it is written.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside `path` and renames it to `path` on success.
-
-    Args:
-        path: The file to write; its folder is made.
-
-    Yields:
-        The temporary path. It keeps the suffixes of `path`, such as `.weights.h5`, since writers choose a
-        format by them. After an exception it is removed and `path` is as it was before; what a kill leaves,
-        the next writer in the folder removes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
-    suffixes = "".join(path.suffixes)
-    handle, name = tempfile.mkstemp(prefix=UNFINISHED, suffix=suffixes, dir=path.parent)
-    temporary = Path(name)
-    try:
-        with suppress(OSError):  # of file systems without locks
-            _lock(handle)
-        yield temporary
-        # mkstemp makes private files; results are for everybody whom the umask admits.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what killed processes left unfinished in a folder: nobody holds the lock of such a file."""
-    for left in folder.glob(f"{UNFINISHED}*"):
-        try:
-            with left.open("rb") as stream:
-                if _lock(stream.fileno()):
-                    left.unlink()
-        except OSError:  # being written, or gone by now
-            continue
-
-
-def _lock(handle: int) -> bool:
-    """Locks a file until it is closed, where the system can; says whether it did.
-
-    Raises:
-        OSError: Another process holds the lock.
-    """
-    if sys.platform == "win32":
-        return False
-    import fcntl
-
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return True
-
-
-def reserve(path: Path) -> None:
-    """Asks the disk for all the space of a file that a memory map made without writing it.
-
-    Else a full disk would kill the process in the middle of the map, without a word.
-
-    Raises:
-        OSError: There is not so much space.
-    """
-    size = path.stat().st_size
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as stream:
-            os.posix_fallocate(stream.fileno(), 0, size)
-    elif (free := shutil.disk_usage(path.parent).free) < size:
-        raise OSError(errno.ENOSPC, f"{size:,} bytes are needed, {free:,} are free", str(path))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,9 +17,10 @@ from lung_attention.config.datasets import Dataset
 from lung_attention.data.archive import MAX_PIXELS, find_members, open_archive, require_counts
 from lung_attention.data.image_table import read_image_table, squares_of, with_image_table
 from lung_attention.errors import UserError
-from lung_attention.files import ZIP_TIME, replacing, write_table
+from lung_attention.files import ZIP_TIME, write_table
 from lung_attention.images.cut import cut_square
 from lung_attention.paths import DATASETS
+from lung_attention.writing import replacing
 
 COLUMNS = ("image", "label", "bytes", "sha256", "width", "height", "group")
 

@@ -15,8 +15,8 @@ import tf2onnx
 from keras import ops
 
 from lung_attention.evaluation.familiarity import Familiarity
-from lung_attention.files import replacing
 from lung_attention.models.parts import Parts
+from lung_attention.writing import replacing
 
 OPSET = 18
 _DOMAIN = "lung_attention"

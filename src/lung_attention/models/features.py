@@ -11,9 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from lung_attention.errors import UserError
-from lung_attention.files import replacing, reserve, sha256, write_json
+from lung_attention.files import sha256, write_json
 from lung_attention.models.feature_file import DTYPE, images_digest
 from lung_attention.models.parts import Pixels, passed
+from lung_attention.writing import replacing, reserve
 
 
 def extract_features(

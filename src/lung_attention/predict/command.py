@@ -15,11 +15,12 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from lung_attention.errors import UserError
-from lung_attention.files import replacing, sha256, write_json
+from lung_attention.files import sha256, write_json
 from lung_attention.predict.about import code_version
 from lung_attention.predict.exported import ExportedModel
 from lung_attention.predict.inputs import UnreadableError, find_inputs, read_pixels
 from lung_attention.predict.overlay import overlay
+from lung_attention.writing import replacing
 
 SOME_UNREADABLE = 3
 """The exit code where an input could not be read, and the others were."""

@@ -135,7 +135,8 @@ def _score_table(values: Json) -> Table:
         [title, decimal(values[name]), _bounds(values, name, decimal), _spread(values, name, decimal)]
         for name, title in _DECIMALS
     ]
-    return Table("Scores", ("score", "mean over seeds", "interval", "spread over seeds (SD)"), "lrrr", rows)
+    title = "Scores; intervals of percentages are widened for few images, the others are not (Methods)"
+    return Table(title, ("score", "mean over seeds", "interval", "spread over seeds (SD)"), "lrrr", rows)
 
 
 def _bounds(values: Json, name: str, text: Callable[[float | None], str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lung_attention.files import replacing
+from lung_attention.writing import replacing
 
 Array = npt.NDArray[Any]
 

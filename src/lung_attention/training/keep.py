@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lung_attention.cells import Cell
-from lung_attention.files import replacing, write_json, write_table
+from lung_attention.files import write_json, write_table
 from lung_attention.images.view import View
 from lung_attention.models.backbones import build_backbone
 from lung_attention.models.classifier import build_classifier, build_preprocessing
@@ -15,6 +15,7 @@ from lung_attention.models.saving import save_model
 from lung_attention.paths import Paths
 from lung_attention.training.fits import FittedCell
 from lung_attention.training.fitting import device_name
+from lung_attention.writing import replacing
 
 
 def keep_cell(

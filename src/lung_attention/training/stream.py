@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from lung_attention.files import replacing, reserve
 from lung_attention.images.decode import decode, read_members
 from lung_attention.images.view import View
 from lung_attention.models.classifier import pixel_model, shape_layers, value_layers
@@ -20,6 +19,7 @@ from lung_attention.models.parts import shown_of
 from lung_attention.models.turns import turned
 from lung_attention.training.finetuning import Augmentation
 from lung_attention.training.fits import Source
+from lung_attention.writing import replacing, reserve
 
 Pixels = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]

@@ -26,6 +26,7 @@ OBSERVERS = {
     "cells": "names cells",
     "paths": "names files, which are in `deps` and `outs`",
     "errors": "tells what went wrong",
+    "writing": "gives files names while they are written",
     "training/progress": "tells how far it is",
     "tracking": "tells MLflow",
     "search/track": "tells MLflow and the terminal",

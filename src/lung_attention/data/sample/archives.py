@@ -20,7 +20,8 @@ from lung_attention.config import Dataset
 from lung_attention.data.sample.shapes import Pixels, between, to_pixels, window
 from lung_attention.data.sample.thorax import Nodule, Thorax, make_nodule
 from lung_attention.data.sample.tissue import Tissue
-from lung_attention.files import replacing, sha256
+from lung_attention.files import sha256
+from lung_attention.writing import replacing
 
 _TIMESTAMP = (2020, 1, 1, 0, 0, 0)
 _MODE = 0o644 << 16

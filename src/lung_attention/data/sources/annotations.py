@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lung_attention.files import replacing
+from lung_attention.writing import replacing
 
 NODULE_TABLE = Path(__file__).with_name("lidc_nodules.csv")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lung_attention.data.sources.collection import CtSeries
 from lung_attention.data.sources.transfer import TransferError, failing_as_source
-from lung_attention.files import replacing
+from lung_attention.writing import replacing
 
 # Small files are fetched several at a time: what takes long is the way to the server and back.
 _CONNECTIONS = 8

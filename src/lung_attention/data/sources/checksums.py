@@ -54,7 +54,7 @@ def read_record(file: Path) -> Record | None:
     try:
         values = read_json(table).get(file.name)
         return None if values is None else Record(**values)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (UserError, TypeError, AttributeError) as error:
         raise UserError(
             f"{table} is damaged ({error})", remedy=f"remove {table}; checksums are then recorded anew"
         ) from error

@@ -11,7 +11,8 @@ from lung_attention.config import Dataset
 from lung_attention.data.archive import find_members, open_archive
 from lung_attention.data.sources.transfer import TransferError
 from lung_attention.errors import UserError
-from lung_attention.files import ZIP_TIME, replacing
+from lung_attention.files import ZIP_TIME
+from lung_attention.writing import replacing
 
 
 @contextmanager

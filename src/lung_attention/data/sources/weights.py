@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lung_attention.data.sources.transfer import TransferError
-from lung_attention.files import replacing
+from lung_attention.writing import replacing
 
 # Any size will do: the weights of these backbones do not depend on it.
 _IMAGE_SIZE_PX = 224

@@ -1,0 +1,87 @@
+"""Files that are being written: a kill leaves nothing half-written, a full disk is told beforehand."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+UNFINISHED = ".unfinished-"
+"""How the names of files begin that are being written; git and DVC ignore them."""
+
+# Folders may be shared between machines, whose processes have the same numbers.
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary name beside `path` and renames it to `path` on success.
+
+    Args:
+        path: The file to write; its folder is made.
+
+    Yields:
+        The temporary path. It keeps the suffixes of `path`, such as `.weights.h5`, since writers choose a
+        format by them. After an exception it is removed and `path` is as it was before; what a kill leaves,
+        the next writer in the folder removes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
+    suffixes = "".join(path.suffixes)
+    prefix = f"{UNFINISHED}{_MACHINE}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffixes, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; results are for everybody whom the umask admits.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes of this machine left unfinished in a folder."""
+    for left in folder.glob(f"{UNFINISHED}{_MACHINE}-*"):
+        pid = left.name.split("-")[2]
+        if pid.isdecimal() and not _runs(int(pid)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs; where the system cannot tell without harm, that counts as yes."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def reserve(path: Path) -> None:
+    """Asks the disk for all the space of a file that a memory map made without writing it.
+
+    Else a full disk would kill the process in the middle of the map, without a word.
+
+    Raises:
+        OSError: There is not so much space.
+    """
+    size = path.stat().st_size
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, size)
+    elif (free := shutil.disk_usage(path.parent).free) < size:
+        raise OSError(errno.ENOSPC, f"{size:,} bytes are needed, {free:,} are free", str(path))
