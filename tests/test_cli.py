@@ -1,5 +1,7 @@
 """The command line: what a user sees of a mistake."""
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -33,6 +35,16 @@ def test_an_interruption_says_so(capsys):
         run_guarded(failing(KeyboardInterrupt()))
     assert exited.value.code == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_what_every_file_will_meet_is_told_in_a_line_with_its_remedy(capsys, number):
+    with pytest.raises(SystemExit) as exited:
+        run_guarded(failing(OSError(number, os.strerror(number), "artifacts/features.npy")))
+    assert exited.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {os.strerror(number)} (artifacts/features.npy)\n  -> ")
+    assert "the same command then goes on" in said
 
 
 def test_our_own_mistakes_keep_their_traceback():

@@ -119,6 +119,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--overlay", type=Path, metavar="FOLDER", help="also write pictures with the attention map"
     )
     predict.add_argument(
+        "--shards",
+        type=Path,
+        metavar="FOLDER",
+        help="for many images: Parquet files, those of an interrupted run are kept",
+    )
+    predict.add_argument("--shard-size", type=int, default=1000, metavar="N", help="images of one of them")
+    predict.add_argument(
+        "--workers", type=int, metavar="N", help="with --shards: processes of Ray, on a cluster, too"
+    )
+    predict.add_argument(
         "--window",
         nargs=2,
         type=float,

@@ -157,10 +157,24 @@ def predict(arguments: argparse.Namespace) -> int:
             f"--window: expected a width above 1 HU, received {window[1]:g}",
             remedy="--window -600 1500",
         )
+    for name in ("shard_size", "workers"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option}: expected at least 1, received {value}", remedy=f"{option} 1")
+    if arguments.workers is not None and arguments.shards is None:
+        raise UserError("--workers goes with --shards", remedy="--shards FOLDER --workers N")
     return run_predict(
         find_model(arguments.model, arguments.profile),
         arguments.paths,
-        Options(arguments.csv, arguments.jsonl, arguments.overlay, window),
+        Options(
+            arguments.csv,
+            arguments.jsonl,
+            arguments.overlay,
+            window,
+            arguments.shards,
+            arguments.shard_size,
+            arguments.workers,
+        ),
     )
 
 

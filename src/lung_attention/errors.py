@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
+
+# Of the machine, not of a file: whatever comes next will meet it, too.
+_OF_MACHINE = {
+    errno.ENOSPC: "free some space (dvc gc -w removes what DVC caches of old results)",
+    errno.EDQUOT: "free some space of this user's",
+    errno.EROFS: "work on a file system that can be written",
+}
 
 
 class UserError(Exception):
@@ -24,7 +32,7 @@ class UserError(Exception):
 
 
 def run_guarded(main: Callable[[], int | None]) -> None:
-    """Runs a program and turns a `UserError` into a message and exit code 2.
+    """Runs a program and turns a `UserError`, or a full disk, into a message and exit code 2.
 
     Args:
         main: The program. What it returns is the exit code, `None` meaning 0.
@@ -33,6 +41,13 @@ def run_guarded(main: Callable[[], int | None]) -> None:
         code = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _OF_MACHINE:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror}{place}", file=sys.stderr)
+        print(f"  -> {_OF_MACHINE[error.errno]}; the same command then goes on", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -13,8 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lung_attention.errors import UserError
+
 UNFINISHED = ".unfinished-"
 """How the names of files begin that are being written; git and DVC ignore them."""
+
+LEAST_FREE_BYTES = 1_000_000_000
+"""What a pipeline on small images needs; larger files ask for their own space when they are made."""
 
 # Folders may be shared between machines, whose processes have the same numbers.
 _MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
@@ -48,6 +53,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_space(folder: Path) -> None:
+    """Refuses to begin hours of work on a disk that is all but full.
+
+    Raises:
+        UserError: Less than `LEAST_FREE_BYTES` are free where a folder lies.
+    """
+    if (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
+        raise UserError(
+            f"{folder.resolve()}: {free / 1e9:.1f} GB are free on this disk, expected "
+            f"{LEAST_FREE_BYTES / 1e9:.0f} GB at least",
+            remedy="free some space; dvc gc -w removes what DVC caches of old results",
+        )
 
 
 def _sweep(folder: Path) -> None:

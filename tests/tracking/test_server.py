@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +19,7 @@ from cell_files import PARAMS, copy_configuration, curve, publish
 from lung_attention import tracking
 from lung_attention.errors import UserError
 from lung_attention.tracking import live_run
+from lung_attention.tracking.server import address as server_address
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +73,112 @@ def test_a_server_that_wants_a_login_says_so(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="MLFLOW_TRACKING_TOKEN"):
             tracking.check_reachable()
         refusing.shutdown()
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Answers the probe, and has a fault of its own behind it."""
+
+    def do_GET(self):
+        self.answer(200 if "experiments/search" in self.path else 500)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(200 if "experiments/search" in self.path else 500)
+
+    def answer(self, code):
+        body = b"{}"
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_fails_behind_the_probe_is_told_soon_without_credentials(
+    tmp_path, identity, monkeypatch
+):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as failing:
+        threading.Thread(target=failing.serve_forever, daemon=True).start()
+        address = f"http://anna:sec/ret@127.0.0.1:{failing.server_port}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("sec/ret", "secret"))
+        tracking.connect(tmp_path)
+        began = time.monotonic()
+        with pytest.raises(tracking.TrackingUnavailableError) as caught, live_run(identity, {}, device="cpu"):
+            raise AssertionError("training began")
+        assert time.monotonic() - began < 20
+        failing.shutdown()
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://anna:se/cr@et@host:5000/base?token=hidden#x", "http://host:5000/base"),
+        ("anna:secret@host:5000", "host:5000"),
+        ("postgresql://anna:sec/ret@host/runs", "postgresql://host/runs"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_an_address_is_shown_without_what_opens_it(monkeypatch, uri, shown):
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: uri)
+    assert server_address() == shown
+
+
+MAKER = """
+import sys
+from pathlib import Path
+from lung_attention import tracking
+tracking.connect(Path(sys.argv[1]))
+print("ready", flush=True)
+input()
+tracking.check_reachable()
+"""
+
+
+def test_two_processes_that_make_the_database_at_a_time_both_find_one(tmp_path):
+    command = [sys.executable, "-c", MAKER, str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(2)
+    ]
+    for one in both:
+        assert one.stdout.readline() == "ready\n"
+    for one in both:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    for one in both:
+        one.communicate(timeout=120)
+        assert one.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_kill_while_the_database_is_made_leaves_none_behind(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    with subprocess.Popen(
+        [sys.executable, "-c", MAKER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as maker:
+        assert maker.stdout.readline() == "ready\n"
+        maker.stdin.write("\n")
+        maker.stdin.flush()
+        while not list(tmp_path.glob("*.unfinished")):
+            time.sleep(0.005)
+        maker.kill()
+        maker.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    tracking.connect(tmp_path)
+    tracking.check_reachable()
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
 def test_a_deleted_experiment_is_the_users_to_restore(client, store, identity, drawn):

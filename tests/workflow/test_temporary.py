@@ -60,6 +60,7 @@ def asked(project, monkeypatch):
         return subprocess.CompletedProcess(command, seen["code"])
 
     monkeypatch.setattr(temporary.subprocess, "run", run)
+    monkeypatch.setattr(temporary, "require_identity", lambda: None)
     monkeypatch.setattr(temporary, "_reference", lambda name: f"refs/exps/{name}")
     monkeypatch.setattr(temporary, "_bring_back", lambda profile, reference: seen.update(back=reference))
     return seen

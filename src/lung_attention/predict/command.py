@@ -37,12 +37,18 @@ class Options:
         jsonl: An object a line.
         overlay: A folder of pictures with the attention map.
         window: Level and width in HU in place of the model's own.
+        shards: A folder of Parquet files, in place of all else and of lines on the screen.
+        shard_size: Images of one of them.
+        workers: Processes of Ray that make them; None for this one alone.
     """
 
     csv: Path | None = None
     jsonl: Path | None = None
     overlay: Path | None = None
     window: tuple[float, float] | None = None
+    shards: Path | None = None
+    shard_size: int = 1000
+    workers: int | None = None
 
 
 def run_predict(model: ExportedModel, paths: Sequence[Path], options: Options) -> int:
@@ -62,6 +68,8 @@ def run_predict(model: ExportedModel, paths: Sequence[Path], options: Options) -
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder", remedy="check the path")
+    if options.shards is not None:
+        return _run_shards(model, paths, options.shards, options)
     if options.overlay is not None and not model.has_attention:
         raise UserError(
             f"--overlay: {model.about.name} has no attention map",
@@ -99,6 +107,24 @@ def run_predict(model: ExportedModel, paths: Sequence[Path], options: Options) -
             file.with_name(f"{file.name}.manifest.json"), manifest(model, file, count, unreadable, options)
         )
     _tell(model, count, unreadable)
+    return SOME_UNREADABLE if unreadable else 0
+
+
+def _run_shards(model: ExportedModel, paths: Sequence[Path], folder: Path, options: Options) -> int:
+    from lung_attention.predict.corpus import predict_corpus
+
+    if given := [name for name in ("csv", "jsonl", "overlay") if getattr(options, name) is not None]:
+        raise UserError(f"--shards takes the place of --{given[0]}", remedy=f"leave out --{given[0]}")
+    count, unreadable = predict_corpus(
+        model,
+        paths,
+        folder,
+        size=options.shard_size,
+        workers=options.workers,
+        window=options.window,
+    )
+    print(f"{folder}: {count:,} images, of which {unreadable:,} could not be read (column reason)")
+    _tell(model, count, [])
     return SOME_UNREADABLE if unreadable else 0
 
 

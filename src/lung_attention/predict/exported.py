@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from pydantic import ValidationError
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.prediction_sets import prediction_sets
-from lung_attention.files import sha256
 from lung_attention.predict.about import KEY, About
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,8 +43,10 @@ class ExportedModel:
 
     Args:
         path: Written by `lung-attention export`.
+        threads: For one image; None for as many as there are cores.
 
     Attributes:
+        content: The bytes of the file, which may be a temporary one.
         about: What it says about itself.
         sha256: Of the file.
 
@@ -52,9 +54,12 @@ class ExportedModel:
         UserError: The file is no ONNX model, or none of this project.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        self.content = path.read_bytes()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0  # 0: all
         try:
-            self._session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common class but this one
             reason = str(error).split("failed:")[-1].strip().splitlines()[0]
             raise UserError(f"{path} is no ONNX model ({reason})", remedy=_REMEDY) from error
@@ -70,7 +75,7 @@ class ExportedModel:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise UserError(f"{path}: metadata {KEY!r}: {place}: {first['msg']}", remedy=_REMEDY) from error
-        self.sha256 = sha256(path)  # now, since the file may be a temporary one
+        self.sha256 = hashlib.sha256(self.content).hexdigest()
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     @property

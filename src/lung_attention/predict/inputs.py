@@ -68,7 +68,7 @@ def find_inputs(paths: Iterable[Path]) -> Iterator[Input]:
         if path.is_dir() or path.suffix.lower() == ".zip":
             yield from _inside(path)
         else:
-            yield Input(str(path), partial(_read_file, path))
+            yield Input(str(path), partial(read_file, path))
 
 
 def _inside(path: Path) -> Iterator[Input]:
@@ -77,11 +77,16 @@ def _inside(path: Path) -> Iterator[Input]:
             pictures = natsorted(name for name in names if _suffix(name) in _PICTURES)
             slices = [name for name in names if _suffix(name) in _SLICES]
             for name in [*_by_position(slices, read), *pictures]:
-                yield Input(f"{path}/{name}", partial(_guarded, read, name))
+                yield Input(f"{path}/{name}", partial(guarded, read, name))
             if not pictures and not slices:
                 yield _broken(path, f"it holds no file of {', '.join((*_PICTURES, '.dcm'))}")
     except UserError as error:
         yield _broken(path, error.problem)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether the name of a file in a folder or archive is that of a picture or, perhaps, of a slice."""
+    return _suffix(name) in (*_PICTURES, *_SLICES)
 
 
 def _broken(path: Path, reason: str) -> Input:
@@ -96,14 +101,24 @@ def _suffix(name: str) -> str:
     return "hidden" if file.startswith(".") else Path(file).suffix.lower()
 
 
-def _guarded(read: Callable[[str], bytes], name: str) -> bytes:
+def guarded(read: Callable[[str], bytes], name: str) -> bytes:
+    """Reads a member of a folder or archive.
+
+    Raises:
+        UnreadableError: It cannot be read.
+    """
     try:
         return read(name)
     except UserError as error:
         raise UnreadableError(error.problem) from error
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Reads a file within limits.
+
+    Raises:
+        UnreadableError: It is too large, or cannot be read.
+    """
     try:
         if (size := path.stat().st_size) > MAX_MEMBER_BYTES:
             raise UnreadableError(f"it has {size:,} bytes, more than {MAX_MEMBER_BYTES:,}")

@@ -14,7 +14,14 @@ from lung_attention.tracking import runs
 from lung_attention.tracking.curves import Curves
 from lung_attention.tracking.identity import RunIdentity
 from lung_attention.tracking.processes import fail_abandoned, held_here, version_tags
-from lung_attention.tracking.server import REQUEST_SECONDS, Attempts, check_reachable, client, impatient
+from lung_attention.tracking.server import (
+    REQUEST_SECONDS,
+    Attempts,
+    check_reachable,
+    client,
+    failures_told,
+    impatient,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +72,8 @@ def live_run(
     with impatient(REQUEST_SECONDS):
         mlflow_client = client()
         tags = {"device": device, "logged_from": "training"} | version_tags()
-        run = runs.create(mlflow_client, identity, params, tags)
+        with failures_told():
+            run = runs.create(mlflow_client, identity, params, tags)
         run_id = str(run.info.run_id)
         logger = RunLogger(run_id, Curves(mlflow_client, run), attempt)
         held_here.add(run_id)

@@ -21,7 +21,16 @@ from lung_attention.tracking.model import log_model
 from lung_attention.tracking.processes import fail_abandoned
 from lung_attention.tracking.registry import register
 from lung_attention.tracking.results import CellResults
-from lung_attention.tracking.server import address, check_reachable, client, connect, experiment_id
+from lung_attention.tracking.server import (
+    UPLOAD_SECONDS,
+    address,
+    check_reachable,
+    client,
+    connect,
+    experiment_id,
+    failures_told,
+    impatient,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,13 +62,8 @@ def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
     connect(root)
     check_reachable()
     results = CellResults(cell, paths)
-    try:
-        with _alone(results.identity):
-            return _publish(client(), results)
-    except Exception:
-        # A server that went away meanwhile raises many kinds of errors; this gives them one name.
-        check_reachable()
-        raise
+    with _alone(results.identity), failures_told(), impatient(UPLOAD_SECONDS, retries=2):
+        return _publish(client(), results)
 
 
 def _alone(identity: RunIdentity) -> FileLock:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from lung_attention.errors import UserError
 
@@ -21,6 +20,9 @@ _logger = logging.getLogger(__name__)
 PROBE_SECONDS = 4
 # How long a request may hold up a training or a search.
 REQUEST_SECONDS = 10
+
+# How long one may take that sends a model.
+UPLOAD_SECONDS = 120
 
 # How MLflow reports that a log-in is missing or not enough.
 _REFUSALS = ("error code 401", "error code 403", "UNAUTHENTICATED", "PERMISSION_DENIED")
@@ -67,10 +69,11 @@ def address() -> str:
     import mlflow
 
     uri = mlflow.get_tracking_uri()
-    parts = urlsplit(uri)
-    if parts.scheme.startswith("sqlite") or not parts.netloc:
-        return uri.split("?")[0]
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    if not uri.startswith(("sqlite:", "file:")):
+        # No parser: a password may hold a slash, and the scheme may have been forgotten.
+        scheme, separator, rest = uri.rpartition("://")
+        uri = scheme + separator + rest.rpartition("@")[2]
+    return uri.split("?")[0].split("#")[0]
 
 
 def check_reachable() -> None:
@@ -88,6 +91,7 @@ def check_reachable() -> None:
     )
     try:
         with impatient(PROBE_SECONDS):
+            _make_database()
             client().search_experiments(max_results=1)
     # The causes are left out of the message and of the chain: they repeat the address with its credentials.
     except MlflowException as error:
@@ -100,6 +104,59 @@ def check_reachable() -> None:
         raise TrackingUnavailableError(problem, remedy=remedy) from None
     except Exception as error:
         raise TrackingUnavailableError(f"{problem} ({type(error).__name__})", remedy=remedy) from None
+
+
+def _make_database() -> None:
+    """Makes the SQLite file under another name, so that a kill in the middle leaves none that is half-made.
+
+    Two processes may do so at a time: one of their files gets the name, the other one goes.
+    """
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    path = Path(uri.partition(":///")[2].partition("?")[0])
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    temporary.unlink(missing_ok=True)
+    try:
+        mlflow.set_tracking_uri(f"sqlite:///{temporary}")
+        client().search_experiments(max_results=1)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        mlflow.set_tracking_uri(uri)
+        for left in temporary.parent.glob(f"{path.name}.*.unfinished*"):
+            if left.name.startswith(temporary.name) or not _runs(left.name.removeprefix(f"{path.name}.")):
+                left.unlink(missing_ok=True)
+
+
+def _runs(name: str) -> bool:
+    import psutil  # type: ignore[import-untyped]
+
+    pid = name.partition(".")[0]
+    return not pid.isdecimal() or psutil.pid_exists(int(pid))
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Gives all that a failing server raises one name and one message, without the address's credentials.
+
+    Raises:
+        TrackingUnavailableError: It failed.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    # OSError: whatever `requests` raises.
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingUnavailableError(
+            f"The tracking server at {address()} failed ({type(error).__name__})",
+            remedy="Look at the server's own log. Results on disk are logged later by: lung-attention track",
+        ) from None
 
 
 class Attempts:
@@ -130,9 +187,12 @@ class Attempts:
 
 
 @contextmanager
-def impatient(timeout_seconds: int) -> Iterator[None]:
-    """Gives one request so long, and takes away MLflow's own retries, which last minutes."""
-    values = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds)}
+def impatient(timeout_seconds: int, *, retries: int = 0) -> Iterator[None]:
+    """Gives one request so long and so many further ones; MLflow's own retries last minutes."""
+    values = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds),
+    }
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

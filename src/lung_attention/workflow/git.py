@@ -30,6 +30,23 @@ def git(*arguments: str) -> str:
     return done.stdout.decode(errors="surrogateescape")
 
 
+def require_identity() -> None:
+    """Refuses a checkout in which DVC could not keep what was changed: it makes a commit of its own of it.
+
+    Raises:
+        UserError: Tracked files were changed, and git does not know who its user is.
+    """
+    if not try_git("status", "--porcelain", "--untracked-files=no"):
+        return
+    for key in ("user.name", "user.email"):
+        if not (try_git("config", "--get", key) or "").strip():
+            raise UserError(
+                f"tracked files were changed, and git has no {key}, which DVC needs to run them in a "
+                "temporary workspace",
+                remedy="git config user.name YOU && git config user.email YOU@EXAMPLE, or commit the changes",
+            )
+
+
 def try_git(*arguments: str) -> str | None:
     """Like `git`, but None where the command fails."""
     try:

@@ -25,6 +25,7 @@ import networkx as nx  # type: ignore[import-untyped]
 from lung_attention.errors import UserError
 from lung_attention.tracking import check_reachable, connect
 from lung_attention.workflow.status import PIPELINE
+from lung_attention.writing import require_space
 
 _REMEDY = "make repro goes on there"
 
@@ -42,6 +43,7 @@ def reproduce_in_parallel(jobs: int) -> None:
     Raises:
         UserError: A stage failed, or the tracking server does not answer.
     """
+    require_space(Path())
     if jobs > 1:
         from dvc.exceptions import DvcException
 

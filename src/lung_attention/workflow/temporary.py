@@ -39,8 +39,9 @@ from lung_attention.data.sources.resolve import (
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import CHECKPOINTS_VARIABLE, DATASETS, PARAMS, Paths
-from lung_attention.workflow.git import git
+from lung_attention.workflow.git import git, require_identity
 from lung_attention.workflow.status import LOCK, profile_lock
+from lung_attention.writing import require_space
 
 _DATABASE = "sqlite:///mlflow.db"
 
@@ -81,6 +82,8 @@ def run_in_temporary(
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
     config = load_config(PARAMS)
+    require_identity()
+    require_space(Path())
     datasets = profile_of(config, profile).datasets
     asked = _with(profile, datasets, overrides)
     # Two searches may begin in the same second.
