@@ -148,13 +148,18 @@ def build_parser() -> argparse.ArgumentParser:
         "audit", help="look for leaks and shortcuts in your own images and split; exit code 1 when one leaks"
     )
     audit.add_argument(
-        "table", type=Path, help="CSV with the columns path,label and, if there are such, subset and group"
+        "source",
+        type=Path,
+        metavar="TABLE|FOLDER",
+        help="CSV with the columns path,label and, if there are such, subset and group; or class folders, "
+        "also below train, valid and test",
     )
+    audit.add_argument("--split", type=Path, metavar="CSV", help="of a folder: path,subset and perhaps group")
     audit.add_argument("--cosine", type=float, default=0.98, help="near-duplicates are at least this alike")
     audit.add_argument(
         "--look-alikes-are-no-leak", action="store_true", help="for images that all look alike in grey"
     )
-    audit.add_argument("--listed", type=int, default=20, help="names of each kind of leak listed at most")
+    audit.add_argument("--listed", type=int, default=20, help="pairs and names listed at most")
     audit.add_argument(
         "--permutations", type=int, default=999, help="of the labels, against which shortcuts are tested"
     )

@@ -199,7 +199,8 @@ def audit(arguments: argparse.Namespace) -> int:
     from lung_attention.audit.settings import ShortcutTest
 
     result, text, code = run_audit_command(
-        arguments.table,
+        arguments.source,
+        split_path=arguments.split,
         near_duplicate_cosine=arguments.cosine,
         near_duplicates_leak=not arguments.look_alikes_are_no_leak,
         listed=arguments.listed,

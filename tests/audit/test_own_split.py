@@ -105,7 +105,7 @@ def test_mistakes_in_the_table_are_named(tmp_path, table):
     with pytest.raises(UserError, match="there is no table"):
         run_audit_command(tmp_path / "missing.csv", **OPTIONS)
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(UserError, match="cannot be read as CSV"):
+    with pytest.raises(UserError, match="cannot be read as a table"):
         run_audit_command(tmp_path / "empty.csv", **OPTIONS)
 
 
@@ -163,3 +163,90 @@ def test_the_encoding_of_the_files_is_looked_at(tmp_path, shortcut):
     shortcut["path"] = shortcut["path"].str.replace("png", "jpg")
     found, _, _ = run(tmp_path, shortcut)
     assert found["shortcuts"]["probes"]["encoding"]["found"] is True
+
+
+def noise(folder, name, seed):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 256, (80, 70)).astype(np.uint8)
+    Image.fromarray(values).save(folder / name)
+
+
+def test_planted_twins_are_named_with_their_sides(tmp_path, table):
+    (tmp_path / "2.png").write_bytes((tmp_path / "0.png").read_bytes())  # train and test, same bytes
+    with Image.open(tmp_path / "1.png") as image:
+        image.save(tmp_path / "3.tif")  # train and test, the same picture
+    table.loc[3, "path"] = "3.tif"
+    found, text, code = run(tmp_path, table)
+    assert code == 1
+    assert found["pairs"] == [
+        {"image": "0.png", "subset": "train", "twin": "2.png", "twin_subset": "test", "cosine": 1.0,
+         "identical": True},
+        {"image": "1.png", "subset": "train", "twin": "3.tif", "twin_subset": "test", "cosine": 1.0,
+         "identical": False},
+    ]  # fmt: skip
+    assert "| 0.png | train | 2.png | test | 1.0000 | same bytes |" in text
+    table.to_csv(tmp_path / "split.csv", index=False)
+    found, text, _ = run_audit_command(tmp_path / "split.csv", **OPTIONS | {"listed": 1})
+    assert len(found["pairs"]) == 2
+    assert "and 1 more pairs" in text
+
+
+def test_blank_images_of_the_same_bytes_are_twins_though_they_have_no_direction(tmp_path, table):
+    for name in ("0.png", "2.png"):
+        Image.fromarray(np.zeros((80, 70), np.uint8)).save(tmp_path / name)
+    found, _, _ = run(tmp_path, table)
+    (pair,) = found["pairs"]
+    assert (pair["image"], pair["twin"], pair["cosine"], pair["identical"]) == ("0.png", "2.png", None, True)
+
+
+def test_twins_on_one_side_are_no_pair(tmp_path, table):
+    (tmp_path / "1.png").write_bytes((tmp_path / "0.png").read_bytes())
+    found, _, code = run(tmp_path, table)
+    assert (found["pairs"], code) == ([], 0)
+
+
+@pytest.mark.parametrize("layout", ["subset folders", "class folders and a split"])
+def test_a_folder_is_audited_like_its_table(tmp_path, layout):
+    names = {"train/a/0.png": 0, "train/b/1.png": 1, "valid/a/2.png": 2, "test/b/3.png": 1}
+    rows = []
+    for name, seed in names.items():
+        subset, label, file = name.split("/")
+        place = name if layout == "subset folders" else f"{label}/{file}"
+        noise(tmp_path / "images", place, seed)
+        rows.append((place, subset))
+    split = None
+    if layout != "subset folders":
+        split = tmp_path / "split.csv"
+        pd.DataFrame(rows, columns=["path", "subset"]).to_csv(split, index=False)
+    found, _, code = run_audit_command(tmp_path / "images", split_path=split, **OPTIONS)
+    assert code == 1
+    assert found["images_per_class"] == {"a": 2, "b": 2}
+    (pair,) = found["pairs"]
+    assert (pair["subset"], pair["twin_subset"]) in (("train", "test"), ("test", "train"))
+    assert pair["identical"]
+
+
+def test_a_folder_without_a_split_is_audited_alone(tmp_path):
+    for number in range(4):
+        noise(tmp_path, f"{'ab'[number % 2]}/{number}.png", number)
+    found, _, code = run_audit_command(tmp_path, **OPTIONS)
+    assert (found["splits"], found["pairs"], code) == ({}, [], 0)
+
+
+def test_folders_that_cannot_be_audited_are_refused_with_the_reason(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no image"):
+        run_audit_command(tmp_path / "empty", **OPTIONS)
+    noise(tmp_path / "flat", "0.png", 0)
+    with pytest.raises(UserError, match=r"0\.png lies in no class folder"):
+        run_audit_command(tmp_path / "flat", **OPTIONS)
+    noise(tmp_path / "images", "a/0.png", 0)
+    split = tmp_path / "split.csv"
+    split.write_text("path,subset\nb/0.png,train\n")
+    with pytest.raises(UserError, match=r"does not name a/0\.png \(1 of 1 images\)"):
+        run_audit_command(tmp_path / "images", split_path=split, **OPTIONS)
+    split.write_text("path,side\na/0.png,train\n")
+    with pytest.raises(UserError, match="lacks the column subset"):
+        run_audit_command(tmp_path / "images", split_path=split, **OPTIONS)
+    with pytest.raises(UserError, match="--split goes with a folder"):
+        run_audit_command(split, split_path=split, **OPTIONS)

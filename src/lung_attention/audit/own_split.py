@@ -12,46 +12,46 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lung_attention.audit.dataset import audit
+from lung_attention.audit.folder import SUBSETS, table_of_folder
 from lung_attention.audit.leaks import Json
 from lung_attention.audit.settings import ShortcutTest
 from lung_attention.audit.shortcuts import Files, find_shortcuts
 from lung_attention.audit.text import markdown
+from lung_attention.audit.twins import twins, twins_text
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
 from lung_attention.images.decode import THUMBNAIL_SIZE_PX, thumbnail
 from lung_attention.images.encoding import encoding
 
 _COLUMNS = ("path", "label")
-_SUBSETS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 _EXAMPLE = "a CSV file with the columns path,label and optionally subset and group, one row an image"
 
 
 def run_audit_command(
-    table_path: Path,
+    source: Path,
     *,
+    split_path: Path | None = None,
     near_duplicate_cosine: float,
     near_duplicates_leak: bool,
     listed: int,
     shortcut_test: ShortcutTest,
 ) -> tuple[Json, str, int]:
-    """Audits the images and the split of a table.
+    """Audits the images and the split of a table or a folder.
 
     Args:
-        table_path: CSV with the columns path,label and optionally subset and group. Relative paths are taken
+        source: CSV with the columns path,label and optionally subset and group. Relative paths are taken
             from the table's folder. Subsets are train, validation (valid, val, dev) and test, in any case;
-            without them there is no split, and the images alone are audited.
+            without them there is no split, and the images alone are audited. Or a folder, see
+            `table_of_folder`.
+        split_path: CSV with the columns path,subset and optionally group, of a folder's images.
         near_duplicate_cosine: See `audit`.
         near_duplicates_leak: See `audit`.
         listed: See `audit`.
         shortcut_test: How shortcuts are told from chance.
 
     Returns:
-        The audit, its Markdown text, and the exit code: 1 when there is a leak, which a shortcut is not,
-        else 0.
+        The audit, under `pairs` with all twins across subsets, its Markdown text, and the exit code: 1 when
+        there is a leak, which a shortcut is not, else 0.
 
     Raises:
         UserError: The cosine, alpha, permutations or seed are none, or the table, one of its rows or one of
@@ -75,13 +75,14 @@ def run_audit_command(
             raise UserError(
                 f"--{option}: expected at least {least}, received {value}", remedy=f"--{option} {least}"
             )
-    if not table_path.is_file():
-        raise UserError(f"there is no table {table_path}", remedy=f"give {_EXAMPLE}")
-    try:
-        images = read_table(table_path, text=(*_COLUMNS, "subset", "group"))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{table_path} cannot be read as CSV: {error}", remedy=f"give {_EXAMPLE}") from error
-    manifest, thumbnails, splits = audit_table(images, folder=table_path.parent)
+    if source.is_dir():
+        images = table_of_folder(source, None if split_path is None else _table(split_path))
+    elif split_path is not None:
+        raise UserError(f"--split goes with a folder, and {source} is none", remedy="leave --split out")
+    else:
+        images = _table(source)
+    folder = source if source.is_dir() else source.parent
+    manifest, thumbnails, splits = audit_table(images, folder=folder)
     files = Files(
         sizes=manifest[["width", "height"]].to_numpy(),
         encodings=manifest["encoding"].to_numpy(dtype=object),
@@ -99,8 +100,25 @@ def run_audit_command(
         listed=listed,
         shortcuts=find_shortcuts(files, manifest["label"], manifest["group"], shortcut_test),
     )
+    pairs = twins(
+        manifest["image"].tolist(),
+        splits["table"]["subset"].tolist() if splits else [""] * len(manifest),
+        manifest["sha256"].tolist(),
+        thumbnails,
+        cosine=near_duplicate_cosine,
+    )
+    found["pairs"] = pairs.astype(object).where(pairs.notna(), None).to_dict("records")
     leak = any(one["leak"] for one in found["splits"].values())
-    return found, markdown(found), int(leak)
+    return found, markdown(found) + twins_text(pairs, listed=listed), int(leak)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"there is no table {path}", remedy=f"give {_EXAMPLE}")
+    try:
+        return read_table(path, text=(*_COLUMNS, "subset", "group"))
+    except UserError as error:
+        raise UserError(error.problem, remedy=f"give {_EXAMPLE}") from error
 
 
 def audit_table(
@@ -136,9 +154,9 @@ def audit_table(
         line = number + 2  # as an editor counts, with the header in line 1
         if not path or not label:
             raise UserError(f"line {line} of the table has no path or no label", remedy="complete the row")
-        if has_subsets and subset.strip().lower() not in _SUBSETS:
+        if has_subsets and subset.strip().lower() not in SUBSETS:
             raise UserError(
-                f"line {line} of the table: expected a subset of {', '.join(_SUBSETS)}. Received: {subset!r}",
+                f"line {line} of the table: expected a subset of {', '.join(SUBSETS)}. Received: {subset!r}",
                 remedy="correct the column subset",
             )
         content, (width, height), thumbnails[number] = _read(folder / path, line)
@@ -152,7 +170,7 @@ def audit_table(
                 "height": height,
                 "group": group,
                 "encoding": encoding(content),
-                "subset": _SUBSETS.get(subset.strip().lower()),
+                "subset": SUBSETS.get(subset.strip().lower()),
             }
         )
     if not rows:
