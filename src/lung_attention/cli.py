@@ -219,6 +219,7 @@ def _add_gate(added: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     gate.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
     gate.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
     gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")
+    gate.add_argument("--strict", action="store_true", help="what is inconclusive fails, too")
     gate.add_argument(
         "--promote",
         action="store_true",

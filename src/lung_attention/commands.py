@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -367,7 +368,11 @@ def _gate_outcome(arguments: argparse.Namespace) -> Outcome:
                 remedy="lung-attention gate --reference main, or lung-attention gate OLD.csv NEW.csv",
             )
         return run_gate_command(
-            arguments.reference, profile=arguments.profile, margins=arguments.margin, cells=arguments.cells
+            arguments.reference,
+            profile=arguments.profile,
+            margins=arguments.margin,
+            cells=arguments.cells,
+            strict=arguments.strict,
         )
     ours = {"--reference": arguments.reference, "--profile": arguments.profile, "--cells": arguments.cells}
     refused = [option for option, value in (ours | {"--promote": arguments.promote}).items() if value]
@@ -396,7 +401,7 @@ def _gate_outcome(arguments: argparse.Namespace) -> Outcome:
         LUCK.balanced_accuracy if sd is None else sd, LUCK.log_loss if log_loss_sd is None else log_loss_sd
     )
     options = OwnOptions(columns, arguments.margin, arguments.floor, luck)
-    return run_own_gate(arguments.tables[0], arguments.tables[1], options)
+    return replace(run_own_gate(arguments.tables[0], arguments.tables[1], options), strict=arguments.strict)
 
 
 def _promote(profile: str, cells: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The command: fabricated classifiers in a real git repository."""
 
 import json
+import shutil
 import sys
 from dataclasses import asdict, replace
 
@@ -436,3 +437,48 @@ def test_a_loss_goes_before_what_cannot_be_compared(gate, project):
     assert code == 1
     assert set(verdicts(found).values()) == {"regression", "not comparable"}
     assert printed.index("regression |") < printed.index("not comparable |")
+
+
+def test_changed_parameters_and_code_are_named(gate, project):
+    (project / "src").mkdir(exist_ok=True)
+    (project / "src" / "fitting.py").write_text("rate = 1\n")
+    commit_all(project, "code")
+    values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    values["train"]["recipe"]["epochs"] = 7
+    values["profiles"]["sample"]["tolerance"] = 0.2
+    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    (project / "src" / "fitting.py").write_text("rate = 2\n")
+    code, printed, found = gate()
+    assert code == 0
+    assert found["changed_params"] == {
+        "train.recipe.epochs": {"reference": 100, "candidate": 7},
+        "profiles.sample.tolerance": {"reference": 0.1, "candidate": 0.2},
+    }
+    assert found["changed_files"] == ["src/fitting.py"]
+    assert "`train.recipe.epochs`: 100 → 7" in printed
+    assert "Changed code: `src/fitting.py`." in printed
+
+
+def test_nothing_is_said_of_changes_where_there_are_none(gate, project):
+    _, printed, found = gate()
+    assert (found["changed_params"], found["changed_files"]) == ({}, [])
+    assert "Changed" not in printed
+
+
+def test_another_checkout_is_compared_file_by_file(gate, project, tmp_path):
+    for root, text in ((project, "rate = 2\n"), (tmp_path / "other", "rate = 1\n")):
+        (root / "src").mkdir(parents=True, exist_ok=True)
+        (root / "src" / "fitting.py").write_text(text)
+    shutil.copytree(project / "results", tmp_path / "other" / "results")
+    shutil.copy(project / "params.yaml", tmp_path / "other")
+    _, _, found = gate(reference=str(tmp_path / "other"))
+    assert "src/fitting.py" in found["changed_files"]
+    assert found["changed_params"] == {}
+
+
+def test_what_is_inconclusive_fails_where_strict_is_asked_for(gate, project):
+    write_cell(project, CELL, table_of(CELL, errors=12))
+    code, _, found = gate()
+    assert (code, verdicts(found)[CELL.name]) == (0, "inconclusive")
+    code, _, found = gate("--strict")
+    assert (code, found["strict"]) == (1, True)

@@ -9,6 +9,7 @@ from lung_attention.cells import Cell
 from lung_attention.config import Config, Gating, TrainingSd, load_config
 from lung_attention.errors import UserError
 from lung_attention.gate.chance import Chance, Luck
+from lung_attention.gate.changes import changes
 from lung_attention.gate.declared import Declared, split_spent
 from lung_attention.gate.reference import open_reference
 from lung_attention.gate.report import Outcome
@@ -19,7 +20,12 @@ from lung_attention.paths import PARAMS, Paths
 
 
 def run_gate_command(
-    reference: str, *, profile: str | None, margins: Sequence[str], cells: Sequence[str]
+    reference: str,
+    *,
+    profile: str | None,
+    margins: Sequence[str],
+    cells: Sequence[str],
+    strict: bool = False,
 ) -> Outcome:
     """Compares the work tree of the current folder with a reference.
 
@@ -28,6 +34,7 @@ def run_gate_command(
         profile: Whose results; None means the one in use.
         margins: In place of those in params.yaml, such as `mcc=0.03`.
         cells: Patterns of cells' names; none means all.
+        strict: Whether what is inconclusive fails.
 
     Returns:
         What was found.
@@ -71,7 +78,17 @@ def run_gate_command(
             reference=before.root,
             limits=limits,
         )
-    return Outcome(name, before.name, before.commit, rule, list(judged.cells.values()), judged.pooled, spent)
+        return Outcome(
+            name,
+            before.name,
+            before.commit,
+            rule,
+            list(judged.cells.values()),
+            judged.pooled,
+            spent,
+            changes(paths, before.root, before.commit),
+            strict,
+        )
 
 
 def rule_of(settings: Gating, margins: Sequence[str] = ()) -> Rule:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lung_attention.errors import UserError
+from lung_attention.gate.changes import Changes
 from lung_attention.gate.declared import Declared
 from lung_attention.gate.rules import CellResult, Comparison, Pooled, Rule, Verdict, exit_code, overall
 from lung_attention.gate.scores import DECIDING, TITLES
@@ -32,6 +33,9 @@ _NEXT = {
 }
 
 
+_LISTED, _LONGEST = 12, 60  # changes, and characters of a value
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Everything a report says.
@@ -44,6 +48,8 @@ class Outcome:
         results: A result a cell.
         pooled: On all changed cells together; None where fewer than two changed.
         spent: Declarations that the reference holds already.
+        changes: What else differs between the two sides.
+        strict: Whether what is inconclusive fails.
     """
 
     subject: str
@@ -53,11 +59,15 @@ class Outcome:
     results: Sequence[CellResult]
     pooled: Pooled | None
     spent: Sequence[Declared]
+    changes: Changes = field(default_factory=Changes)
+    strict: bool = False
 
     @property
     def exit_code(self) -> int:
         """Of the command."""
-        return exit_code((result.verdict for result in self.results), self.pooled)
+        verdicts = [result.verdict for result in self.results]
+        code = exit_code(verdicts, self.pooled)
+        return 1 if code == 0 and self.strict and Verdict.INCONCLUSIVE in verdicts else code
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:
@@ -65,13 +75,14 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
 
     Returns:
         `subject` (a profile or file), `reference`, `commit` (null for a folder or file), `verdict` in words,
-        `exit_code`, `margins`, `confidence`, `pooled_error`, `power`, `resamples`, `seed`,
-        `spent_declarations`; `pooled` (null where fewer than two cells changed) with `cells` (their number),
-        `differences`, `p_value` and `regression`; and `cells`, each with `cell`, `verdict`, `notes` and,
-        where it was compared, for each score `{reference, candidate, difference, bound}` (the bound null
-        where nothing fell by more than its margin), `training_sd` by score, `p_value`, `p_holm`,
-        `detectable_loss` (null where nothing differs). Log loss is in nats, all other metrics are fractions
-        of 1.
+        `exit_code`, `strict`, `changed_params` (by key `{reference, candidate}`, null for one that is not
+        there), `changed_files` (of code and datasets), `margins`, `confidence`, `pooled_error`, `power`,
+        `resamples`, `seed`, `spent_declarations`; `pooled` (null where fewer than two cells changed) with
+        `cells` (their number), `differences`, `p_value` and `regression`; and `cells`, each with `cell`,
+        `verdict`, `notes` and, where it was compared, for each score `{reference, candidate, difference,
+        bound}` (the bound null where nothing fell by more than its margin), `training_sd` by score,
+        `p_value`, `p_holm`, `detectable_loss` (null where nothing differs). Log loss is in nats, all other
+        metrics are fractions of 1.
     """
     chance, pooled = outcome.rule.chance, outcome.pooled
     return {
@@ -80,6 +91,12 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "commit": outcome.commit,
         "verdict": overall(outcome.results, pooled),
         "exit_code": outcome.exit_code,
+        "strict": outcome.strict,
+        "changed_params": {
+            key: {"reference": before, "candidate": after}
+            for key, (before, after) in outcome.changes.params.items()
+        },
+        "changed_files": list(outcome.changes.files),
         "margins": dict(outcome.rule.margins),
         "confidence": chance.confidence,
         "pooled_error": outcome.rule.pooled_error,
@@ -106,6 +123,7 @@ def to_markdown(outcome: Outcome) -> str:
         + ", ".join(f"{number} {verdict}" for verdict, number in found.items() if number)
         + ".",
         "",
+        *_changes(outcome.changes),
         *_together(outcome.pooled, rule),
         f"| | cell | verdict | {' | '.join(TITLES[name] for name in DECIDING)} | p (Holm) "
         f"| detectable with {100 * chance.power:g} % |",
@@ -177,6 +195,27 @@ def _together(pooled: Pooled | None, rule: Rule) -> list[str]:
         f"mean differences: {listed(means)}.",
         "",
     ]
+
+
+def _changes(changes: Changes) -> list[str]:
+    """What else differs between the two sides, a paragraph a kind."""
+    said = [
+        f"`{key}`: {_value(before)} → {_value(after)}"
+        for key, (before, after) in list(changes.params.items())[:_LISTED]
+    ]
+    lines = [f"Changed parameters: {'; '.join(said)}{_more(len(changes.params))}."] if said else []
+    files = [f"`{name}`" for name in changes.files[:_LISTED]]
+    lines += [f"Changed code: {', '.join(files)}{_more(len(changes.files))}."] if files else []
+    return [line for one in lines for line in (one, "")]
+
+
+def _value(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _more(number: int) -> str:
+    return f"; {number - _LISTED} more in the JSON" if number > _LISTED else ""
 
 
 def _p(value: float) -> str:
