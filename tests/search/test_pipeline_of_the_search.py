@@ -120,6 +120,7 @@ def launched(monkeypatch, tmp_path):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(temporary, "require_identity", lambda: None)
     monkeypatch.setattr(temporary, "_reference", lambda name: "refs/exps/x")
     monkeypatch.setattr(launch, "kept_file", lambda reference, path: f"{path} of {reference}\n")
     return calls
@@ -135,6 +136,9 @@ def test_a_search_runs_in_a_copy_with_its_studies_outside(launched, tmp_path):
     # As the last one of a name counts: the dataset alone, without cells that wait for this search.
     chosen = dict(setting.split("=") for setting in settings)
     assert chosen["datasets"] == "[iqoth]"
+    assert [chosen[f"searching.{name}"] for name in ("datasets", "backbones", "heads")] == [
+        "[iqoth]", "[densenet121]", "[attention]",
+    ]  # fmt: skip
     assert chosen["further.searched.datasets"] == "[]"
     # It begins with the recommended settings, so that recipe's cell stands in the design.
     assert (chosen["further.recommended.datasets"], chosen["further.recommended.splits"]) == (

@@ -52,6 +52,14 @@ class Part(Section):
     splits: Unique[Split]
 
 
+class Searching(Section):
+    """The heads whose settings are searched, in the copy that `make search` runs in; none elsewhere."""
+
+    datasets: Unique[DatasetName]
+    backbones: Unique[Backbone]
+    heads: Unique[Head]
+
+
 class Explained(Part):
     """The cells of which it is looked at where they look."""
 
@@ -164,6 +172,7 @@ class Config(Section):
     views: Distinct[str]
     further: Further
     explained: Explained
+    searching: Searching
     profiles: dict[str, Profile]
     catalog: Annotated[dict[str, Dataset], Field(min_length=1)]
 

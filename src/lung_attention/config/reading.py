@@ -19,7 +19,7 @@ from lung_attention.paths import DATASETS
 DESIGN = ("datasets", "backbones", "heads", "splits", "views", "further", "explained")
 # Sections that stages read at the top alone: their values are part of how every profile is measured.
 _OF_ALL = ("audit", "baseline", "sensitivity", "evaluate", "explain")
-_TOP = ("profile", *DESIGN, "profiles")
+_TOP = ("profile", *DESIGN, "searching", "profiles")
 
 
 # Aliases can make terabytes of a line.

@@ -56,6 +56,9 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
             )
     paths = Paths(profile)
     narrowed = [f"datasets=[{cell.dataset}]", f"backbones=[{cell.backbone}]"]
+    narrowed += [
+        f"searching.{factor}s=[{getattr(cell, factor)}]" for factor in ("dataset", "backbone", "head")
+    ]
     # Cells of other recipes may wait for this very search, and it needs the one split.
     narrowed += [f"splits=[{cell.split}]", *nothing_further()]
     # It begins with the recommended settings, which the stage `settings` writes for that recipe's cells.
