@@ -191,6 +191,9 @@ def build_parser() -> argparse.ArgumentParser:
     stale.add_argument("--profile", default="local")
     stale.set_defaults(run=commands.stale)
 
+    dag = added.add_parser("dag", help="draw the pipeline, a box a stage, in Mermaid's words")
+    dag.set_defaults(run=commands.dag)
+
     readme = added.add_parser("readme", help="write the committed results into README.md")
     readme.add_argument("--check", action="store_true", help="only say whether they are there")
     readme.set_defaults(run=commands.readme)

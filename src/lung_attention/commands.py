@@ -277,6 +277,14 @@ def _stale_stages(profile: str) -> list[str] | None:
     return stale_results(Paths(profile), config.cells() if config else (), Path())
 
 
+def dag(_: argparse.Namespace) -> int:
+    """Draws the stages."""
+    from lung_attention.workflow.dag import mermaid
+
+    print(mermaid(Path()))
+    return 0
+
+
 def _design_of(profile: str) -> Config | None:
     """The work tree's parameters with the design of a profile's results; None where it has none.
 
@@ -301,11 +309,14 @@ def readme(arguments: argparse.Namespace) -> int:
 
     front, page, models = Path("README.md"), Path("docs/results.md"), Path("docs/models.md")
     picture = Path("docs/images/results.svg")
+    from lung_attention.workflow.dag import mermaid
+
     old = {
         path: path.read_text(encoding="utf-8") if path.exists() else ""
         for path in (front, page, models, picture)
     }
     new = dict(old)
+    new[front] = replace_region(new[front], "pipeline", f"```mermaid\n{mermaid(Path())}\n```")
     for profile in ("sample", "local"):
         config = _design_of(profile)
         if config is None:
