@@ -99,8 +99,8 @@ pytest: env ## the tests, JOBS folders at a time, and the slowest of them; ARGS=
 benchmark: env ## measure speed and memory, and write them into docs/speed.md
 	$(BIN)/python tools/benchmark.py
 
-mlflow-ui: env ## look at the runs, on http://127.0.0.1:5000
-	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+mlflow-ui: env ## look at the runs, on http://127.0.0.1:5000, or another PORT=
+	@$(BIN)/lung-attention ui $(if $(strip $(PORT)),--port '$(strip $(PORT))')
 
 lock: ## resolve requirements.lock (needs uv); ARGS=--upgrade for the newest versions
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \

@@ -5,14 +5,32 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import shtab
+
 from lung_attention import commands
 from lung_attention.errors import run_guarded
 from lung_attention.predict.about import code_version
 
+_EXAMPLES = """examples:
+  lung-attention repro --profile local --set 'datasets=[iqoth]'    one dataset, on archives of your own
+  lung-attention predict CELL scan.zip                             what a model says of images
+  lung-attention audit my_split.csv                                leaks and shortcuts in a split of your own
+  lung-attention gate old.csv new.csv                              are these predictions worse than those?
+  lung-attention ui                                                the runs, in a browser
+  eval "$(lung-attention --print-completion bash)"                 completion in this shell
+
+Most have a make target that sets up the environment first: make help."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
-    parser = argparse.ArgumentParser(prog="lung-attention", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="lung-attention",
+        description="Lung-cancer classifiers with soft attention: regenerate, compare, audit and use them.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shtab.add_argument_to(parser, "--print-completion", help="completion for a shell")
     parser.add_argument("--version", action="version", version=code_version())
     added = parser.add_subparsers(required=True, metavar="command")
 
@@ -93,6 +111,10 @@ def build_parser() -> argparse.ArgumentParser:
     track = added.add_parser("track", help="bring the MLflow server in line with the results")
     track.add_argument("--profile", default="sample")
     track.set_defaults(run=commands.track)
+
+    ui = added.add_parser("ui", help="look at the runs in MLflow's pages")
+    ui.add_argument("--port", type=int, default=5000)
+    ui.set_defaults(run=commands.ui)
 
     export = added.add_parser("export", help="write a cell's model as one ONNX file that needs no TensorFlow")
     export.add_argument("cell", metavar="CELL", help="such as iqoth-densenet121-attention-published-grouped")

@@ -130,6 +130,13 @@ def track(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def ui(arguments: argparse.Namespace) -> int:
+    """Serves MLflow's pages."""
+    from lung_attention.tracking.ui import serve_ui
+
+    return serve_ui(Path.cwd(), arguments.port)
+
+
 def export(arguments: argparse.Namespace) -> int:
     """Writes the model of a cell as ONNX."""
     from lung_attention.predict.exporting import export_cell
