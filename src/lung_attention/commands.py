@@ -50,6 +50,7 @@ def repro(arguments: argparse.Namespace) -> int:
     else:
         from lung_attention.workflow.jobs import reproduce_in_parallel
 
+        load_config(PARAMS)  # mistakes are told before anything runs
         reproduce_in_parallel(arguments.jobs)
     return 0
 

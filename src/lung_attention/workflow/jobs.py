@@ -24,6 +24,7 @@ import networkx as nx  # type: ignore[import-untyped]
 
 from lung_attention.errors import UserError
 from lung_attention.tracking import check_reachable, connect
+from lung_attention.workflow.lock import guarded_lock, keep
 from lung_attention.workflow.status import PIPELINE
 from lung_attention.writing import require_space
 
@@ -44,6 +45,12 @@ def reproduce_in_parallel(jobs: int) -> None:
         UserError: A stage failed, or the tracking server does not answer.
     """
     require_space(Path())
+    with guarded_lock(Path()):
+        _reproduce_all(jobs)
+        keep(Path())
+
+
+def _reproduce_all(jobs: int) -> None:
     if jobs > 1:
         from dvc.exceptions import DvcException
 
@@ -198,4 +205,6 @@ def _end_with_parent() -> None:
 def _reproduce(stage: str) -> int:
     from dvc.cli import main
 
-    return int(main(["--wait-for-lock", "repro", "--single-item", stage]))
+    code = int(main(["--wait-for-lock", "repro", "--single-item", stage]))
+    keep(Path())
+    return code
