@@ -85,13 +85,12 @@ def fingerprint(path: Path) -> str:
         path: A file, or a folder.
 
     Returns:
-        The SHA-256 of the file; of a folder, that of its files' names and sizes, since an unpacked dataset
-        has thousands of files, each of which the import hashes anyway.
+        The SHA-256 of the file; of a folder, that of its files' names and contents.
     """
     if path.is_file():
         return sha256(path)
     listing = sorted(
-        f"{file.relative_to(path).as_posix()} {file.stat().st_size}"
+        f"{file.relative_to(path).as_posix()} {sha256(file)}"
         for file in path.rglob("*")
         if file.is_file()
     )
