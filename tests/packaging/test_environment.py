@@ -90,9 +90,11 @@ def imported_names(folder: Path) -> set[str]:
 @pytest.mark.parametrize("folder", ["src", "stages"])
 def test_what_is_imported_is_declared(folder: str) -> None:
     declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    # The GPU's load is read where the extra is installed.
+    # What is done with these is asked for where the extra is installed.
     declared |= {
-        canonicalize_name(Requirement(text).name) for text in PROJECT["optional-dependencies"]["gpu"]
+        canonicalize_name(Requirement(text).name)
+        for extra in ("gpu", "ray")
+        for text in PROJECT["optional-dependencies"][extra]
     }
     owners = packages_distributions()
     for name in imported_names(ROOT / folder) - set(sys.stdlib_module_names) - {"lung_attention"}:

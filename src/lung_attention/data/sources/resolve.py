@@ -90,9 +90,7 @@ def fingerprint(path: Path) -> str:
     if path.is_file():
         return sha256(path)
     listing = sorted(
-        f"{file.relative_to(path).as_posix()} {sha256(file)}"
-        for file in path.rglob("*")
-        if file.is_file()
+        f"{file.relative_to(path).as_posix()} {sha256(file)}" for file in path.rglob("*") if file.is_file()
     )
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
