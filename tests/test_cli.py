@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lung_attention.cli import build_parser
-from lung_attention.errors import UserError, run_guarded
+from lung_attention.errors import RUN_VARIABLE, UserError, run_guarded
 
 
 def failing(error):
@@ -45,6 +46,31 @@ def test_what_every_file_will_meet_is_told_in_a_line_with_its_remedy(capsys, num
     said = capsys.readouterr().err
     assert said.startswith(f"error: {os.strerror(number)} (artifacts/features.npy)\n  -> ")
     assert "the same command then goes on" in said
+
+
+STAGE = """
+import time
+from lung_attention.errors import run_guarded
+def main():
+    print("working", flush=True)
+    time.sleep(60)
+run_guarded(main)
+"""
+
+
+def test_a_stage_ends_with_the_run_that_asked_for_it():
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as asking:
+        stage = subprocess.Popen(
+            [sys.executable, "-c", STAGE],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, RUN_VARIABLE: str(asking.pid)},
+        )
+        assert stage.stdout.readline() == "working\n"
+        asking.kill()
+        asking.wait()
+    with stage:
+        assert stage.wait(timeout=20) == -signal.SIGTERM
 
 
 def test_our_own_mistakes_keep_their_traceback():

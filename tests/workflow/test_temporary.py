@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,6 +247,20 @@ def test_a_missing_archive_is_told_before_the_run_and_its_remedy_works(asked):
     assert "--set 'datasets=[...]'" in caught.value.remedy
     assert "command" not in asked
     temporary.reproduce("local", ["datasets=[iqoth]"])
+
+
+def test_workspaces_of_killed_runs_are_swept_and_those_in_use_are_not(tmp_path):
+    exps = tmp_path / ".dvc" / "tmp" / "exps"
+    for name in ("tmpdead", "tmpalive", "run"):
+        (exps / name / "below").mkdir(parents=True)
+    command = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
+    with subprocess.Popen(command, cwd=exps / "tmpalive" / "below", stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        temporary.sweep_workspaces(tmp_path)
+        assert sorted(path.name for path in exps.iterdir()) == ["run", "tmpalive"]
+        process.kill()
+    temporary.sweep_workspaces(tmp_path)
+    assert [path.name for path in exps.iterdir()] == ["run"]
 
 
 def test_backbones_left_out_and_other_sources_need_no_files(asked, project):

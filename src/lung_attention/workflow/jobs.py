@@ -22,7 +22,7 @@ from pathlib import Path
 
 import networkx as nx  # type: ignore[import-untyped]
 
-from lung_attention.errors import UserError
+from lung_attention.errors import RUN_VARIABLE, UserError
 from lung_attention.tracking import check_reachable, connect
 from lung_attention.workflow.lock import guarded_lock, keep
 from lung_attention.workflow.status import PIPELINE
@@ -45,6 +45,7 @@ def reproduce_in_parallel(jobs: int) -> None:
         UserError: A stage failed, or the tracking server does not answer.
     """
     require_space(Path())
+    os.environ[RUN_VARIABLE] = str(os.getpid())
     with guarded_lock(Path()):
         _reproduce_all(jobs)
         keep(Path())

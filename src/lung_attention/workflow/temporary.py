@@ -7,6 +7,7 @@ dvc.lock and results of other profiles stay as they are.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ from lung_attention.data.sources.resolve import (
     find_weights,
     verify,
 )
-from lung_attention.errors import UserError
+from lung_attention.errors import RUN_VARIABLE, UserError
 from lung_attention.files import write_text
 from lung_attention.paths import CHECKPOINTS_VARIABLE, DATASETS, PARAMS, Paths
 from lung_attention.workflow.git import git, require_identity
@@ -84,6 +85,7 @@ def run_in_temporary(
     config = load_config(PARAMS)
     require_identity()
     require_space(Path())
+    sweep_workspaces(Path())
     datasets = profile_of(config, profile).datasets
     asked = _with(profile, datasets, overrides)
     # Two searches may begin in the same second.
@@ -110,6 +112,23 @@ def run_in_temporary(
             remedy="the same command goes on where it stopped",
         )
     return _reference(name)
+
+
+def sweep_workspaces(root: Path) -> None:
+    """Removes the workspaces that killed runs left, some 60 MB each: those in which no process works."""
+    left = [path for path in (root / ".dvc" / "tmp" / "exps").glob("tmp*") if path.is_dir()]
+    if not left:
+        return
+    import psutil  # type: ignore[import-untyped]
+
+    working = set()
+    for process in psutil.process_iter(["cwd"]):
+        if process.info["cwd"]:
+            working.add(Path(process.info["cwd"]))
+    for path in left:
+        here = path.resolve()
+        if not any(here == place or here in place.parents for place in working):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def profile_of(config: Config, name: str) -> Profile:
@@ -254,6 +273,7 @@ def _qualified(override: str, profile: str) -> str:
 def _environment() -> dict[str, str]:
     """The environment of the copy: absolute addresses, but the copy's own code."""
     environment = dict(os.environ)
+    environment[RUN_VARIABLE] = str(os.getpid())
     environment["PYTHONPATH"] = "src"  # relative, so that it is the copy's
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     environment["MLFLOW_TRACKING_URI"] = absolute(environment.get("MLFLOW_TRACKING_URI") or _DATABASE)
