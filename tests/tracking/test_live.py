@@ -41,7 +41,7 @@ def test_a_finished_training_has_its_parameters_tags_and_curves(client, identity
     run = client.get_run(logger.run_id)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == identity.cell.name
-    assert run.data.params == {"epochs": "3", "learning_rate": "0.0001"}
+    assert run.data.params == asdict(identity.cell) | {"epochs": "3", "learning_rate": "0.0001"}
     assert steps(client, logger.run_id, "loss") == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}
     assert not {"val_loss", "accuracy"} & run.data.metrics.keys()
     assert "system/cpu_utilization_percentage" in run.data.metrics
@@ -51,6 +51,23 @@ def test_a_finished_training_has_its_parameters_tags_and_curves(client, identity
     assert tags["complete"] == "false"
     assert {"git_commit", "version.mlflow", "version.python"} <= tags.keys()
     assert not fits(client, logger.run_id)
+
+
+def test_a_run_of_an_experiment_of_dvc_is_told_apart(client, identity, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "more-epochs")
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+    run = client.get_run(logger.run_id)
+    assert run.info.run_name == f"{identity.cell.name} [more-epochs]"
+    assert run.data.tags["dvc_experiment"] == "more-epochs"
+    assert run.data.tags["mlflow.runColor"] != identity.colour
+    # What `make repro PROFILE=…` runs is an experiment for DVC, too, and gives results.
+    monkeypatch.setenv("LUNG_ATTENTION_RUN", "1")
+    with live_run(identity, PARAMS, device="cpu") as logger:
+        logger.epoch(0, 0, 1, {"loss": 1.0})
+    run = client.get_run(logger.run_id)
+    assert run.info.run_name == identity.cell.name
+    assert "dvc_experiment" not in run.data.tags
 
 
 def test_the_obvious_filter_lists_the_cell_once(client, identity):

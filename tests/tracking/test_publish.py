@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -113,12 +113,23 @@ def test_artifacts_of_a_local_store_lie_in_the_project(client, store, identity):
     assert list(store.glob(f"mlartifacts/lung-attention/sample/{run_id}/artifacts/results/predictions.csv"))
 
 
+def test_what_an_experiment_of_dvc_gave_is_no_result_and_is_not_filled_twice(client, identity, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "more-epochs")
+    run_id = publish(identity, curve(1))
+    run = client.get_run(run_id)
+    assert (run.data.tags["complete"], run.data.tags["dvc_experiment"]) == ("experiment", "more-epochs")
+    assert not runs.is_complete(run)
+    before = everything(client)
+    assert publish(identity, curve(1)) == run_id
+    assert everything(client) == before
+
+
 def test_results_from_a_cache_become_a_run(client, identity):
     history = pd.concat([TWO_FITS, curve(3, fold=-1)])
     run_id = publish(identity, history, mistakes=[1])
     run = client.get_run(run_id)
     assert (run.info.status, run.info.run_name) == ("FINISHED", identity.cell.name)
-    assert run.data.params == {"epochs": "3", "learning_rate": "0.0001"}
+    assert run.data.params == asdict(identity.cell) | {"epochs": "3", "learning_rate": "0.0001"}
     assert run.data.tags["logged_from"] == "files"
     assert run.data.tags["inputs"] == identity.inputs
     assert points(client, run_id, "loss") == pytest.approx(dict(zip([1, 2, 3], curve(3).loss, strict=True)))

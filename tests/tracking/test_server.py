@@ -114,6 +114,15 @@ def test_a_server_that_fails_behind_the_probe_is_told_soon_without_credentials(
     assert caught.value.__suppress_context__
 
 
+def test_what_dvc_runs_in_a_workspace_of_its_own_is_logged_in_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    workspace = tmp_path / ".dvc" / "tmp" / "exps" / "tmpa1b2c3"
+    workspace.mkdir(parents=True)
+    for folder in (workspace, tmp_path):
+        tracking.connect(folder)
+        assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
 @pytest.mark.parametrize(
     ("uri", "shown"),
     [

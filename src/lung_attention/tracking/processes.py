@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lung_attention.errors import RUN_VARIABLE
 from lung_attention.workflow.git import try_git
 
 if TYPE_CHECKING:
@@ -93,6 +94,14 @@ def _last_sign(client: MlflowClient, run: Run) -> int:
     if _SIGN_OF_LIFE in run.data.metrics:
         signs += [point.timestamp for point in client.get_metric_history(run.info.run_id, _SIGN_OF_LIFE)]
     return max(signs)
+
+
+def dvc_experiment() -> str | None:
+    """The experiment of DVC's that this process computes for; None for results.
+
+    What `lung-attention repro --profile` runs is one for DVC, too, but its results are brought back.
+    """
+    return None if RUN_VARIABLE in os.environ else os.environ.get("DVC_EXP_NAME") or None
 
 
 def fail_abandoned(client: MlflowClient, experiment_id: str) -> list[str]:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-_COMPLETE = {"complete": "true", "superseded": "false"}
 _SUPERSEDED = {"complete": "false", "superseded": "true"}
 
 
@@ -137,7 +136,7 @@ def _fill(mlflow_client: MlflowClient, run: Run, results: CellResults) -> None:
     if results.model and tags.get("model") != facets["model"]:
         model_id = log_model(mlflow_client, run_id, results.model, results.classes)
         runs.set_tags(mlflow_client, run_id, {"model": facets["model"], "model_id": model_id})
-    runs.set_tags(mlflow_client, run_id, facets | _COMPLETE)
+    runs.set_tags(mlflow_client, run_id, facets | runs.complete_tags(run))
 
 
 def _new(run: Run, scores: Mapping[str, float]) -> list[Metric]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lung_attention.cells import Cell
 from lung_attention.tracking.identity import Fit, RunIdentity
-from lung_attention.tracking.processes import code_tags, process_tags
+from lung_attention.tracking.processes import code_tags, dvc_experiment, process_tags
 from lung_attention.tracking.server import experiment_id
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
+
+EXPERIMENT_TAG = "dvc_experiment"
+_GREY = "#8a8a8a"
 
 # MLflow's limits on one request.
 _METRICS_PER_BATCH = 1000
@@ -25,17 +29,25 @@ _PARAMS_PER_BATCH = 100
 def create(
     client: MlflowClient, identity: RunIdentity, params: Mapping[str, object], tags: Mapping[str, str]
 ) -> Run:
-    """Opens a run, held by this process: status RUNNING, tag `complete` `false`."""
+    """Opens a run, held by this process: status RUNNING, tag `complete` `false`.
+
+    One of an experiment of DVC's has its name in the run's, is grey, and has the tag `dvc_experiment`.
+    """
+    name, colour, about = identity.cell.name, identity.colour, {}
+    if (experiment := dvc_experiment()) is not None:
+        name, colour, about = f"{name} [{experiment}]", _GREY, {EXPERIMENT_TAG: experiment}
     run = client.create_run(
         experiment_id(client, identity.experiment),
-        run_name=identity.cell.name,
+        run_name=name,
         tags=identity.tags
-        | {"complete": "false", "superseded": "false", "mlflow.runColor": identity.colour}
+        | {"complete": "false", "superseded": "false", "mlflow.runColor": colour}
+        | about
         | process_tags()
         | code_tags()
         | dict(tags),
     )
-    log_params(client, run.info.run_id, params)
+    # The factors are tags, too; as parameters they have columns when runs are compared.
+    log_params(client, run.info.run_id, asdict(identity.cell) | dict(params))
     return run
 
 
@@ -72,8 +84,16 @@ def find_fits(client: MlflowClient, parent: Run) -> dict[Fit, Run]:
 
 
 def is_complete(run: Run) -> bool:
-    """Whether a run shows all of its cell and no other took its place."""
+    """Whether a run shows all of its cell and no other took its place; those of experiments never do."""
     return bool(run.data.tags.get("complete") == "true") and not is_superseded(run)
+
+
+def complete_tags(run: Run) -> dict[str, str]:
+    """The tags of a run that shows all: a result, or what an experiment gave."""
+    return {
+        "complete": "experiment" if EXPERIMENT_TAG in run.data.tags else "true",
+        "superseded": "false",
+    }
 
 
 def is_superseded(run: Run) -> bool:

@@ -42,7 +42,8 @@ def connect(root: Path) -> None:
     """
     # MLflow reads both when it is imported. Nothing about a user's runs leaves the machine unasked.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / 'mlflow.db').resolve()}"
+    database = checkout_of(root.resolve()) / "mlflow.db"
+    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
 
     import mlflow
 
@@ -55,6 +56,14 @@ def connect(root: Path) -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     mlflow.set_tracking_uri(address)
+
+
+def checkout_of(root: Path) -> Path:
+    """The checkout to which a workspace of DVC's belongs, which is thrown away; else the folder itself."""
+    for folder in root.parents:
+        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+            return folder.parents[2]
+    return root
 
 
 def client() -> MlflowClient:
