@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -258,3 +259,20 @@ def test_stages_without_tensorflow_import_none():
 
 def test_the_file_stays_short():
     assert len(TEXT.splitlines()) < 275
+
+
+def test_templates_of_plots_are_there_and_part_what_is_not_one():
+    """A line a fit, and a matrix a baseline."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    used = {
+        settings["template"]
+        for stage in stages.values()
+        for entry in stage.get("plots", [])
+        for settings in entry.values()
+    }
+    assert used == {"confusion", "confusion_by_baseline", "fits"}
+    for name in used - {"confusion"}:  # that one is DVC's own
+        template = json.loads((ROOT / ".dvc" / "plots" / f"{name}.json").read_text(encoding="utf-8"))
+        assert template["data"] == {"values": "<DVC_METRIC_DATA>"}
+        text = json.dumps(template)
+        assert ("datum.fold" if name == "fits" else '"baseline"') in text
