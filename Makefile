@@ -103,5 +103,5 @@ mlflow-ui: env ## look at the runs, on http://127.0.0.1:5000, or another PORT=
 	@$(BIN)/lung-attention ui $(if $(strip $(PORT)),--port '$(strip $(PORT))')
 
 lock: ## resolve requirements.lock (needs uv); ARGS=--upgrade for the newest versions
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+	uv pip compile --quiet --universal --python-version 3.11 --extra predict --extra train --extra track --extra dev --generate-hashes \
 		--custom-compile-command 'make lock' $(ARGS) pyproject.toml --output-file requirements.lock

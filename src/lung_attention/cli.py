@@ -8,7 +8,7 @@ from pathlib import Path
 import shtab
 
 from lung_attention import commands
-from lung_attention.errors import run_guarded
+from lung_attention.errors import UserError, run_guarded
 from lung_attention.predict.about import code_version
 
 _EXAMPLES = """examples:
@@ -276,4 +276,18 @@ def _add_gate(added: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def main() -> None:
     """Runs the command line."""
     arguments = build_parser().parse_args()
-    run_guarded(lambda: arguments.run(arguments))
+    run_guarded(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        code: int = arguments.run(arguments)
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name in ("", "lung_attention"):
+            raise
+        raise UserError(
+            f"this needs {name}, which is not installed",
+            remedy="pip install 'lung-attention[predict,train,track,ray]'",
+        ) from error
+    return code

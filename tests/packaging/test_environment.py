@@ -53,7 +53,7 @@ def locked(python: str, platform: str) -> dict[str, Version]:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_lock_holds_what_the_project_asks_for(python: str, platform: str) -> None:
     versions = locked(python, platform)
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
+    for text in all_but("gpu"):
         requirement = Requirement(text)
         version = versions[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{text}: the lock has {version}; run `make lock`"
@@ -63,6 +63,13 @@ def test_the_gpu_extra_asks_for_the_locked_tensorflow() -> None:
     (tensorflow,) = (r for r in map(Requirement, PROJECT["optional-dependencies"]["gpu"]) if r.extras)
     assert tensorflow.extras == {"and-cuda"}
     assert tensorflow.specifier.contains(locked("3.12", "linux")[tensorflow.name])
+
+
+def all_but(extra: str) -> list[str]:
+    """What the project asks for, with all extras but one."""
+    extras = PROJECT["optional-dependencies"]
+    found = PROJECT["dependencies"] + [text for name in extras if name != extra for text in extras[name]]
+    return [text for text in found if not text.startswith(PROJECT["name"])]  # an extra may ask for another
 
 
 def test_each_locked_version_has_a_hash() -> None:
@@ -89,13 +96,7 @@ def imported_names(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", ["src", "stages"])
 def test_what_is_imported_is_declared(folder: str) -> None:
-    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    # What is done with these is asked for where the extra is installed.
-    declared |= {
-        canonicalize_name(Requirement(text).name)
-        for extra in ("gpu", "ray")
-        for text in PROJECT["optional-dependencies"][extra]
-    }
+    declared = {canonicalize_name(Requirement(text).name) for text in all_but("dev")}
     owners = packages_distributions()
     for name in imported_names(ROOT / folder) - set(sys.stdlib_module_names) - {"lung_attention"}:
         candidates = {canonicalize_name(owner) for owner in owners.get(name, [name])}
