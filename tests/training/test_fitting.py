@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from small_recipe import small_recipe
 
+from lung_attention.errors import UserError
 from lung_attention.models.heads import build_head
 from lung_attention.splits.grouped import grouped_split
 from lung_attention.splits.protocol import folds
-from lung_attention.training.fits import Material, fit, fit_seed
+from lung_attention.training.fits import Material, fit, fit_seed, require_finite
 from lung_attention.training.fitting import balanced_weights, compile_head, fit_head, predict, restart
 from lung_attention.training.recipe import EVERY, Settings
 
@@ -201,3 +202,11 @@ def test_the_recipe_names_optimizer_and_learning_rate(optimizer):
     compile_head(head, recipe)
     assert head.optimizer.__class__.__name__.lower() == optimizer
     assert float(head.optimizer.learning_rate) == pytest.approx(3e-3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_fit_that_lost_its_way_ends_the_training_with_what_mends_it(value):
+    require_finite({"loss": 0.5, "accuracy": 0.9}, seed=3, fold=1, epoch=2)
+    with pytest.raises(UserError, match=r"seed 3, fold-1 has \{'loss': (nan|inf)\} after epoch 2") as caught:
+        require_finite({"loss": value, "accuracy": 0.9}, seed=3, fold=1, epoch=2)
+    assert "learning_rate" in caught.value.remedy
