@@ -86,8 +86,9 @@ def test_a_note_stands_above_the_table(real):
 def pages(tmp_path, monkeypatch):
     """A work tree with the pages and their marks, the datasets' files, and no results yet."""
     shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
     marks = {
-        "README.md": ["answers"], "docs/results.md": ["results-sample", "results-local"],
+        "README.md": ["answers", "pipeline"], "docs/results.md": ["results-sample", "results-local"],
         "docs/models.md": ["advice"],
     }  # fmt: skip
     for name, regions in marks.items():

@@ -199,7 +199,7 @@ def test_the_objective_is_the_log_loss_after_the_best_temperature():
     values = []
     for l2 in (0.0, 0.5):
         reported = []
-        settings = changed(DEFAULT, l2=l2, learning_rate=1e-30)
+        settings = changed(DEFAULT, l2=l2, learning_rate=1e-9)
         values.append(value_of(part, settings, reported=reported))
         assert [entry[:2] for entry in reported] == [(0, 1), (0, 2), (1, 1), (1, 2)]
         assert reported[-1][2] == pytest.approx(values[-1])
@@ -216,7 +216,7 @@ def test_the_objective_is_the_log_loss_after_the_best_temperature():
 
 def test_the_other_objective_is_what_the_auroc_lacks():
     part = everything()
-    settings = changed(DEFAULT, learning_rate=1e-30)
+    settings = changed(DEFAULT, learning_rate=1e-9)
     found, labels = out_of_fold(part, settings)
     expected = 1 - roc_auc_score(labels, found[:, 1])
     assert value_of(part, settings, "auroc") == pytest.approx(expected)
@@ -259,7 +259,7 @@ def test_monitoring_has_no_influence_on_a_fit():
 
 def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     features, table = toy()
-    lazy = changed(DEFAULT, learning_rate=1e-30)
+    lazy = changed(DEFAULT, learning_rate=1e-9)
     wide = changed(DEFAULT, hidden_units=[2, 2])
     fits = []
     chosen = replace(by_fit(**{"fold-1": lazy, "all": wide}), split="0" * 64)

@@ -15,7 +15,7 @@ import yaml
 from settings_of_a_search import CLASSES, DEFAULT, SEARCH, searched_settings, toy
 
 from lung_attention.cells import Cell
-from lung_attention.files import read_json, write_json, write_table
+from lung_attention.files import read_json, sha256, write_json, write_table
 from lung_attention.models.feature_file import images_digest
 from lung_attention.paths import Paths, code_digest, head_digest
 from lung_attention.search.address import STORAGE_VARIABLE
@@ -42,7 +42,11 @@ def project(tmp_path, monkeypatch):
     path = PATHS.features(CELL.dataset, CELL.backbone, "whole")
     path.parent.mkdir(parents=True)
     np.save(path, features)
-    info = {"name": "whole", "images_sha256": images_digest(table["image"].tolist())}
+    info = {
+        "name": "whole",
+        "images_sha256": images_digest(table["image"].tolist()),
+        "sha256": sha256(path),
+    }
     settings = Settings({EVERY: DEFAULT}, None).as_json()
     write_json(PATHS.settings(CELL), {"classes": CLASSES, "seeds": [0], "features": info, **settings})
     for file in (code_digest("search"), head_digest(CELL.head)):
