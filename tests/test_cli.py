@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lung_attention.alive import RUN_VARIABLE
 from lung_attention.cli import build_parser
-from lung_attention.errors import RUN_VARIABLE, UserError, run_guarded
+from lung_attention.errors import UserError, run_guarded
 
 
 def failing(error):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
+
+from lung_attention.alive import end_with_run
 
 # Of the machine, not of a file: whatever comes next will meet it, too.
 _OF_MACHINE = {
@@ -35,39 +33,13 @@ class UserError(Exception):
         return f"{self.problem}\n  -> {self.remedy}"
 
 
-RUN_VARIABLE = "LUNG_ATTENTION_RUN"
-"""The process that asked for a stage; the stage ends with it."""
-
-_LOOK_SECONDS = 2
-
-
-def _end_with_run() -> None:
-    """Ends this process, as SIGTERM does, once the run that asked for it is gone."""
-    said = os.environ.get(RUN_VARIABLE, "")
-    if not said.isdecimal() or sys.platform == "win32":
-        return
-
-    def look() -> None:
-        while True:
-            try:
-                os.kill(int(said), 0)  # sends nothing
-            except ProcessLookupError:
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
-            except OSError:  # another user's
-                return
-            time.sleep(_LOOK_SECONDS)
-
-    threading.Thread(target=look, daemon=True).start()
-
-
 def run_guarded(main: Callable[[], int | None]) -> None:
     """Runs a program and turns a `UserError`, or a full disk, into a message and exit code 2.
 
     Args:
         main: The program. What it returns is the exit code, `None` meaning 0.
     """
-    _end_with_run()
+    end_with_run()
     try:
         code = main()
     except UserError as error:

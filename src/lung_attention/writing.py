@@ -6,13 +6,13 @@ import errno
 import os
 import platform
 import shutil
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lung_attention.alive import is_running
 from lung_attention.errors import UserError
 
 UNFINISHED = ".unfinished-"
@@ -73,21 +73,8 @@ def _sweep(folder: Path) -> None:
     """Removes what killed processes of this machine left unfinished in a folder."""
     for left in folder.glob(f"{UNFINISHED}{_MACHINE}-*"):
         pid = left.name.split("-")[2]
-        if pid.isdecimal() and not _runs(int(pid)):
+        if pid.isdecimal() and not is_running(int(pid)):
             left.unlink(missing_ok=True)
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process runs; where the system cannot tell without harm, that counts as yes."""
-    if sys.platform == "win32":
-        return True
-    try:
-        os.kill(pid, 0)  # sends nothing
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True
 
 
 def reserve(path: Path) -> None:

@@ -26,11 +26,6 @@ from lung_attention.predict.inputs import read_pixels
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    return exported(tmp_path_factory.mktemp("exported") / "model.onnx")
-
-
-@pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """A folder of seven images in two folders, and one file that is none."""
     folder = tmp_path_factory.mktemp("images")

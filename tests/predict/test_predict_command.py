@@ -22,11 +22,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    return exported(tmp_path_factory.mktemp("exported") / "model.onnx")
-
-
-@pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)

@@ -36,7 +36,9 @@ def twins(
     """
     sides, files = np.asarray(subsets, dtype=object), pd.factorize(np.asarray(hashes, dtype=object))[0]
     vectors = unit_vectors(thumbnails)
-    parts = [np.stack(pair, axis=1) for pair in near_pairs(vectors, cosine=cosine)]
+    # On one side alone there is nothing to find.
+    alike_pairs = near_pairs(vectors, cosine=cosine) if len(set(subsets)) > 1 else ()
+    parts = [np.stack(pair, axis=1) for pair in alike_pairs]
     parts += [_within(np.flatnonzero(files == code)) for code in np.flatnonzero(np.bincount(files) > 1)]
     pairs = np.unique(np.concatenate(parts or [np.empty((0, 2), dtype=np.intp)]), axis=0)
     first, second = pairs[sides[pairs[:, 0]] != sides[pairs[:, 1]]].T

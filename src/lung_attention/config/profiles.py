@@ -200,7 +200,7 @@ class Config(Section):
             if cell not in covered:
                 raise ValueError(f"explained: the matrix has no {cell.name}")
         for name, profile in self.profiles.items():
-            if not profile.stand_ins and "embedded" in profile.download.source:
+            if not profile.stand_ins and profile.download.source == "embedded":
                 raise ValueError(
                     f"profiles.{name}: stand_ins: the embedded images are drawn by a program; expected a "
                     "sentence that says so"

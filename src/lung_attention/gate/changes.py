@@ -42,13 +42,8 @@ def changes(paths: Paths, reference: Path, commit: str | None) -> Changes:
         What differs. Parameters that cannot be read on one side count as none.
     """
     before, after = (_params(root, paths) for root in (reference, Path()))
-    differing = {
-        key: (before.get(key), after.get(key))
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-    }
-    if not before or not after:
-        differing = {}
+    keys = sorted({*before, *after}) if before and after else ()
+    differing = {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
     return Changes(differing, tuple(_files(reference, commit)))
 
 

@@ -101,9 +101,7 @@ class ShardWorker:
         threads: For one image; None for all cores.
     """
 
-    def __init__(
-        self, folder: str, window: tuple[float, float] | None, threads: int | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: str, window: tuple[float, float] | None, threads: int | None = None) -> None:
         self._folder = Path(folder)
         self._model = ExportedModel(self._folder / MODEL, threads=threads)
         self._window = window or self._model.about.window
@@ -166,9 +164,7 @@ def predict_corpus(
     shards = list(shards_of(paths, size))
     _claim(model, paths, folder, size=size, window=window)
     todo = [asdict(shard) for shard in shards if not (folder / shard.file).exists()]
-    with tqdm(
-        total=shards[-1].number + 1 if shards else 0, initial=len(shards) - len(todo), unit="shard"
-    ) as bar:
+    with tqdm(total=len(shards), initial=len(shards) - len(todo), unit="shard") as bar:
         for _ in _made(todo, str(folder), workers, window):
             bar.update()
     images = unreadable = 0

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lung_attention.errors import RUN_VARIABLE
+from lung_attention.alive import RUN_VARIABLE
 from lung_attention.workflow.git import try_git
 
 if TYPE_CHECKING:

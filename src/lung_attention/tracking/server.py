@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lung_attention.alive import is_running
 from lung_attention.errors import UserError
 
 if TYPE_CHECKING:
@@ -137,15 +138,9 @@ def _make_database() -> None:
     finally:
         mlflow.set_tracking_uri(uri)
         for left in temporary.parent.glob(f"{path.name}.*.unfinished*"):
-            if left.name.startswith(temporary.name) or not _runs(left.name.removeprefix(f"{path.name}.")):
+            pid = left.name.removeprefix(f"{path.name}.").partition(".")[0]
+            if left.name.startswith(temporary.name) or (pid.isdecimal() and not is_running(int(pid))):
                 left.unlink(missing_ok=True)
-
-
-def _runs(name: str) -> bool:
-    import psutil  # type: ignore[import-untyped]
-
-    pid = name.partition(".")[0]
-    return not pid.isdecimal() or psutil.pid_exists(int(pid))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ OBSERVERS = {
     "config": "its values are in `params`",
     "cells": "names cells",
     "paths": "names files, which are in `deps` and `outs`",
+    "alive": "looks at processes",
     "errors": "tells what went wrong",
     "writing": "gives files names while they are written",
     "training/progress": "tells how far it is",

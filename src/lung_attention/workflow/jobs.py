@@ -22,7 +22,8 @@ from pathlib import Path
 
 import networkx as nx  # type: ignore[import-untyped]
 
-from lung_attention.errors import RUN_VARIABLE, UserError
+from lung_attention.alive import RUN_VARIABLE
+from lung_attention.errors import UserError
 from lung_attention.tracking import check_reachable, connect
 from lung_attention.workflow.lock import guarded_lock, keep
 from lung_attention.workflow.status import PIPELINE

@@ -63,7 +63,7 @@ def keep(root: Path, *, anew: bool = False) -> None:
     kept, text = _store(root) / LOCK.name, _text(root / LOCK)
     before, now = _entries(_text(kept)), _entries(text)
     # Another process may be writing it at this moment.
-    if now and all(map(_is_whole, list(now.values())[-1:])) and (anew or before.keys() <= now.keys()):
+    if now and _is_whole(now[next(reversed(now))]) and (anew or before.keys() <= now.keys()):
         write_text(kept, text)
 
 
@@ -80,12 +80,15 @@ def mend(root: Path, *, was_killed: bool) -> bool:
     path = root / LOCK
     text, before = _text(path), _entries(_text(_store(root) / LOCK.name))
     now = _entries(text)
-    whole = {name: entry for name, entry in now.items() if _is_whole(entry)}
-    cut_off = path.exists() and (not text.startswith(_HEADER) or len(whole) < len(now))
+    cut_off = path.exists() and not text.startswith(_HEADER)
+    # What is cut off ends in the last entry; to read the others would take seconds at every start.
+    if now and not _is_whole(now[last := next(reversed(now))]):
+        cut_off = True
+        del now[last]
     if not cut_off and not (was_killed and before.keys() - now.keys()):
         return False
     # An entry that was cut off between two outputs looks whole, and is the beginning of what was kept.
-    merged = before | {name: entry for name, entry in whole.items() if not _goes_on(before.get(name), entry)}
+    merged = before | {name: entry for name, entry in now.items() if not _goes_on(before.get(name), entry)}
     if not merged:
         return False  # DVC will say what is wrong
     write_text(path, _HEADER + "".join(merged.values()))

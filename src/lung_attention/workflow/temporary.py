@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
 
+from lung_attention.alive import RUN_VARIABLE
 from lung_attention.cells import PUBLISHED
 from lung_attention.config import (
     DESIGN,
@@ -37,7 +38,7 @@ from lung_attention.data.sources.resolve import (
     find_weights,
     verify,
 )
-from lung_attention.errors import RUN_VARIABLE, UserError
+from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import CHECKPOINTS_VARIABLE, DATASETS, PARAMS, Paths
 from lung_attention.workflow.git import git, require_identity
