@@ -20,7 +20,8 @@ from sklearn.datasets import load_sample_images
 from tqdm import tqdm
 
 from lung_attention.config import load_config
-from lung_attention.data.archive import find_members, open_archive
+from lung_attention.data.archive import open_archive
+from lung_attention.data.members import find_members
 from lung_attention.errors import run_guarded
 from lung_attention.files import write_text
 from lung_attention.images.decode import decode

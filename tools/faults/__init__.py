@@ -1,0 +1,1 @@
+"""What kills and hostile inputs do to the project: `make faults`, which writes docs/faults.md."""
