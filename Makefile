@@ -3,7 +3,8 @@
 #   EXTRAS=gpu          TensorFlow with CUDA
 .DEFAULT_GOAL := help
 .PHONY: help env repro search up-to-date check-lock sample report readme summary reference machine cache \
-	results-pull-request gate gate-committed gate-simulation test lint types pytest benchmark mlflow-ui lock
+	results-pull-request gate gate-committed gate-simulation test lint types pytest benchmark faults fuzz \
+	audit-dependencies sbom mlflow-ui lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -69,11 +70,11 @@ cache: env ## keep DVC's cache in DATA_HOME (default: ~/.cache/lung-attention), 
 results-pull-request: ## propose new results of PROFILE with the gate's table MARKDOWN=gate.md (needs gh)
 	@sh scripts/pull_request.sh '$(PROFILE)' '$(MARKDOWN)'
 
-gate: env ## compare results with REFERENCE=<revision or folder>; PROFILE=, MARKDOWN=, JSON=
+gate: env ## compare results with REFERENCE=<revision or folder>; PROFILE=, MARKDOWN=, JSON=, STRICT=1
 	$(BIN)/lung-attention gate --reference '$(strip $(REFERENCE))' \
 		$(if $(strip $(PROFILE)),--profile '$(strip $(PROFILE))') \
 		$(if $(strip $(MARKDOWN)),--markdown '$(strip $(MARKDOWN))') \
-		$(if $(strip $(JSON)),--json '$(strip $(JSON))')
+		$(if $(strip $(JSON)),--json '$(strip $(JSON))') $(if $(strip $(STRICT)),--strict)
 
 # Nothing to compare is no failure here: a revision before the first results of real images has none.
 gate-committed: env ## the gate on the committed results of real images, where REFERENCE has some
@@ -96,8 +97,20 @@ types: env ## mypy
 pytest: env ## the tests, JOBS folders at a time, and the slowest of them; ARGS="tests/models -k alpha" for some of them
 	$(BIN)/pytest -n $(or $(strip $(JOBS)),auto) --maxprocesses 4 --dist loadscope --no-loadscope-reorder --durations 40 $(ARGS)
 
-benchmark: env ## measure speed and memory, and write them into docs/speed.md
-	$(BIN)/python tools/benchmark.py
+benchmark: env ## measure speed and memory, and write them into docs/speed.md; PARTS="growth steps" for some of it
+	$(BIN)/python -m tools.benchmark $(foreach part,$(PARTS),--only '$(part)')
+
+faults: env ## kill stages and feed parsers, and write what fell into docs/faults.md; ARGS="--kills 10 --inputs 2000": a part
+	PYTHONPATH=tools $(BIN)/python -m faults $(ARGS)
+
+fuzz: env ## feed a parser by what its code does with inputs (needs atheris); PARSER=DICOM SECONDS=3600
+	PYTHONPATH=tools $(BIN)/python -m fuzz '$(or $(strip $(PARSER)),DICOM)' -max_total_time=$(or $(strip $(SECONDS)),60)
+
+audit-dependencies: ## fail where a locked package has a known fault
+	@sh scripts/dependencies.sh audit
+
+sbom: ## list the locked packages as CycloneDX in sbom.json
+	@sh scripts/dependencies.sh sbom
 
 mlflow-ui: env ## look at the runs, on http://127.0.0.1:5000, or another PORT=
 	@$(BIN)/lung-attention ui $(if $(strip $(PORT)),--port '$(strip $(PORT))')

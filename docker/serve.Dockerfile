@@ -8,8 +8,8 @@ COPY src src
 RUN pip install --require-hashes -r requirements.lock && pip install --no-deps .
 ARG MODEL
 COPY ${MODEL} model.onnx
-RUN useradd --create-home served && chown served /app
-USER served
+RUN useradd --uid 1000 --create-home served && chown 1000 /app
+USER 1000
 ENV MLFLOW_TRACKING_URI=sqlite:////app/mlflow.db
 RUN python -c "from pathlib import Path; \
 from lung_attention.tracking.serving import register_exported; \

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv, or brings it up to date, from the locked versions in requirements.lock and installs this
-# package into it, editable. Does nothing when the environment already has what the two files ask for.
+# package into it, editable. Does nothing when the environment already has what the two files ask for, and refuses
+# that of another checkout, whose code it would run.
 #
 #   PYTHON=python3.12 sh scripts/environment.sh     choose the interpreter of a new environment
 #   EXTRAS=gpu sh scripts/environment.sh            add an extra of pyproject.toml
@@ -41,6 +42,20 @@ choose_python() {
     fail "no Python from 3.11 to 3.13 was found (python3 is $(python3 -V 2>&1 || true))" \
         "install one, or name it: make env PYTHON=/path/to/python3.12"
 }
+
+# The checkout whose code the environment runs; nothing where it runs none yet, or that one is gone.
+owner() {
+    for path in "$venv"/lib/python*/site-packages/__editable__.lung_attention-*.pth; do
+        if [ -f "$path" ]; then (cd -P "$(cat "$path")/.." 2>/dev/null && pwd -P) || true; fi
+    done
+}
+
+checkout=$(owner)
+if [ -n "$checkout" ] && [ "$checkout" != "$(pwd -P)" ]; then
+    if [ -L "$venv" ]; then remove="rm $venv"; else remove="rm -r $venv"; fi
+    fail "$venv is the environment of another checkout, $checkout, and runs its code" \
+        "give this one its own: $remove && make env"
+fi
 
 # Contents, not times: a checkout gives files new times without changing them.
 wanted="$(cksum requirements.lock pyproject.toml)

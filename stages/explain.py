@@ -15,15 +15,19 @@ from lung_attention.evaluation.predictions import cluster_codes
 from lung_attention.explain.location import Boxes, evenness
 from lung_attention.explain.maps import Looked
 from lung_attention.explain.measure import (
+    Noise,
     Rows,
     evenly,
     likeness_after_shuffling,
+    likeness_of_refits,
     location,
     look,
     pictured,
 )
+from lung_attention.explain.refits import can_be_refitted, refits
 from lung_attention.files import read_json, read_table, write_json
 from lung_attention.images.decode import decode, read_members
+from lung_attention.models.feature_file import load_features
 from lung_attention.models.parts import Pixels
 from lung_attention.models.saved import open_model
 from lung_attention.paths import PARAMS, Paths
@@ -59,6 +63,8 @@ def main() -> None:
     seen = look(looked, read, len(table), untrained=untrained, what=cell.name)
     found = seen.maps
     gamma = float(np.asarray(looked.attention.gamma))
+    content = read_json(paths.settings(cell))
+    shown = looked.shown(read(evenly(labels, settings.measured)))
     boxes = boxes_of(dataset, read_table(paths.manifest(cell.dataset)), images)
     record: dict[str, Any] = {
         "cell": cell.name,
@@ -68,10 +74,24 @@ def main() -> None:
         "changed": abs(gamma) * float(found.attention.mean()),  # of a feature, as a share of it
         "evenness": evenness(found.attention),
         "shuffled": likeness_after_shuffling(
-            looked, read(evenly(labels, settings.measured)), draws=settings.draws, seed=settings.seed
+            looked,
+            shown,
+            draws=settings.shuffles,
+            noise=Noise(settings.noise.copies, settings.noise.strength),
+            seed=settings.seed,
         ),
+        "repeated": None,
         "location": None,
     }
+    if can_be_refitted(cell, split):
+        info = content["features"]
+        features = load_features(
+            paths.features(cell.dataset, cell.backbone, info["name"]), info, split["image"].tolist()
+        )
+        heads = list(refits(cell, features, split, content, wanted=settings.refits))
+        record["repeated"] = {"fits": 1 + len(heads)} | likeness_of_refits(
+            looked, shown, heads, seed=settings.seed
+        )
     if boxes is not None:
         groups = read_table(paths.groups(cell.dataset)).set_index("image")["group"].reindex(images)
         clusters, _ = cluster_codes(np.array(images, dtype=object), groups.to_numpy(dtype=object))
@@ -88,7 +108,7 @@ def main() -> None:
         )
     predicted = [dataset.labels[code] for code in found.probabilities.argmax(axis=1)]
     rows = pictured(np.array(predicted) == np.array(labels), labels, settings.shown)
-    crop_px = read_json(paths.settings(cell))["features"]["view"]["crop_px"]
+    crop_px = content["features"]["view"]["crop_px"]
     lookings = [
         Looking(
             image,

@@ -1,4 +1,4 @@
-"""Writes what each cell is fitted with, by its recipe, and the features that baselines see."""
+"""Writes how each cell is fitted, by its recipe, and scored, and the features that baselines see."""
 
 from __future__ import annotations
 
@@ -54,6 +54,13 @@ def main() -> None:
             }
         }
         write_json(paths.baseline_settings(name), content)
+        # DVC parses params.yaml anew for each stage that names a part of it, and cells are many.
+        content = {
+            "classes": list(dataset.labels),
+            "unit": dataset.unit,
+            "evaluate": profile.evaluate.model_dump(mode="json"),
+        }
+        write_json(paths.evaluation_settings(name), content)
 
 
 if __name__ == "__main__":

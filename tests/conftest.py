@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -35,6 +36,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, all others in their order."""
     items.sort(key=lambda item: (*LONGEST, item.path.name).index(item.path.name))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def search_path() -> Iterator[None]:
+    """Python's search path as it was: MLflow puts the code that a loaded model carries first, for good."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def sections(values, path=()):
 
 
 UNKNOWN = r"(Extra inputs are not permitted|Unexpected keyword argument) \(received 7\)"
+
+
+def test_from_a_folder_below_the_way_to_the_project_is_told(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text("profile: sample")
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "docs" / "images")
+    with pytest.raises(UserError, match=r"params\.yaml: No such file") as caught:
+        load_config(Path("params.yaml"))
+    assert caught.value.remedy == f"cd {tmp_path}"
 
 
 def at(tree, path):
@@ -686,3 +696,20 @@ def test_it_is_frozen():
         load_config(PARAMS).active.split.seed = 11
     with pytest.raises(AttributeError):
         load_config(PARAMS).active.train.recipe.epochs = 11
+
+
+def test_a_date_is_text_where_text_is_wanted(tmp_path):
+    said = refusal(tmp_path, {("split", "seed"): date(2020, 1, 1)})
+    assert said == "params.yaml: split.seed: Input should be a valid integer (received '2020-01-01')"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({("split", "seed"): {1, 2}}, "expected text, a number, true, false or null, received {1, 2}"),
+        ({("split", "seed"): b"x"}, "expected text, a number, true, false or null, received b'x'"),
+        ({("split", "seed"): {date(2020, 1, 1): 1}}, "keys must be str"),
+    ],
+)
+def test_what_is_neither_text_nor_a_number_is_refused(tmp_path, changes, said):
+    assert said in refusal(tmp_path, changes)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import shtab
 
-from lung_attention import commands
+from lung_attention.commands import gating, images, models, pipeline, results
 from lung_attention.errors import UserError, run_guarded
+from lung_attention.extras import how_to_install
 from lung_attention.predict.about import code_version
 
 _EXAMPLES = """examples:
@@ -19,7 +20,10 @@ _EXAMPLES = """examples:
   lung-attention ui                                                the runs, in a browser
   eval "$(lung-attention --print-completion bash)"                 completion in this shell
 
-Most have a make target that sets up the environment first: make help."""
+Most have a make target that sets up the environment first: make help.
+
+exit codes: 0 well; 1 something is amiss (audit, gate, verify, reproducibility); 2 a mistake, told with its
+remedy; 3 some images could not be read (predict, audit); 128 and more: stopped by a signal"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,10 +41,10 @@ def build_parser() -> argparse.ArgumentParser:
     sample = added.add_parser("make-sample", help="draw the embedded synthetic archives anew")
     sample.add_argument("--to", type=Path, default=Path("sample"), metavar="FOLDER")
     sample.add_argument("--seed", type=int, default=20260101)
-    sample.set_defaults(run=commands.make_sample)
+    sample.set_defaults(run=images.make_sample)
 
     datasets = added.add_parser("datasets", help="say where each dataset and weight file comes from")
-    datasets.set_defaults(run=commands.datasets)
+    datasets.set_defaults(run=images.datasets)
 
     dataset = added.add_parser("dataset", help="bring images of your own")
     new = dataset.add_subparsers(required=True, metavar="action").add_parser(
@@ -60,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     known.add_argument(
         "--groups", type=Path, metavar="CSV", help="a table with the columns image and patient"
     )
-    new.set_defaults(run=commands.new_dataset)
+    new.set_defaults(run=images.new_dataset)
 
     fetch = added.add_parser("fetch", help="fetch, verify and record datasets and weights")
     fetch.add_argument(
@@ -70,25 +74,25 @@ def build_parser() -> argparse.ArgumentParser:
         "--to", type=Path, metavar="FOLDER", help="else $LUNG_ATTENTION_DOWNLOADS or the user's cache"
     )
     fetch.add_argument("--yes", action="store_true", help="agree to transfers of more than 5 GB")
-    fetch.set_defaults(run=commands.fetch)
+    fetch.set_defaults(run=images.fetch)
 
     repro = added.add_parser(
         "repro", help="regenerate the default results, or another profile's beside them with --profile"
     )
-    repro.add_argument("--profile")
+    repro.add_argument("--profile", help="another than the one in use, beside its results")
     repro.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of a profile, 'splits=[published]'"
     )
     repro.add_argument(
-        "--jobs", type=int, default=commands.default_jobs(), help="stages at a time, without --profile"
+        "--jobs", type=int, default=pipeline.default_jobs(), help="stages at a time, without --profile"
     )
-    repro.set_defaults(run=commands.repro)
+    repro.set_defaults(run=pipeline.repro)
 
     experiment = added.add_parser(
         "experiment", help="run a profile with other settings and keep its accuracies beside the results"
     )
     experiment.add_argument("name", help="what is asked, e.g. 'nearest pixel instead of bilinear'")
-    experiment.add_argument("--profile", required=True)
+    experiment.add_argument("--profile", required=True, help="whose settings are changed")
     experiment.add_argument(
         "--set",
         action="append",
@@ -96,25 +100,25 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="as in repro, e.g. 'datasets=[iqoth]'",
     )
-    experiment.set_defaults(run=commands.experiment)
+    experiment.set_defaults(run=pipeline.experiment)
 
     search = added.add_parser("search", help="search a head's settings, nested in the grouped split")
-    search.add_argument("--profile", default="sample")
+    search.add_argument("--profile", default="sample", help="default: sample")
     for factor in ("dataset", "backbone", "head"):
         search.add_argument(f"--{factor}", required=True)
     search.add_argument("--storage", metavar="ADDRESS", help="a database for many workers")
     search.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. search.trials=50"
     )
-    search.set_defaults(run=commands.search)
+    search.set_defaults(run=pipeline.search)
 
     track = added.add_parser("track", help="bring the MLflow server in line with the results")
-    track.add_argument("--profile", default="sample")
-    track.set_defaults(run=commands.track)
+    track.add_argument("--profile", default="sample", help="default: sample")
+    track.set_defaults(run=pipeline.track)
 
     ui = added.add_parser("ui", help="look at the runs in MLflow's pages")
-    ui.add_argument("--port", type=int, default=5000)
-    ui.set_defaults(run=commands.ui)
+    ui.add_argument("--port", type=int, default=5000, help="on this machine alone; default: 5000")
+    ui.set_defaults(run=pipeline.ui)
 
     export = added.add_parser("export", help="write a cell's model as one ONNX file that needs no TensorFlow")
     export.add_argument("cell", metavar="CELL", help="such as iqoth-densenet121-attention-published-grouped")
@@ -123,7 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--register", metavar="NAME", help="also make it the champion of this name in MLflow, to be served"
     )
-    export.set_defaults(run=commands.export)
+    export.set_defaults(run=models.export)
 
     predict = added.add_parser(
         "predict", help="classify images of your own; exit code 3: some could not be read, the others were"
@@ -157,17 +161,19 @@ def build_parser() -> argparse.ArgumentParser:
         metavar=("LEVEL", "WIDTH"),
         help="in HU, through which CT slices are seen; default: the dataset's own",
     )
-    predict.set_defaults(run=commands.predict)
+    predict.set_defaults(run=models.predict)
 
     crate = added.add_parser(
         "crate",
         help="describe a profile's datasets (Croissant) and run (RO-Crate) for machines",
     )
-    crate.add_argument("--profile", default="sample")
-    crate.set_defaults(run=commands.crate)
+    crate.add_argument("--profile", default="sample", help="default: sample")
+    crate.set_defaults(run=results.crate)
 
     audit = added.add_parser(
-        "audit", help="look for leaks and shortcuts in your own images and split; exit code 1 when one leaks"
+        "audit",
+        help="look for leaks and shortcuts in your own images and split; exit code 1: one leaks, 3: some "
+        "images could not be read, and none of the others leaks",
     )
     audit.add_argument(
         "source",
@@ -188,37 +194,37 @@ def build_parser() -> argparse.ArgumentParser:
     audit.add_argument("--alpha", type=float, default=0.05, help="chance of a false alarm on shortcuts")
     audit.add_argument("--seed", type=int, default=0, help="of folds and permutations")
     audit.add_argument("--json", type=Path, metavar="FILE", help="also write the complete result")
-    audit.set_defaults(run=commands.audit)
+    audit.set_defaults(run=images.audit)
 
     reproducibility = added.add_parser(
         "reproducibility",
         help="compare this machine's scores with the committed ones, within the tolerance",
     )
     reproducibility.add_argument("--revision", default="HEAD")
-    reproducibility.set_defaults(run=commands.reproducibility)
+    reproducibility.set_defaults(run=results.reproducibility)
 
     lock = added.add_parser(
         "check-lock", help="say which stages dvc.lock no longer belongs to; needs no data"
     )
-    lock.set_defaults(run=commands.check_lock)
+    lock.set_defaults(run=pipeline.check_lock)
 
     verify = added.add_parser(
         "verify",
         help="hash all that DVC caches, and remove what is damaged, so that dvc repro makes it anew; "
         "exit code 1: something was",
     )
-    verify.set_defaults(run=commands.verify)
+    verify.set_defaults(run=pipeline.verify)
 
     stale = added.add_parser("stale", help="say which results are stale, in a profile's report, too")
-    stale.add_argument("--profile", default="local")
-    stale.set_defaults(run=commands.stale)
+    stale.add_argument("--profile", default="local", help="default: local")
+    stale.set_defaults(run=results.stale)
 
     dag = added.add_parser("dag", help="draw the pipeline, a box a stage, in Mermaid's words")
-    dag.set_defaults(run=commands.dag)
+    dag.set_defaults(run=pipeline.dag)
 
     readme = added.add_parser("readme", help="write the committed results into README.md")
     readme.add_argument("--check", action="store_true", help="only say whether they are there")
-    readme.set_defaults(run=commands.readme)
+    readme.set_defaults(run=results.readme)
 
     _add_gate(added)
     return parser
@@ -244,7 +250,7 @@ def _add_gate(added: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     gate.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
     gate.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
     gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")
-    gate.add_argument("--strict", action="store_true", help="what is inconclusive fails, too")
+    gate.add_argument("--strict", action="store_true", help="what is inconclusive or stale fails, too")
     gate.add_argument(
         "--promote",
         action="store_true",
@@ -270,13 +276,12 @@ def _add_gate(added: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--training-sd", type=float, metavar="SD", help="one training's luck in balanced accuracy (0.01)"
     )
     own.add_argument("--log-loss-sd", type=float, metavar="SD", help="and in log loss (0.1)")
-    gate.set_defaults(run=commands.gate)
+    gate.set_defaults(run=gating.gate)
 
 
 def main() -> None:
     """Runs the command line."""
-    arguments = build_parser().parse_args()
-    run_guarded(lambda: _run(arguments))
+    run_guarded(lambda: _run(build_parser().parse_args()))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -286,8 +291,5 @@ def _run(arguments: argparse.Namespace) -> int:
         name = (error.name or "").partition(".")[0]
         if name in ("", "lung_attention"):
             raise
-        raise UserError(
-            f"this needs {name}, which is not installed",
-            remedy="pip install 'lung-attention[predict,train,track,ray]'",
-        ) from error
+        raise UserError(f"this needs {name}, which is not installed", remedy=how_to_install(name)) from error
     return code

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
 from collections.abc import Callable
 
-from lung_attention.alive import end_with_run
+from lung_attention.alive import Stopped, end_with_run
 
 # Of the machine, not of a file: whatever comes next will meet it, too.
 _OF_MACHINE = {
     errno.ENOSPC: "free some space (dvc gc -w removes what DVC caches of old results)",
     errno.EDQUOT: "free some space of this user's",
     errno.EROFS: "work on a file system that can be written",
+    errno.EACCES: "let this user read and write it (ls -l says whose it is)",
+    errno.EPERM: "let this user read and write it (ls -l says whose it is)",
 }
+# Of a file. One that git keeps may have been deleted, one that it does not keep is some stage's.
+_MISSING = "git checkout -- FILE, if git keeps it, or make repro, which makes it"
 
 
 class UserError(Exception):
@@ -34,7 +40,9 @@ class UserError(Exception):
 
 
 def run_guarded(main: Callable[[], int | None]) -> None:
-    """Runs a program and turns a `UserError`, or a full disk, into a message and exit code 2.
+    """Runs a program and turns what a user can mend into a message and exit 2.
+
+    That is a `UserError`, a file that is missing, or a disk that is full or closed.
 
     Args:
         main: The program. What it returns is the exit code, `None` meaning 0.
@@ -45,6 +53,14 @@ def run_guarded(main: Callable[[], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except FileNotFoundError as error:
+        if not error.filename:
+            raise
+        print(f"error: {error.strerror} ({error.filename})\n  -> {_MISSING}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes what is left at its end
+        sys.exit(128 + signal.SIGPIPE)  # as it ends other programs
     except OSError as error:
         if error.errno not in _OF_MACHINE:
             raise
@@ -55,4 +71,7 @@ def run_guarded(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + stopped.number)
     sys.exit(code or 0)

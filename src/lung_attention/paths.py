@@ -105,6 +105,10 @@ class Paths:
         """What the linear probes of a dataset are fitted on: features by their hash, by backbone."""
         return self.artifacts / "settings" / f"{dataset}.json"
 
+    def evaluation_settings(self, dataset: str) -> Path:
+        """How the predictions of a dataset's cells are measured: classes, unit of groups, `evaluate`."""
+        return self.artifacts / "settings" / f"{dataset}-evaluation.json"
+
     def trained(self, cell: Cell) -> Path:
         """The folder of a cell's model, history and raw predictions."""
         return self.artifacts / "cells" / cell.name
@@ -220,5 +224,10 @@ class Paths:
 
     @property
     def report_html(self) -> Path:
-        """The report as one self-contained page."""
+        """The report's first page."""
         return self.results / "report.html"
+
+    @property
+    def report_pages(self) -> Path:
+        """The folder of its further pages, on single cells."""
+        return self.results / "report"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import platform
 import shutil
@@ -11,6 +12,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from lung_attention.alive import is_running
 from lung_attention.errors import UserError
@@ -85,9 +90,27 @@ def reserve(path: Path) -> None:
     Raises:
         OSError: There is not so much space.
     """
-    size = path.stat().st_size
+    with path.open("r+b") as stream:
+        _reserve(stream.fileno(), path.stat().st_size, path)
+
+
+def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array, zero at first, in a file without a name, which ends with it; for what memory need not hold.
+
+    Raises:
+        OSError: There is not so much space where temporary files lie.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if not size:
+        return np.zeros(shape, dtype)  # which cannot be mapped
+    with tempfile.TemporaryFile() as stream:
+        stream.truncate(size)
+        _reserve(stream.fileno(), size, Path(tempfile.gettempdir()))
+        return np.asarray(np.memmap(stream, dtype=dtype, mode="r+", shape=shape))
+
+
+def _reserve(file: int, size: int, path: Path) -> None:
     if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as stream:
-            os.posix_fallocate(stream.fileno(), 0, size)
+        os.posix_fallocate(file, 0, size)
     elif (free := shutil.disk_usage(path.parent).free) < size:
         raise OSError(errno.ENOSPC, f"{size:,} bytes are needed, {free:,} are free", str(path))

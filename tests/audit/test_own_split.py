@@ -7,6 +7,7 @@ from PIL import Image
 
 from lung_attention.audit.own_split import run_audit_command
 from lung_attention.audit.settings import ShortcutTest
+from lung_attention.data.unreadable import SOME_UNREADABLE
 from lung_attention.errors import UserError
 
 TEST = ShortcutTest(folds=5, permutations=99, alpha=0.05, seed=0)
@@ -78,19 +79,57 @@ def test_each_leak_gives_exit_code_1(tmp_path, table, leak):
     )
 
 
-def test_a_missing_image_is_named_with_its_line(tmp_path, table):
-    (tmp_path / "2.png").unlink()
-    with pytest.raises(UserError, match=r"line 4 of the table: there is no image .*2\.png"):
-        run(tmp_path, table)
+@pytest.fixture
+def six(tmp_path, table):
+    """The table with two more images that can be read."""
+    for number in (4, 5):
+        noise(tmp_path, f"{number}.png", number + 10)
+    more = pd.DataFrame([("4.png", "a", "train", "r"), ("5.png", "b", "test", "s")], columns=table.columns)
+    return pd.concat([table, more], ignore_index=True)
 
 
-def test_a_damaged_image_is_named_with_its_line(tmp_path, table):
-    (tmp_path / "0.png").write_bytes((tmp_path / "0.png").read_bytes()[:200])
-    with pytest.raises(UserError, match=r"line 2 of the table: .*0\.png cannot be read as an image"):
-        run(tmp_path, table)
-    (tmp_path / "0.png").write_text("no image at all")
-    with pytest.raises(UserError, match=r"line 2 of the table: .*0\.png cannot be read as an image"):
-        run(tmp_path, table)
+def spoil(folder, *, missing, cut, transparent):
+    (folder / missing).unlink()
+    (folder / cut).write_bytes((folder / cut).read_bytes()[:200])
+    Image.fromarray(np.full((9, 7, 4), 100, np.uint8)).save(folder / transparent)
+
+
+def test_all_images_that_cannot_be_read_are_named_and_the_others_audited(tmp_path, six):
+    spoil(tmp_path, missing="2.png", cut="0.png", transparent="1.png")
+    found, text, code = run(tmp_path, six)
+    assert code == SOME_UNREADABLE == 3
+    assert found["images"] == 3
+    named = {one["file"]: one["reason"] for one in found["unreadable"]}
+    assert list(named) == ["0.png", "1.png", "2.png"]
+    assert "damaged" in named["0.png"]
+    assert "transparent" in named["1.png"]
+    assert "No such file" in named["2.png"]
+    assert "**3 of 6 images could not be read**" in text
+    for name, reason in named.items():
+        assert f"- {name}: {reason}" in text
+    _, text, _ = run_audit_command(tmp_path / "split.csv", **OPTIONS | {"listed": 1})
+    assert "1.png" not in text.split("could not be read")[1]
+    assert "and 2 more (all of them: --json FILE)" in text
+
+
+def test_a_leak_of_what_can_be_read_comes_before_what_cannot(tmp_path, six):
+    spoil(tmp_path, missing="2.png", cut="0.png", transparent="1.png")
+    (tmp_path / "5.png").write_bytes((tmp_path / "4.png").read_bytes())
+    found, _, code = run(tmp_path, six)
+    assert code == 1
+    assert len(found["unreadable"]) == 3
+
+
+def test_images_of_which_none_can_be_read_are_refused(tmp_path, table):
+    with pytest.raises(UserError, match=r"none of 4 images can be read, such as .*elsewhere.*0\.png"):
+        run(tmp_path, table.assign(path="elsewhere/" + table["path"]))
+
+
+def test_a_subset_of_which_none_can_be_read_is_refused_with_the_images(tmp_path, six):
+    for name in ("2.png", "3.png", "5.png"):
+        (tmp_path / name).write_text("no image at all")
+    with pytest.raises(UserError, match=r"fewer than two subsets of readable images[^|]*- 5\.png: it is no"):
+        run(tmp_path, six)
 
 
 def test_mistakes_in_the_table_are_named(tmp_path, table):
@@ -197,6 +236,22 @@ def test_blank_images_of_the_same_bytes_are_twins_though_they_have_no_direction(
     found, _, _ = run(tmp_path, table)
     (pair,) = found["pairs"]
     assert (pair["image"], pair["twin"], pair["cosine"], pair["identical"]) == ("0.png", "2.png", None, True)
+
+
+@pytest.mark.parametrize(("copies", "more"), [(1, None), (4, 6)])
+def test_a_picture_in_two_classes_is_named_pair_by_pair(tmp_path, copies, more):
+    """Of four copies in each class there are sixteen pairs."""
+    for label in "ab":
+        for number in range(copies):
+            noise(tmp_path, f"{label}/{number}.png", 0)
+        noise(tmp_path, f"{label}/other.png", ord(label))
+    found, text, code = run_audit_command(tmp_path, **OPTIONS)
+    assert code == 0
+    assert "| a/0.png | a | b/0.png | b |" in text
+    assert text.count("| a/") == min(copies**2, 10)
+    assert (f"and {more} more pairs" in text) is (more is not None)
+    (picture,) = found["contradictory"]["sets"]
+    assert len(picture["a"]) == len(picture["b"]) == copies
 
 
 def test_twins_on_one_side_are_no_pair(tmp_path, table):

@@ -5,6 +5,7 @@ import stat
 import struct
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +13,12 @@ from known import DATASETS
 from PIL import Image
 
 from lung_attention.data import archive as archive_module
-from lung_attention.data.archive import (
-    MAX_MEMBER_BYTES,
-    MAX_TOTAL_BYTES,
-    find_members,
-    open_archive,
-    require_counts,
-)
+from lung_attention.data.archive import MAX_TOTAL_BYTES, open_archive
+from lung_attention.data.limits import MAX_MEMBER_BYTES, read_limited
+from lung_attention.data.members import find_members, require_counts
+from lung_attention.data.sources.resolve import fingerprint
 from lung_attention.errors import UserError
+from lung_attention.images.decode import UnreadableError
 
 IQOTH = DATASETS["iqoth"]
 LC25000 = DATASETS["lc25000"]
@@ -190,6 +189,15 @@ def test_a_damaged_member_is_named(tmp_path, method):
     assert refused > 10
 
 
+def test_a_member_that_asks_for_more_memory_than_there_is_is_named(tmp_path, monkeypatch):
+    def read(*_):
+        raise MemoryError
+
+    path = write_zip(tmp_path / "a.zip", [("a.jpg", b"1")], zipfile.ZIP_LZMA)
+    monkeypatch.setattr(zipfile.ZipFile, "read", read)
+    assert "'a.jpg' is damaged" in refusal(path)
+
+
 def test_an_unknown_compression_method_is_no_traceback(tmp_path):
     path = write_zip(tmp_path / "a.zip", [("a.jpg", b"1")])
     content = bytearray(path.read_bytes())
@@ -222,6 +230,29 @@ def test_a_folder_reads_like_a_zip(tmp_path):
         (tmp_path / "x" / "y" / "a.jpg").unlink()
         with pytest.raises(UserError, match=r"y/a\.jpg"):
             read("y/a.jpg")
+
+
+def test_a_file_of_a_folder_may_be_as_large_as_a_member_and_no_larger(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as stream:
+        stream.truncate(MAX_MEMBER_BYTES + 1)  # takes no space
+    assert f"{MAX_MEMBER_BYTES + 1:,} bytes" in refusal(tmp_path)
+
+
+def test_a_device_is_no_image():
+    with pytest.raises(UnreadableError, match="no plain file"):
+        read_limited(Path("/dev/zero"))
+
+
+def test_a_folder_may_hold_as_much_as_an_archive_and_no_more(tmp_path, monkeypatch):
+    with (tmp_path / "a.jpg").open("wb") as stream:
+        stream.truncate(30 * 2**30)
+    assert f"more than {MAX_TOTAL_BYTES:,}" in refusal(tmp_path)
+    with pytest.raises(UserError, match="more than"):
+        fingerprint(tmp_path)  # without reading it
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    (tmp_path / "b.jpg").write_bytes(b"1")
+    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 1)
+    assert "2 members, more than 1" in refusal(tmp_path)
 
 
 ROOT = IQOTH.archive.root
@@ -260,6 +291,11 @@ def test_what_macos_adds_is_no_image():
     junk = [f"__MACOSX/{ROOT}/{name.replace('/', '/._')}" for name in FILES]
     beside = [f"{ROOT}/{name.replace('/', '/._')}" for name in FILES]
     assert images([f"{ROOT}/{name}" for name in FILES] + junk + beside) == FILES
+
+
+def test_what_lies_under_macos_folder_is_no_image():
+    copies = [f"__MACOSX/{ROOT}/{name}" for name in FILES] + [f"__MACOSX/{name}" for name in FILES]
+    assert images([f"{ROOT}/{name}" for name in FILES] + copies) == FILES
 
 
 @pytest.mark.parametrize("gone", FOLDERS)

@@ -12,9 +12,10 @@ from PIL import Image
 
 from lung_attention.config import parse_value
 from lung_attention.config.datasets import Dataset
-from lung_attention.data.archive import find_members, open_archive, require_counts
+from lung_attention.data.archive import open_archive
 from lung_attention.data.describe import describe_dataset
 from lung_attention.data.manifest import import_archive, patient_of
+from lung_attention.data.members import find_members, require_counts
 from lung_attention.errors import UserError
 from lung_attention.splits.published import published_split
 
@@ -254,6 +255,25 @@ def test_a_table_that_does_not_tell_every_group(text, says):
 
 
 # ----- What is refused -----
+
+
+@pytest.mark.parametrize("zip_it", [False, True])
+def test_images_that_the_import_would_refuse_are_all_named(zip_it):
+    source = put(FLAT)
+    stream = io.BytesIO()
+    Image.fromarray(np.full((7, 9), 30_000, np.uint16)).save(stream, "PNG")
+    (source / FLAT[0]).write_bytes(stream.getvalue())
+    (source / FLAT[5]).write_bytes(encoded(5)[:-30])
+    if zip_it:
+        with zipfile.ZipFile("images.zip", "w") as archive:
+            for name in FLAT:
+                archive.write(source / name, name)
+        source = Path("images.zip")
+    problem = refusal(source)
+    assert "2 of 8 images cannot be read rightly" in problem
+    first, second = problem.splitlines()[1:]
+    assert f"{FLAT[0]!r}: it has 16 bits a channel" in first
+    assert f"{FLAT[5]!r}: it is damaged" in second
 
 
 @pytest.mark.parametrize("top", ["", "release"])

@@ -134,12 +134,62 @@ def test_an_unreadable_image_is_named(attempt, content):
     assert FIRST in problem
 
 
-def test_more_than_8_bits_are_refused_since_they_would_be_cut_off(attempt):
+@pytest.mark.parametrize("folder", [False, True])
+def test_all_unreadable_images_are_named_with_what_they_are(attempt, folder):
     stream = io.BytesIO()
     Image.fromarray(np.full((7, 9), 30_000, np.uint16)).save(stream, "PNG")
+    *_, second, last = FILES
+    bad = {FIRST: FILES[FIRST][:-20], second: stream.getvalue(), last: b"no image"}
+    problem = attempt.refused(FILES | bad, folder=folder)
+    assert "3 of 36 images cannot be read rightly" in problem
+    lines = problem.splitlines()[1:]
+    for name, said, line in zip(bad, ("damaged", "16 bits", "no JPEG"), lines, strict=True):
+        assert name in line
+        assert said in line
+
+
+def test_a_damaged_member_is_named_beside_what_is_no_image(tmp_path):
+    source = tmp_path / "source.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        for name, content in {**FILES, FIRST: b"no image"}.items():
+            archive.writestr(f"{SMALL.archive.root}/{name}", content)
+    (*_, last) = FILES
+    content = FILES[last]
+    source.write_bytes(source.read_bytes().replace(content, content[:-1] + b"?"))
+    with pytest.raises(UserError) as caught:
+        import_archive(
+            source, SMALL, archive=tmp_path / "a.zip", manifest=tmp_path / "m.csv", check_counts=True
+        )
+    first, second = caught.value.problem.splitlines()[1:]
+    assert f"{FIRST}': it is no JPEG" in first
+    assert f"{last}': it is damaged (Bad CRC" in second
+    assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "said"),
+    [
+        (np.full((7, 9), 30_000, np.uint16), {}, "16 bits a channel, expected 8"),
+        (np.full((7, 9, 4), 100, np.uint8), {}, "transparent"),
+        (np.zeros((7, 9), np.uint8), {"save_all": True, "append_images": [Image.new("L", (9, 7), 9)]},
+         "2 frames"),
+    ],
+    ids=["16 bits", "transparent", "animated"],
+)  # fmt: skip
+def test_an_image_that_no_stage_could_read_rightly_is_refused(attempt, pixels, options, said):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", **options)
     problem = attempt.refused({**FILES, FIRST: stream.getvalue()})
     assert FIRST in problem
-    assert "8 bits" in problem
+    assert said in problem
+
+
+def test_the_manifest_has_the_size_of_the_upright_image(attempt):
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[274] = 6  # the camera was turned by a quarter
+    Image.new("L", (9, 7)).save(stream, "JPEG", exif=exif)
+    table = attempt({**FILES, FIRST: stream.getvalue()}).set_index("image")
+    assert sorted(map(tuple, table[["width", "height"]].drop_duplicates().to_numpy())) == [(7, 9), (9, 7)]
 
 
 def test_a_decompression_bomb_is_refused(attempt, monkeypatch):

@@ -14,8 +14,8 @@ import pytest
 from known import DATASETS
 from PIL import Image
 
-from lung_attention.data.archive import find_members
 from lung_attention.data.manifest import import_archive, patient_of
+from lung_attention.data.members import find_members
 from lung_attention.data.sample.archives import PLANTED, make_sample, true_groups
 from lung_attention.data.sample.calibration import calibration_images
 from lung_attention.splits.published import published_split

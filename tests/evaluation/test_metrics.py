@@ -152,7 +152,7 @@ def broken(table, **changes):
         (broken(valid_table(), prediction="cancer"), "prediction that is none"),
         (broken(valid_table(), probability_normal=0.5), "sum to 1"),
         (broken(valid_table(), probability_normal=-0.2), "outside 0..1"),
-        (broken(valid_table(), probability_normal=np.nan), "outside 0..1"),
+        (broken(valid_table(), probability_normal=np.nan), "no number"),
         (broken(valid_table(), image="image-00000"), "two rows"),
         (broken(valid_table(), image="image-99999"), "same images"),
         (broken(valid_table(), seed=2), "two rows"),

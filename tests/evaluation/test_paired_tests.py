@@ -11,7 +11,6 @@ from lung_attention.errors import UserError
 from lung_attention.evaluation.intervals import resampled_scores, seed_scores
 from lung_attention.evaluation.paired_tests import (
     difference_intervals,
-    holm,
     mcnemar,
     right_differences,
     sign_flip,
@@ -108,11 +107,6 @@ def test_sign_flip_keeps_its_level():
         of_cluster = rng.choice([-1, 0, 1], size=30)
         rejected += sign_flip(of_cluster[clusters] * (rng.random(150) < 0.9), clusters).p_value < 0.05
     assert rejected / 400 <= 0.075
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == [] and holm([0.2]) == [0.2]
 
 
 def test_equal_predictions_leave_room_for_a_difference():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from lung_attention.explain.location import (
     Boxes,
@@ -115,6 +116,13 @@ def test_the_centre_map_is_largest_in_the_middle_and_symmetric():
     assert found == pytest.approx(found[::-1, ::-1])
 
 
+def test_likeness_is_the_mean_rank_correlation():
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 5, (2, 6, 4, 3)).astype(float)  # with ties
+    each = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, second, strict=True)]
+    assert likeness(first, second) == pytest.approx(np.mean(each))
+
+
 def test_likeness_and_evenness_by_hand():
     rising = np.arange(4.0).reshape(1, 2, 2)
     assert likeness(rising, 2 * rising + 1) == pytest.approx(1.0)
@@ -124,3 +132,16 @@ def test_likeness_and_evenness_by_hand():
     assert evenness(np.eye(3)[None, :1] + 0.0) == pytest.approx(0.0)
     # Half in each of two of four cells: ln 2 / ln 4.
     assert evenness(np.array([[[1.0, 1.0], [0.0, 0.0]]])) == pytest.approx(0.5)
+
+
+def test_maps_of_one_cell_which_small_images_have_give_numbers():
+    maps, where = (
+        np.array([[[1.0]], [[0.3]]]),
+        Boxes(*(np.array([edge] * 2) for edge in (0.1, 0.2, 0.4, 0.5))),
+    )
+    assert evenness(maps) == 1.0
+    assert likeness(maps, maps) == 0.0  # nothing can be said of it
+    assert lift(maps, where) == pytest.approx([1.0, 1.0])
+    assert hits(maps, where) == pytest.approx([1.0, 1.0])
+    found = measured(maps, where, np.array([0, 1]))
+    assert np.isfinite([value for one in found["maps"].values() for value in one.values()]).all()

@@ -3,8 +3,16 @@ import numpy as np
 import pytest
 from predict.models import small_classifier
 
-from lung_attention.explain.maps import Looked, after_shuffling
-from lung_attention.explain.measure import evenly, likeness_after_shuffling, look, pictured
+from lung_attention.explain.location import likeness
+from lung_attention.explain.maps import BACKBONE, Looked, noisy, shuffled
+from lung_attention.explain.measure import (
+    Noise,
+    evenly,
+    likeness_after_shuffling,
+    likeness_of_refits,
+    look,
+    pictured,
+)
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, (40, 30 + n, 3), dtype=np.uint8) for n in range(5)]
@@ -68,26 +76,89 @@ def test_an_untrained_attention_is_another_one_for_a_while(looked, features):
     assert np.array_equal(looked.maps(features).attention, before.attention)
 
 
+def test_gradcam_is_that_of_the_class_asked_for(looked, features):
+    said = looked.maps(features)
+    best = said.probabilities.argmax(axis=1)
+    same, other = looked.maps(features, best), looked.maps(features, 1 - best)
+    assert np.array_equal(same.gradcam, said.gradcam)
+    assert np.abs(other.gradcam - said.gradcam).max() > 1e-3
+    assert np.array_equal(other.probabilities, said.probabilities)
+
+
 def test_shuffling_goes_from_the_output_down_and_is_undone(looked, features):
     shown = looked.shown(IMAGES)
     before = looked.maps(features)
-    steps = dict(after_shuffling(looked, shown, features, draws=2, seed=0))
-    assert list(steps) == ["probabilities", "soft_attention", "backbone"]
-    assert all(len(found) == 2 for found in steps.values())
-    # What stands behind the attention has no part in its map; what makes it has.
-    assert np.array_equal(steps["probabilities"][0].attention, before.attention)
-    assert np.abs(steps["soft_attention"][0].attention - before.attention).max() > 1e-3
-    assert np.abs(steps["backbone"][0].probabilities - before.probabilities).max() > 1e-3
+    layers = []
+    for layer in shuffled(looked, draws=2, seed=0):
+        layers.append(layer)
+        found = looked.maps(looked.features(shown))
+        # What stands behind the attention has no part in its map; what makes it has.
+        assert np.array_equal(found.attention, before.attention) == (layer == "probabilities")
+        assert np.abs(found.probabilities - before.probabilities).max() > 1e-3
+        sizes = [np.sort(weights, axis=None) for weights in looked.attention.get_weights()]
+    kept = [np.sort(weights, axis=None) for weights in looked.attention.get_weights()]
+    assert all(np.array_equal(one, other) for one, other in zip(sizes, kept, strict=True))
+    assert layers == [name for name in ("probabilities", "soft_attention", BACKBONE) for _ in range(2)]
     after = looked.maps(looked.features(shown))
     assert np.array_equal(after.attention, before.attention)
     assert np.array_equal(after.probabilities, before.probabilities)
 
 
+def test_a_shuffling_that_breaks_off_is_undone(looked, features):
+    before = looked.maps(features)
+    steps = shuffled(looked, draws=1, seed=0)
+    next(steps)
+    steps.close()
+    assert np.array_equal(looked.maps(features).probabilities, before.probabilities)
+
+
+def test_noise_is_as_strong_as_asked_and_of_its_own_in_each_copy():
+    shown = np.zeros((2, 64, 64, 3), np.float32)
+    shown[0, :32], shown[1, :32] = 1.0, 10.0
+    first, second = noisy(shown, copies=2, strength=0.1, seed=0)
+    for row, deviation in ((0, 0.1), (1, 1.0)):
+        assert (first - shown)[row].std() == pytest.approx(deviation, rel=0.05)
+    assert abs(np.corrcoef((first - shown).ravel(), (second - shown).ravel())[0, 1]) < 0.05
+
+
 def test_likeness_after_shuffling_starts_at_one_for_what_does_not_depend(looked):
-    first, *_, last = likeness_after_shuffling(looked, IMAGES, draws=2, seed=0)
+    shown = looked.shown(IMAGES)
+    first, *_, last = likeness_after_shuffling(looked, shown, draws=2, noise=Noise(3, 0.1), seed=0)
     assert first["layer"] == "probabilities"
-    assert first["attention"] == pytest.approx(1.0)
-    assert last["attention"] < 0.9
+    assert last["layer"] == BACKBONE
+    for kind in ("attention", "attention_smoothed"):
+        assert first[kind] == pytest.approx(1.0)
+        assert last[kind] < 0.9
+    assert first["gradcam"] < 0.99
+
+
+def test_the_smoothed_test_compares_means_of_maps_of_noisy_images(looked):
+    """By hand, for the one step of which the attention's own weights are shuffled."""
+    shown, noise = looked.shown(IMAGES), Noise(3, 0.1)
+    steps = likeness_after_shuffling(looked, shown, draws=1, noise=noise, seed=5)
+    copies = [looked.features(one) for one in noisy(shown, copies=3, strength=0.1, seed=5)]
+
+    def mean():
+        return np.mean([looked.attention_of(one) for one in copies], axis=0)
+
+    before = mean()
+    (after,) = (mean() for layer in shuffled(looked, draws=1, seed=5) if layer == "soft_attention")
+    assert steps[1]["layer"] == "soft_attention"
+    assert steps[1]["attention_smoothed"] == pytest.approx(likeness(before, after), abs=0.02)
+
+
+def test_fits_are_alike_as_far_as_their_heads_are(looked, features):
+    shown = looked.shown(IMAGES)
+    before = looked.maps(features)
+    same = likeness_of_refits(looked, shown, [looked.head], seed=0)
+    assert same["attention"] == same["gradcam"] == pytest.approx(1.0)
+    with looked.untrained(4):
+        other = keras.models.clone_model(looked.head)
+        other.set_weights(looked.head.get_weights())
+    found = likeness_of_refits(looked, shown, [other], seed=0)
+    assert found["attention"] < 0.99
+    assert same["untrained"] == found["untrained"] < 0.99
+    assert np.array_equal(looked.maps(features).attention, before.attention)
 
 
 def test_rows_are_spaced_over_each_class():

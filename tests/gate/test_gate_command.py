@@ -1,5 +1,6 @@
 """The command: fabricated classifiers in a real git repository."""
 
+import hashlib
 import json
 import shutil
 import sys
@@ -12,6 +13,7 @@ from gate_tables import (
     CELL,
     OTHER,
     PATHS,
+    ROOT,
     commit_all,
     git,
     new_project,
@@ -463,6 +465,64 @@ def test_nothing_is_said_of_changes_where_there_are_none(gate, project):
     _, printed, found = gate()
     assert (found["changed_params"], found["changed_files"]) == ({}, [])
     assert "Changed" not in printed
+
+
+@pytest.fixture
+def stale(project):
+    """Makes the results stale: of a training by another number of epochs."""
+    for folder in ("src/lung_attention", "stages"):
+        shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    path = project / "dvc.lock"
+
+    def write(epochs):
+        entry = {
+            "params": {"params.yaml": {"train.recipe.epochs": epochs}},
+            "outs": [{"path": PATHS.trained(CELL).as_posix()}],
+        }
+        predictions = PATHS.predictions(CELL)
+        digest = hashlib.md5((project / predictions).read_bytes()).hexdigest()
+        evaluate = {
+            "deps": [{"path": PATHS.trained(CELL).as_posix()}],
+            "outs": [{"path": predictions.as_posix(), "md5": digest}],
+        }
+        stages = {CELL.stage: entry, f"evaluate@{CELL.name}": evaluate}
+        path.write_text(yaml.safe_dump({"stages": stages}))
+
+    write(100)
+    return write
+
+
+def test_stale_results_do_not_pass(gate, project, stale, monkeypatch):
+    monkeypatch.setattr("lung_attention.tracking.cells.promote", lambda *_, **__: pytest.fail("promoted"))
+    code, printed, found = gate()
+    assert (code, found["verdict"], found["stale"]) == (0, "pass", {})
+    assert "stale" not in printed
+    stale(7)
+    code, printed, found = gate("--promote")
+    assert (code, found["verdict"], found["stale"]) == (0, "stale", {"other parameters": [CELL.stage]})
+    assert printed.startswith("## Gate: stale\n")
+    assert "Stages with other parameters: train. `make repro` makes them anew" in printed
+    assert "no model was promoted" in printed
+    code, _, found = gate("--strict")
+    assert (code, found["exit_code"], found["verdict"]) == (1, 1, "stale")
+    write_cell(project, CELL, table_of(CELL, errors=45))
+    code, _, found = gate()
+    assert (code, found["verdict"]) == (1, "fail")
+
+
+@pytest.mark.parametrize("missing", ["dvc.lock", "stages", None])
+def test_where_it_cannot_be_asked_whether_results_are_stale_that_is_said(
+    gate, project, stale, monkeypatch, missing
+):
+    if missing is None:  # an installation without what reads locks
+        monkeypatch.setitem(sys.modules, "lung_attention.workflow.stale", None)
+    elif missing == "dvc.lock":
+        (project / missing).unlink()
+    else:
+        shutil.rmtree(project / missing)
+    code, printed, found = gate("--strict")
+    assert (code, found["verdict"], found["stale"]) == (0, "pass", None)
+    assert "of this code and these parameters was not asked: " in printed
 
 
 def test_another_checkout_is_compared_file_by_file(gate, project, tmp_path):

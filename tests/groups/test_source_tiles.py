@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from lung_attention.errors import UserError
-from lung_attention.groups.discs import cropped_rotation, rotation
+from lung_attention.groups.discs import cropped_rotation, disc_of, looks, rotation
 from lung_attention.groups.source_tiles import (
     SourceTileGroups,
     colour_candidates,
@@ -177,3 +177,13 @@ def test_candidates_are_pairs_in_order_each_once():
         np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32), neighbours=1
     )
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 1), (2, 3), (3, 4)]
+
+
+def test_what_grows_with_the_tiles_lies_in_mapped_files():
+    tiles, _ = cropped_copies(3, originals=1, copies=3)
+    seen = looks(tiles, disc_of(0.19), [rotation(0.0)])
+    candidates = colour_candidates(colour_signatures(tiles), neighbours=2)
+    for array in (seen, colour_signatures(tiles), *candidates):
+        while not isinstance(array, np.memmap):
+            assert array.base is not None
+            array = array.base

@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from lung_attention.extras import how_to_install
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -103,6 +105,23 @@ def test_what_is_imported_is_declared(folder: str) -> None:
         assert candidates & declared, f"{folder} imports {name}, which pyproject.toml does not name"
 
 
+def test_a_missing_module_is_told_with_the_one_extra_that_brings_it() -> None:
+    extras = PROJECT["optional-dependencies"]
+    base = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    owners = packages_distributions()
+    told = set()
+    for name in imported_names(ROOT / "src") - set(sys.stdlib_module_names) - {"lung_attention"}:
+        packages = {canonicalize_name(owner) for owner in owners.get(name, [name])}
+        if packages & base:
+            continue
+        extra = re.fullmatch(r"pip install 'lung-attention\[(\w+)\]'", how_to_install(name))
+        assert extra, f"{name}: {how_to_install(name)}"
+        assert packages & {canonicalize_name(Requirement(text).name) for text in extras[extra[1]]}
+        told.add(extra[1])
+    assert told == {"predict", "ray", "track", "train"}
+    assert how_to_install("no_such_thing") == "pip install no-such-thing"
+
+
 def documents() -> list[Path]:
     return [path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if path.is_file()]
 
@@ -184,6 +203,45 @@ def test_an_environment_that_fits_is_left_alone_until_the_lock_changes(bare_chec
     done = make(bare_checkout, "env")
     assert done.returncode != 0
     assert "remove it and make it anew" in done.stderr
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "copied"])
+def test_the_environment_of_another_checkout_is_left_alone(
+    bare_checkout: Path, tmp_path_factory: pytest.TempPathFactory, linked: bool
+) -> None:
+    """Neither installed anew, for the lock is another one, nor used."""
+    other = tmp_path_factory.mktemp("other") / "check out"
+    site = other / ".venv" / "lib" / "python3.12" / "site-packages"
+    (other / "src").mkdir(parents=True)
+    interpreter(other / ".venv" / "bin" / "python", fits=True)
+    site.mkdir(parents=True)
+    (site / "__editable__.lung_attention-0.1.0.pth").write_text(f"{other / 'src'}\n")
+    stamp = other / ".venv" / "installed-from"
+    stamp.write_text("another lock\n")
+    if linked:
+        (bare_checkout / ".venv").symlink_to(other / ".venv")
+    else:
+        shutil.copytree(other / ".venv", bare_checkout / ".venv")
+    done = make(bare_checkout, "env")
+    assert done.returncode != 0
+    assert f".venv is the environment of another checkout, {other}, and runs its code" in done.stderr
+    assert f"rm {'' if linked else '-r '}.venv && make env" in done.stderr
+    assert stamp.read_text() == "another lock\n"
+
+
+def test_the_environment_of_a_checkout_that_was_moved_stays_its_own(bare_checkout: Path) -> None:
+    interpreter(bare_checkout / ".venv" / "bin" / "python", fits=True)
+    site = bare_checkout / ".venv" / "lib" / "python3.12" / "site-packages"
+    site.mkdir(parents=True)
+    link = site / "__editable__.lung_attention-0.1.0.pth"
+    files = ["requirements.lock", "pyproject.toml"]
+    sums = subprocess.run(["cksum", *files], cwd=bare_checkout, capture_output=True, text=True, check=True)
+    (bare_checkout / ".venv" / "installed-from").write_text(sums.stdout + "extras=\n")
+    (bare_checkout / "src").mkdir()
+    for source in (bare_checkout / "src", bare_checkout / "gone" / "src"):
+        link.write_text(f"{source}\n")
+        done = make(bare_checkout, "env")
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_variables_reach_the_command(bare_checkout: Path) -> None:

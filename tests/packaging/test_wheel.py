@@ -57,10 +57,11 @@ def test_it_is_small_and_brings_none_of_the_large_frameworks(command):
     packages = next((command.folder / "env" / "lib").glob("python*")) / "site-packages"
     files = [path for path in packages.rglob("*") if path.is_file()]
     names = {path.name for path in packages.iterdir()}
-    assert not names & {"tensorflow", "keras", "dvc", "mlflow", "optuna", "onnxruntime", "ray"}
+    assert not names & {"tensorflow", "keras", "dvc", "mlflow", "optuna", "onnxruntime", "ray", "statsmodels"}
     # pip and setuptools are the environment's own.
     own = [path for path in files if path.relative_to(packages).parts[0] not in ("pip", "setuptools")]
-    assert sum(path.stat().st_size for path in own) < MOST_BYTES
+    # On a disk, where small files take a block each.
+    assert sum(512 * path.stat().st_blocks for path in own) < MOST_BYTES
 
 
 def test_it_audits_a_folder(command, tmp_path):
@@ -105,5 +106,5 @@ def test_what_needs_more_says_what(command):
     code, said = command("ui")
     assert code == 2
     assert "this needs mlflow, which is not installed" in said
-    assert "lung-attention[predict,train,track,ray]" in said
+    assert "-> pip install 'lung-attention[track]'\n" in said
     assert "Traceback" not in said

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".github" / "workflows"
 CI = yaml.safe_load((FOLDER / "ci.yml").read_text())
 TRAIN = yaml.safe_load((FOLDER / "train.yml").read_text())
+SECURITY = yaml.safe_load((FOLDER / "security.yml").read_text())
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 TOOLS = Path(sys.executable).parent
 MAKE = re.compile(r'make (?:--silent )?([a-z-]+)((?: [A-Z]+=\S+)*)(?: >> "\$GITHUB_[A-Z_]+")?')
@@ -22,7 +23,7 @@ MAKE = re.compile(r'make (?:--silent )?([a-z-]+)((?: [A-Z]+=\S+)*)(?: >> "\$GITH
 def jobs():
     return [
         pytest.param(job, id=f"{name}-{key}")
-        for name, workflow in (("ci", CI), ("train", TRAIN))
+        for name, workflow in (("ci", CI), ("train", TRAIN), ("security", SECURITY))
         for key, job in workflow["jobs"].items()
     ]
 
@@ -53,13 +54,17 @@ def test_actions_are_pinned_by_commit(job):
     used = [step["uses"] for step in job["steps"] if "uses" in step]
     assert used
     for action in used:
-        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action), action
+        assert re.fullmatch(r"[\w-]+/[\w-]+(/[\w-]+)?@[0-9a-f]{40}", action), action
 
 
 def test_rights_are_the_least():
-    assert CI["permissions"] == TRAIN["permissions"] == {}
+    assert CI["permissions"] == TRAIN["permissions"] == SECURITY["permissions"] == {}
     for job in CI["jobs"].values():
         assert job["permissions"] == {"contents": "read"}
+    findings = {"contents": "read", "security-events": "write"}
+    assert {name: job["permissions"] for name, job in SECURITY["jobs"].items()} == {
+        "dependencies": {"contents": "read"}, "codeql": findings, "scorecard": findings,
+    }  # fmt: skip
     (train,) = TRAIN["jobs"].values()
     assert train["permissions"] == {"contents": "write", "pull-requests": "write"}
     with_token = [step for step in train["steps"] if "GH_TOKEN" in step.get("env", {})]
@@ -67,7 +72,7 @@ def test_rights_are_the_least():
 
 
 def test_what_comes_from_outside_is_never_part_of_a_command():
-    for job in (*CI["jobs"].values(), *TRAIN["jobs"].values()):
+    for job in (*CI["jobs"].values(), *TRAIN["jobs"].values(), *SECURITY["jobs"].values()):
         for step in job["steps"]:
             assert "${{" not in step.get("run", ""), step
 
@@ -75,6 +80,16 @@ def test_what_comes_from_outside_is_never_part_of_a_command():
 def test_the_checks_are_those_of_make_test_in_its_order():
     (line,) = re.findall(r"^test: (.+?) ##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert targets(CI["jobs"]["checks"]) == ["env", *line.split()]
+
+
+def test_without_a_network_nothing_fails():
+    nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(
+        ["sh", str(ROOT / "scripts" / "dependencies.sh"), "audit"],
+        env=os.environ | nowhere | {"PYTHON": sys.executable}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "nothing is said" in done.stdout
 
 
 def test_the_training_job_proposes_what_the_gate_has_judged():

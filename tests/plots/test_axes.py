@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from lung_attention.plots.confusion import confusion_matrix, count_text
 from lung_attention.plots.curves import learning_curves, roc
-from lung_attention.plots.images import image_grid
-from lung_attention.plots.intervals import Estimate, intervals, looks_of
+from lung_attention.plots.images import image_strip
+from lung_attention.plots.lanes import Estimate, Lane, draw_lanes
 
 
 @pytest.fixture
@@ -67,32 +67,33 @@ def test_learning_curves_leave_out_what_nobody_monitored(ax):
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [2, 1])
 
 
-def test_intervals_stand_in_rows_from_the_top(ax):
-    rows = [
-        ("first", [Estimate("published result", 0.9, 0.8, 0.95)]),
-        ("second", [Estimate("published result", 0.7), Estimate("plain, grouped split", 0.6, 0.5, 0.7)]),
+def test_lanes_stand_from_the_top_with_their_numbers_beside_them(ax):
+    lanes = [
+        Lane("published", "90.0 %", [Estimate("one net", 0.9, 0.8, 0.95)], "given"),
+        Lane("ours", "60 to 70 %", [Estimate("one net", 0.6, 0.5, 0.7), Estimate("another", 0.7)], "first"),
     ]
-    assert (
-        intervals(ax, rows, what="accuracy", looks=looks_of(("plain", "attention"), ("published", "grouped")))
-        is ax
-    )
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    best = Lane("best baseline", "85.0 %  histogram", [Estimate("", 0.85)], "baseline")
+    assert draw_lanes(ax, [("first", lanes), ("second", [best])], what="accuracy, %") is ax
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["published", "ours", "best baseline"]
+    assert list(ax.get_yticks()) == sorted(ax.get_yticks())
     assert ax.yaxis_inverted()
-    legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend == ["published result", "plain, grouped split"]
-    bars = [line.get_xdata().tolist() for line in ax.lines if len(line.get_xdata()) == 2]
-    assert bars == [[0.8, 0.95], [0.5, 0.7]]
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == ["first", "90.0 %", "60 to 70 %", "second", "85.0 %  histogram"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one net", "another"]
+    lines = [line.get_xdata().tolist() for line in ax.lines]
+    assert [line for line in lines if len(line) == 2] == [pytest.approx([80, 95]), pytest.approx([50, 70])]
+    assert [line for line in lines if len(line) == 1] == [pytest.approx([x]) for x in (90, 60, 70, 85)]
 
 
-def test_image_grid_puts_a_class_in_a_row(ax):
+def test_a_strip_has_its_images_side_by_side():
     black, white = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
-    assert image_grid(ax, {"one": [black, white], "two": [white]}) is ax
-    canvas = ax.images[0].get_array()
-    assert canvas.shape == (18, 18, 3)
-    assert canvas[:8, :8].max() == 0
-    assert canvas[8:].min() == 255
+    strip = image_strip([black, white])
+    assert strip.shape == (8, 20, 3)
+    assert strip[:, :8].max() == 0
+    assert strip[:, 12:].min() == 255
 
 
-def test_image_grid_refuses_mixed_sizes(ax):
+@pytest.mark.parametrize("images", [[], [np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)]])
+def test_a_strip_of_mixed_sizes_is_refused(images):
     with pytest.raises(ValueError, match="one shape"):
-        image_grid(ax, {"one": [np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)]})
+        image_strip(images)

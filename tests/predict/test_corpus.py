@@ -22,7 +22,7 @@ from lung_attention.predict import corpus
 from lung_attention.predict.command import SOME_UNREADABLE, Options, run_predict
 from lung_attention.predict.corpus import MANIFEST, predict_corpus, shards_of
 from lung_attention.predict.exported import ExportedModel
-from lung_attention.predict.inputs import read_pixels
+from lung_attention.predict.pixels import read_pixels
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,23 @@ def test_an_archive_gives_the_same_answers_as_its_folder(file, images, tmp_path)
     of_folder, of_archive = ([{**row, "file": None} for row in rows_of(tmp_path / name)]
                              for name in ("folder", "archive"))  # fmt: skip
     assert of_folder == of_archive
+
+
+def test_archives_that_cannot_be_read_are_rows_among_the_others(file, images, tmp_path):
+    hostile, cut, empty = (tmp_path / f"{name}.zip" for name in ("hostile", "cut", "empty"))
+    with zipfile.ZipFile(hostile, "w") as archive:
+        archive.writestr("../x.png", (images / "a" / "0.png").read_bytes())
+    cut.write_bytes(hostile.read_bytes()[:-30])
+    with zipfile.ZipFile(empty, "w") as archive:
+        archive.writestr("notes.txt", "x")
+    paths = [hostile, cut, images / "a" / "0.png", empty]
+    assert predict(file, paths, tmp_path / "out") == (4, 3)
+    rows = rows_of(tmp_path / "out")
+    assert [row["file"] for row in rows] == [str(path) for path in paths]
+    for row, said in zip(rows, ("leaves its folder", "no complete zip", None, "no file of"), strict=True):
+        assert row["reason"] is None if said is None else said in row["reason"]
+        assert (row["class"] is None) == (said is not None)
+    assert predict(file, paths, tmp_path / "out") == (4, 3), "again, of what is there"
 
 
 def test_what_is_finished_is_not_made_again(file, images, tmp_path, monkeypatch):

@@ -1,35 +1,23 @@
-"""A registered model behind `mlflow models serve`, asked by real requests."""
+"""An exported model behind `mlflow models serve`, asked by real requests."""
 
-import base64
 import io
-import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from model_server import ask, check_refusals, encoded, post, serving, text
 from PIL import Image
-from predict.models import CLASSES, exported
+from predict.models import CLASSES, exported, small_classifier
 
+from lung_attention.errors import UserError
+from lung_attention.models.saving import save_model
 from lung_attention.predict.exported import ExportedModel
 from lung_attention.predict.find import find_model
-from lung_attention.predict.served_model import MOST_IMAGES
+from lung_attention.tracking.model import ModelFile, log_model
 from lung_attention.tracking.serving import register_exported
 
-ROOT = Path(__file__).parents[2]
 NAME = "lung-attention.test"
-
-
-def encoded(size=(40, 50), kind="png"):
-    stream = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)).save(stream, kind)
-    return stream.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -37,52 +25,13 @@ def served(tmp_path_factory):
     """The address of a server, the exported model it serves, and the registry that it has it from."""
     folder = tmp_path_factory.mktemp("served")
     path = exported(folder / "model.onnx", distance_threshold=1e-6)
-    address = f"sqlite:///{folder / 'mlflow.db'}"
-    environment = os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(ROOT / "src")}
+    store = f"sqlite:///{folder / 'mlflow.db'}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", address)
+        patch.setenv("MLFLOW_TRACKING_URI", store)
         patch.chdir(folder)
         assert register_exported(path, NAME, root=folder) == "1"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@champion"]
-    command += ["--env-manager", "local", "--port", str(port), "--workers", "1"]
-    log = (folder / "log").open("w")
-    server = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"{url}/ping", timeout=2)
-                break
-            except OSError:
-                assert server.poll() is None, (folder / "log").read_text()[-3000:]
-                time.sleep(0.5)
-        yield url, ExportedModel(path), address
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(20)
-        log.close()
-
-
-def ask(url, contents):
-    """The status and the answer to images."""
-    body = {"dataframe_split": {"columns": ["image"], "data": [[one] for one in contents]}}
-    request = urllib.request.Request(
-        f"{url}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
-
-def text(content):
-    return base64.b64encode(content).decode()
+    with serving(f"models:/{NAME}@champion", store, folder) as url:
+        yield url, ExportedModel(path), store
 
 
 def test_images_in_base64_are_answered_as_the_model_answers(served):
@@ -101,33 +50,43 @@ def test_images_in_base64_are_answered_as_the_model_answers(served):
 
 
 def test_predict_takes_the_registered_model_as_well(served, monkeypatch):
-    _, model, registry = served
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
+    _, model, store = served
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     found = find_model(f"models:/{NAME}@champion", None)
     assert (found.about, found.sha256) == (model.about, model.sha256)
 
 
-def huge():
-    stream = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(stream, "png")
-    return stream.getvalue()
+def test_what_cannot_be_answered_is_refused_and_the_server_lives(served):
+    check_refusals(served[0])
+    assert post(served[0], {"dataframe_split": {"columns": ["picture"], "data": [["x"]]}})[0] == 400
 
 
-@pytest.mark.parametrize(
-    ("contents", "said"),
-    [
-        ([text(b"")], "no JPEG, PNG, TIFF or DICOM"),
-        ([text(b"hello")], "no JPEG, PNG, TIFF or DICOM"),
-        ([text(encoded()[:500])], "damaged"),
-        ([text(huge())], "pixels"),
-        ([text(encoded())] * (MOST_IMAGES + 1), f"at most {MOST_IMAGES} images"),
-        ([text(encoded((8, 8)))] * 1000, f"at most {MOST_IMAGES} images"),
-    ],
-    ids=["empty", "text", "cut", "20,000 x 20,000", "one too many", "1,000"],
-)
-def test_what_cannot_be_answered_is_refused_and_the_server_lives(served, contents, said):
-    url, _, _ = served
-    status, answer = ask(url, contents)
-    assert 400 <= status < 500
-    assert said in answer
-    assert ask(url, [text(encoded())])[0] == 200
+def test_predict_takes_the_model_of_a_run_by_the_runs_address_and_by_its_own(served, monkeypatch, tmp_path):
+    """What the training of a cell logs, a Keras model with the names of its classes."""
+    _, _, registry = served
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
+    monkeypatch.chdir(tmp_path)
+    model = small_classifier()
+    save_model(model, tmp_path / "model.keras")
+    tracking = MlflowClient(registry)
+    run = tracking.create_run(tracking.create_experiment("of a training")).info.run_id
+    file = ModelFile(tmp_path / "model.keras", "a-cell", tuple(CLASSES), None, True, "A small classifier.")
+    own = log_model(tracking, run, file)
+    pixels = np.asarray(Image.open(io.BytesIO(encoded())))
+    for address in (f"runs:/{run}/a-cell", f"models:/{own}"):
+        found = find_model(address, None)
+        assert found.about.classes == CLASSES
+        said = found.predict(pixels).probabilities
+        assert said == pytest.approx(np.asarray(model(pixels[None]))[0], abs=1e-4)
+    with pytest.raises(UserError, match="cannot be had"):
+        find_model(f"runs:/{'0' * 32}/model", None)
+
+
+def test_the_registered_model_says_what_it_is_and_how_it_is_asked(served):
+    _, model, store = served
+    client = mlflow.MlflowClient(store, store)
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert model.about.title in version.description
+    assert "Not for diagnosis" in version.description
+    logged = client.get_logged_model(version.source.removeprefix("models:/"))
+    assert logged.name == model.about.name

@@ -13,7 +13,8 @@ import pytest
 from known import DATASETS
 from real_archives import FOLDER, MARKS
 
-from lung_attention.data.archive import find_members, open_archive
+from lung_attention.data.archive import open_archive
+from lung_attention.data.members import find_members
 from lung_attention.splits.published import published_split
 
 pytestmark = MARKS

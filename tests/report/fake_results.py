@@ -151,7 +151,11 @@ def maps_record(cell, *, lift=1.2, low=1.1, over_untrained=0.1, over_mean=0.05):
         "gamma": 0.013,
         "changed": 0.053,
         "evenness": 0.96,
-        "shuffled": [{"layer": name, "attention": a, "gradcam": g} for name, a, g in steps],
+        "shuffled": [
+            {"layer": name, "attention": a, "attention_smoothed": a, "gradcam": g, "gradcam_smoothed": g / 2}
+            for name, a, g in steps
+        ],
+        "repeated": {"fits": 2, "attention": 0.71, "gradcam": 0.52, "untrained": 0.33},
         "location": location if cell.dataset == "lidc_slices" else None,
     }
 

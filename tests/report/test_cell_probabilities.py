@@ -27,7 +27,7 @@ def values(request):
 def _table(values, caption):
     (table,) = [
         block
-        for block in probability_blocks(values, "a cell")
+        for block in probability_blocks(values, "a cell", data="metrics.json")
         if isinstance(block, Table) and block.caption.startswith(caption)
     ]
     return table
@@ -101,16 +101,38 @@ def test_operating_points_and_predictive_values_are_those_of_each_class(values):
 
 
 def test_values_per_group_are_said_where_images_make_up_groups(values):
-    (text,) = [block.text for block in probability_blocks(values, "a cell") if isinstance(block, Text)]
+    (text,) = [
+        block.text
+        for block in probability_blocks(values, "a cell", data="metrics.json")
+        if isinstance(block, Text)
+    ]
     found = values["per_group"]
     assert f"({found['n_groups']} groups of one label): accuracy {100 * found['accuracy']:.2f} % (" in text
     without = values | {"per_group": None}
-    assert not [block for block in probability_blocks(without, "a cell") if isinstance(block, Text)]
+    assert not [
+        block
+        for block in probability_blocks(without, "a cell", data="metrics.json")
+        if isinstance(block, Text)
+    ]
 
 
 def test_pictures_say_what_is_to_be_seen(values):
-    (gallery,) = [block for block in probability_blocks(values, "a cell") if isinstance(block, Gallery)]
+    (gallery,) = [
+        block
+        for block in probability_blocks(values, "a cell", data="metrics.json")
+        if isinstance(block, Gallery)
+    ]
     assert [one.alt.split(" of a cell")[0] for one in gallery.pictures] == [
         "Reliability diagram", "Net benefit",
     ]  # fmt: skip
     assert all(300 < one.width_px < 900 for one in gallery.pictures)
+    assert all(one.data == "metrics.json" for one in gallery.pictures)
+    reliability, benefit = gallery.pictures
+    bins = [one for one in values["calibration"]["reliability"]["bins"] if one["count"]]
+    assert (
+        f"at {100 * bins[0]['predicted']:.0f} % predicted {100 * bins[0]['observed']:.0f} %"
+        in reliability.alt
+    )
+    curve = next(iter(values["operating_points"].values()))["net_benefit"]
+    middle = len(curve["thresholds"]) // 2
+    assert f"{100 * curve['thresholds'][middle]:.0f} %: {_three(curve['model'][middle])}" in benefit.alt

@@ -84,7 +84,7 @@ def test_texts_styles_and_links_are_kept():
 
     assert texts(after) == texts(before)
     assert "a < b & 'c'" in texts(after)
-    sheet = next(after.iter(f"{SVG}style")).text
+    sheet = next(after.iter(f"{SVG}style")).text.partition("@media")[0]
     defined = set(re.findall(r"\.(s\d+)\{", sheet))
     assert {one.attrib["class"] for one in after.iter() if "class" in one.attrib} == defined
     assert not [one for one in after.iter() if "style" in one.attrib]
@@ -97,6 +97,16 @@ def test_texts_styles_and_links_are_kept():
     assert clips and clips <= names
     for font in re.findall(r"font-family:([^;}]*)", sheet):
         assert font == "DejaVu Sans,sans-serif"
+
+
+def test_on_a_dark_page_no_color_of_a_light_one_is_left():
+    root = ElementTree.fromstring(compact(_drawn()))
+    light, dark = next(root.iter(f"{SVG}style")).text.split("@media screen and (prefers-color-scheme:dark)")
+    changed = dict(re.findall(r"\.(s\d+)\{([^}]*)\}", dark))
+    for name, css in re.findall(r"\.(s\d+)\{([^}]*)\}", light):
+        for what, color in re.findall(r"(fill|stroke):#(ffffff|000000|e5e7eb)", css):
+            assert re.search(rf"{what}:#[0-9a-f]{{6}}", changed[name])[0] != f"{what}:#{color}"
+    assert "text{fill:#e6e9ed}" in dark, "texts without a colour are black"
 
 
 def test_groups_that_say_something_stay():

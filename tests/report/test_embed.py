@@ -18,7 +18,7 @@ from lung_attention.evaluation.cell_metrics import cell_metrics
 from lung_attention.evaluation.predictions import predictions_to_arrays
 from lung_attention.plots.figures import cell_figures, metric_figures
 from lung_attention.report.blocks import Picture, Section
-from lung_attention.report.embed import jpeg_uri, photo_uri, svg_uri, width_px
+from lung_attention.report.embed import photo_uri, svg_uri, width_px
 from lung_attention.report.page import Report, render_html
 
 
@@ -79,10 +79,14 @@ def test_a_large_cell_stays_small(large):
 
 def test_a_picture_has_its_width_and_a_text_alternative(large):
     figure = large["net_benefit"]
-    picture = Picture(svg_uri(figure), "Net benefit of <it> & more", "Net benefit", width_px(figure))
+    picture = Picture(
+        svg_uri(figure), "Net benefit of <it> & more", "Net benefit", width_px(figure), "a.json"
+    )
     section = Section("cells", "Each cell in detail", [picture])
-    report = Report("title", "subtitle", [], "", [], [], [section])
-    (tag,) = re.findall("<img [^>]*>", render_html(report))
+    report = Report("title", "subtitle", [], "", [], None, [], [section])
+    html = render_html(report)
+    assert '<a class="data" href="a.json">' in html
+    (tag,) = re.findall("<img [^>]*>", html)
     assert f'width="{round(96 * figure.get_figwidth())}"' in tag
     assert 'alt="Net benefit of &lt;it&gt; &amp; more"' in tag
     drawing = ElementTree.fromstring(unquote(re.search('src="([^"]*)"', tag)[1].partition(",")[2]))
@@ -99,9 +103,3 @@ def test_a_photograph_keeps_its_pixels():
         shown = np.asarray(image).astype(int)
     assert shown.shape == pixels.shape
     assert np.abs(shown - pixels)[:, [2, 21]].max() < 12
-
-
-def test_photographs_are_jpeg():
-    figure = Figure(figsize=(1, 1))
-    figure.subplots().imshow(np.zeros((4, 4, 3), np.uint8))
-    assert jpeg_uri(figure).startswith("data:image/jpeg;base64,/9j/")

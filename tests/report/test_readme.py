@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lung_attention import commands
+from lung_attention.commands.results import readme, stale
 from lung_attention.errors import UserError
 from lung_attention.paths import code_digest
 from lung_attention.report.collect import load_results
@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def _rows(text):
-    lines = [line for line in text.splitlines() if line.startswith("|")]
+    table = text[text.index("| dataset | backbone |") :]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -60,9 +61,11 @@ def test_real_images_answer_the_questions_and_stand_ins_none(real, complete):
     text = render_tables(results)
     found = answers_of(results)
     assert len(found) == 5
-    for entry in found:
-        assert f"- **{entry['question']}** {entry['answer']}" in render_answers(results).splitlines()
-    assert render_answers(results) in text
+    for one in found:
+        row = f"| {one.question} | **{one.verdict}** | {one.numbers} |"
+        assert row in render_answers(results).splitlines()
+        assert f"**{one.question}** {one.verdict}. {one.numbers}" in text
+    assert "| dataset | networks | better than all blind ones |" in text, "details"
     assert render_answers(load_results(complete.config, complete.root)) == ""
     assert "Does attention help?" not in render_tables(load_results(complete.config, complete.root))
 
@@ -74,7 +77,7 @@ def test_images_without_published_results_have_rows_of_their_own_alone(unpublish
     assert rows[0][header.index("published")] == "–"
     assert "reproduc" not in render_tables(results)
     picture = summary_picture(results)
-    assert "published result" not in picture and "plain, grouped split" in picture
+    assert ">published<" not in picture and ">ours, no known leakage<" in picture
 
 
 def test_a_note_stands_above_the_table(real):
@@ -114,7 +117,7 @@ def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, page
     del values["search"]
     del values["profiles"]["local"]["gate"]
     (pages / "results" / "local" / "params.yaml").write_text(yaml.safe_dump(values | {"gone": 1}))
-    assert commands.readme(Namespace(check=False)) == 0
+    assert readme(Namespace(check=False)) == 0
     told = _told(pages, "docs/results.md", "results-local")
     assert "LIDC-IDRI, nodule crops | DenseNet121" in told
     assert "LIDC-IDRI, nodule crops | MobileNetV2" not in told
@@ -122,8 +125,8 @@ def test_a_profile_is_told_though_parameters_have_come_and_gone_since(real, page
         load_results(real.config, real.root)
     )
     picture = (pages / "docs" / "images" / "results.svg").read_text()
-    assert "published result" in picture and "best blind baseline, grouped split" in picture
-    assert commands.readme(Namespace(check=True)) == 0
+    assert ">published<" in picture and ">best blind classifier<" in picture
+    assert readme(Namespace(check=True)) == 0
 
 
 def test_pages_that_do_not_show_the_committed_scores_are_named(real, pages):
@@ -132,15 +135,15 @@ def test_pages_that_do_not_show_the_committed_scores_are_named(real, pages):
     with pytest.raises(
         UserError, match=r"README\.md, docs/results\.md, docs/models\.md, docs/images/results\.svg: not the"
     ):
-        commands.readme(Namespace(check=True))
-    commands.readme(Namespace(check=False))
+        readme(Namespace(check=True))
+    readme(Namespace(check=False))
     path = real.paths.comparisons
     comparisons = json.loads((pages / path).read_text())
     for entry in comparisons["attention_vs_plain"]:
         entry["verdict"] = "helps"
     (pages / path).write_text(json.dumps(comparisons))
     with pytest.raises(UserError, match=r"^README\.md, docs/results\.md: not the committed scores"):
-        commands.readme(Namespace(check=True))
+        readme(Namespace(check=True))
 
 
 def test_the_default_profile_is_told_with_the_parameters_of_the_work_tree(complete, pages):
@@ -150,7 +153,7 @@ def test_the_default_profile_is_told_with_the_parameters_of_the_work_tree(comple
     values = yaml.safe_load((pages / "params.yaml").read_text())
     narrower = yaml.safe_dump(values | {"splits": ["published"]})
     (pages / "results" / "sample" / "params.yaml").write_text(narrower)
-    assert commands.readme(Namespace(check=False)) == 0
+    assert readme(Namespace(check=False)) == 0
     assert "plain, grouped split" in _told(pages, "docs/results.md", "results-sample")
     assert _told(pages, "README.md", "answers").strip() == ""
 
@@ -161,7 +164,7 @@ def test_stale_results_are_noted_in_the_report_and_above_the_table(real, pages):
     for folder in ("src/lung_attention", "stages"):
         shutil.copytree(ROOT / folder, pages / folder, ignore=shutil.ignore_patterns("__pycache__"))
     with pytest.raises(UserError, match=r"results/local/dvc\.lock is missing"):
-        commands.stale(Namespace(profile="local"))
+        stale(Namespace(profile="local"))
     report = render_markdown(
         build_report(
             load_results(real.config, real.root),
@@ -177,9 +180,10 @@ def test_stale_results_are_noted_in_the_report_and_above_the_table(real, pages):
     code = code_digest("train").as_posix()
     stages = {name: {"deps": [{"path": code, "md5": "0" * 32}]} for name in names[1:]}
     (pages / real.paths.results / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-    assert commands.stale(Namespace(profile="local")) == 0
-    note = f"has changed since the results below were computed: train ({len(names) - 1}) and train_searched."
+    assert stale(Namespace(profile="local")) == 0
+    note = f"These stages: train ({len(names) - 1}) and train_searched."
     assert note in real.paths.report_markdown.read_text()
-    commands.readme(Namespace(check=False))
-    for page, mark in (("docs/results.md", "results-local"), ("README.md", "answers")):
-        assert note in _told(pages, page, mark)
+    readme(Namespace(check=False))
+    assert note in _told(pages, "docs/results.md", "results-local")
+    short = _told(pages, "README.md", "answers")
+    assert "have changed since these results were computed" in short and "train" not in short

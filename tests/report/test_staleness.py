@@ -1,10 +1,10 @@
-"""The notice on results whose code has changed since, and the regions of texts it stands in."""
+"""The notice on stale results, and the regions of texts it stands in."""
 
 import pytest
 
 from lung_attention.errors import UserError
 from lung_attention.report.regions import region, replace_region
-from lung_attention.report.staleness import STALENESS, note_of, with_note
+from lung_attention.report.staleness import STALENESS, note_of, short_note, with_note
 
 STALE = ["train@a", "train@b", "report"]
 
@@ -14,7 +14,7 @@ def test_a_notice_names_the_stages_comes_and_goes(top):
     fresh = f"{top}\n{region(STALENESS, '')}\nfigures\n"
     noted = with_note(fresh, STALE)
     assert "train (2) and report" in noted
-    assert ("<p class=" in noted) == top.startswith("<!")
+    assert ("<details class=" in noted) == top.startswith("<!")
     assert with_note(noted, STALE) == noted
     assert with_note(noted, []) == fresh == with_note(fresh, [])
 
@@ -23,14 +23,20 @@ def test_a_notice_names_the_stages_comes_and_goes(top):
     ("stale", "says"),
     [
         ([], ""),
-        (["report"], "The code of this stage has changed since the results below were computed: report."),
-        (["train@a", "train@b"], "this stage has changed since the results below were computed: train (2)."),
-        (["train@a", "train_further@b"], "these stages has changed since"),
+        (["report"], "These stages: report."),
+        (["train@a", "train@b"], "These stages: train (2)."),
+        (["train@a", "train_further@b"], "have changed since these results were computed"),
     ],
 )
 def test_a_note_counts_the_cells_of_a_stage(stale, says):
     note = note_of(stale)
     assert says in note and bool(note) == bool(stale)
+
+
+def test_the_short_note_names_no_stage():
+    assert short_note(STALE) in note_of(STALE)
+    assert "train" not in short_note(STALE)
+    assert short_note([]) == ""
 
 
 def test_a_text_without_the_region_is_refused():

@@ -115,11 +115,11 @@ def launched(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(STORAGE_VARIABLE, raising=False)
 
-    def run(command, env, check):
-        calls.append((command, env))
-        return subprocess.CompletedProcess(command, 0)
+    def run(command, ask, *, environment, **_):
+        calls.append((command, environment))
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(temporary, "run_to_the_end", run)
     monkeypatch.setattr(temporary, "require_identity", lambda: None)
     monkeypatch.setattr(temporary, "_reference", lambda name: "refs/exps/x")
     monkeypatch.setattr(launch, "kept_file", lambda reference, path: f"{path} of {reference}\n")
@@ -198,7 +198,7 @@ def test_what_is_not_known_is_named(launched, profile, cell, named):
 
 
 def test_a_search_that_fails_says_how_it_goes_on(launched, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1))
+    monkeypatch.setattr(temporary, "run_to_the_end", lambda *_, **__: 1)
     with pytest.raises(UserError, match="the same command goes on"):
         launch.run_search("sample", CELL, [], storage=None)
 

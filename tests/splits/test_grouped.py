@@ -97,3 +97,8 @@ def test_a_fold_without_a_class_is_refused():
         except UserError:
             continue
         assert (pd.crosstab(table["fold"], table["label"]) > 0).all(axis=None)
+
+
+def test_a_dataset_of_one_image_is_refused():
+    with pytest.raises(UserError, match="class 'a' has 1 groups, fewer than the 2 folds"):
+        split([["a"]], 2, 0)

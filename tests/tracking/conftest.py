@@ -23,7 +23,6 @@ from postgres import reason_for_absence
 from lung_attention import tracking
 from lung_attention.cells import Cell
 from lung_attention.tracking import RunIdentity
-from lung_attention.training.recipe import Recipe
 
 matplotlib.use("Agg")
 SOURCE = Path(tracking.__file__).parents[2]
@@ -84,34 +83,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("lung_attention.plots.figures.cell_figures", draw)
     return calls
-
-
-@pytest.fixture(scope="session")
-def keras_file(tmp_path_factory):
-    """A tiny classifier with the interface of the real ones, and their head: it has layers of the package."""
-    import keras
-
-    from lung_attention.models.heads import build_head
-
-    keras.utils.set_random_seed(0)
-    recipe = Recipe(
-        view="whole", epochs=1, batch_size=8, optimizer="adam", learning_rate=0.001, class_weights="none",
-        jit_compile=False, pooling="flatten", hidden_units=(8,), dropout=0.0, l2=0.0, start="random",
-        attention_maps=2, attention_gamma=0.01, attention_activation="relu",
-    )  # fmt: skip
-    head = build_head("attention", (4, 4, 8), 3, recipe, seed=0)
-    model = keras.Sequential(
-        [
-            keras.Input((None, None, 3), dtype="uint8"),
-            keras.layers.Resizing(8, 8),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(8, 2, strides=2),
-            head,
-        ]
-    )
-    path = tmp_path_factory.mktemp("keras") / "model.keras"
-    model.save(path, include_optimizer=False)
-    return path, model
 
 
 class Server:

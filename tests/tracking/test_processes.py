@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from lung_attention.tracking import live_run, processes, runs
@@ -52,8 +54,36 @@ def test_a_process_of_this_machine_is_looked_up(client, open_run, sleeper):
 
 
 def test_another_process_with_the_same_number_is_another_one(client, open_run, sleeper):
-    tag = tags_of(sleeper.pid)["process"]
-    assert not is_alive(client, open_run({"process": f"{tag.rpartition(' ')[0]} 1.0"}))
+    where, pid, began = tags_of(sleeper.pid)["process"].split(" ")
+    assert not is_alive(client, open_run({"process": f"{where} {pid} {float(began) - 3600}"}))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process's start is told by the clock alone")
+def test_setting_the_clock_makes_no_process_another_one(client, open_run, sleeper, monkeypatch):
+    run, own = open_run(tags_of(sleeper.pid)), process_tags()
+    began, now = psutil.boot_time(), time.time()
+    # What the system and libraries say once the clock was set back by a day.
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: began - 86_400)
+    monkeypatch.setattr("psutil.boot_time", lambda: began - 86_400)
+    monkeypatch.setattr("lung_attention.tracking.processes.time.time", lambda: now - 86_400)
+    assert is_alive(client, run)
+    assert process_tags() == own
+
+
+@pytest.mark.parametrize("set_by", [-86_400, -1000, -1, 0, 600])
+def test_a_run_of_elsewhere_is_not_called_dead_by_a_clock_set_back(client, open_run, monkeypatch, set_by):
+    run = open_run({"process": "elsewhere 1 1"})
+    now = time.time()
+    monkeypatch.setattr("lung_attention.tracking.processes.time.time", lambda: now + set_by)
+    assert is_alive(client, run)
+
+
+def test_a_process_may_have_any_name(tmp_path, sleeper):
+    name = tmp_path / "a) Z 1 (b"
+    shutil.copy(shutil.which("sleep"), name)
+    with subprocess.Popen([name, "60"]) as process:
+        assert processes._started(process.pid) == pytest.approx(processes._started(sleeper.pid), abs=60)
+        process.kill()
 
 
 @pytest.mark.parametrize("tag", ["", "words", "one two", "one two three four"])

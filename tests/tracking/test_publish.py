@@ -6,24 +6,24 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from dataclasses import asdict, replace
-from io import BytesIO
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pytest
 from cell_files import METRICS, PARAMS, PATHS, copy_configuration, curve, publish
-from known import LABELS
-from PIL import Image
+from known import ROOT
 
 from lung_attention import tracking
+from lung_attention.cells import FACTORS
 from lung_attention.files import write_table
 from lung_attention.tracking import live_run, runs
+from lung_attention.tracking import publish as publishing
 
 SOURCE = Path(tracking.__file__).parents[2]
+# What of a cell's metrics names it and its training.
+ABOUT = (*FACTORS, "inputs", "params", "device")
 TWO_FITS = pd.concat([curve(3, fold=0), curve(3, fold=1)])
 
 pytestmark = pytest.mark.usefixtures("drawn")
@@ -95,15 +95,42 @@ def test_a_trained_run_is_completed(client, identity):
     assert scores["test_accuracy"] == 0.8
     assert (scores["test_accuracy_low"], scores["test_accuracy_high"]) == (0.7, 0.9)
     assert scores["test_malignant_sensitivity"] == 0.5
-    assert (scores["test_calibration_slope"], scores["test_temperature_scaled_log_loss"]) == (0.5, 0.6)
-    assert scores["test_malignant_at_specificity_0.9_sensitivity"] == 0.4
-    # Undefined scores and sizes are no scores.
-    undefined = {"test_auroc_ovr", "test_n_test", "test_seeds", "test_calibration_slope_high"}
+    assert scores["test_calibration_slope"] == 0.5
+    # Undefined scores and sizes are no scores, and the spread over one seed is always 0.
+    undefined = {"test_auroc_ovr", "test_n_test", "test_seeds", "test_accuracy_seed_sd"}
     assert not undefined & scores.keys()
     logged = {f.path for folder in ("", "plots", "results") for f in client.list_artifacts(run_id, folder)}
     assert {"plots/roc.png", "results/predictions.csv", "confusion_matrix.json"} <= logged
     matrix = json.loads(Path(client.download_artifacts(run_id, "confusion_matrix.json")).read_text())
     assert matrix == METRICS["confusion_matrix"]
+
+
+def test_a_run_has_few_enough_metrics_to_be_looked_at(client, identity):
+    """Of a committed cell of the sample with several seeds, if there is one; its file has all of them."""
+    committed = (ROOT / "results/sample/cells").glob("iqoth-*/metrics.json")
+    values = max(map(json.loads, map(Path.read_text, committed)), key=lambda one: len(one["seeds"]))
+    run = client.get_run(publish(identity, curve(3), **{k: v for k, v in values.items() if k not in ABOUT}))
+    assert 15 <= len(run.data.metrics) <= 25
+    several = len(values["seeds"]) > 1
+    assert ("test_accuracy_seed_sd" in run.data.metrics) == several
+    kept = json.loads(Path(client.download_artifacts(run.info.run_id, "results/metrics.json")).read_text())
+    assert kept["brier_low"] == values["brier_low"]
+
+
+def test_a_run_has_the_card_of_its_results_and_of_no_others(client, identity):
+    card = PATHS.card(identity.cell)
+    card.parent.mkdir(parents=True)
+    header = "model-index:\n- results:\n  - metrics:\n    - {type: accuracy, value: 0.7}\n"
+    card.write_text(f"---\n{header}---\n\n# Card\n\n{identity.inputs}\n")
+    run_id = publish(identity, curve(1))
+    assert "card" not in client.get_run(run_id).data.tags
+    card.write_text(card.read_text().replace("0.7", "0.8"))
+    assert publish(identity, curve(1)) == run_id
+    assert client.get_run(run_id).data.tags["mlflow.note.content"].startswith("# Card")
+    assert Path(client.download_artifacts(run_id, "model_card.md")).read_text().startswith("# Card")
+    before = everything(client)
+    assert publish(identity, curve(1)) == run_id
+    assert everything(client) == before
 
 
 def test_artifacts_of_a_local_store_lie_in_the_project(client, store, identity):
@@ -271,74 +298,6 @@ def test_an_interrupted_publication_is_taken_up_again(client, identity, monkeypa
     assert counting(client) == [half]
 
 
-def encoded(shape, image_format):
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format=image_format)
-    return buffer.getvalue()
-
-
-def test_the_model_is_logged_without_pickles_and_loads_anywhere(
-    client, store, identity, keras_file, tmp_path
-):
-    path, model = keras_file
-    put(path.read_bytes(), PATHS.model(identity.cell))
-    run_id = publish(identity, curve(2))
-    before = everything(client)
-    publish(identity, curve(2))
-    assert everything(client) == before
-
-    (output,) = client.get_run(run_id).outputs.model_outputs
-    logged = client.get_logged_model(output.model_id)
-    assert (logged.name, str(logged.status)) == ("model", "READY")
-    experiment = client.get_run(run_id).info.experiment_id
-    assert logged.experiment_id == experiment
-    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{output.model_id}"))
-    contents = {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    assert {"MLmodel", "model.keras", "pyfunc_model.py", "requirements.txt"} <= contents.keys()
-    with zipfile.ZipFile(BytesIO(contents["model.keras"])) as archive:
-        inside = {name: archive.read(name) for name in archive.namelist()}
-    assert "SoftAttention" in inside["config.json"].decode(), "no layer that only the package knows"
-    for name, content in {**contents, **inside}.items():
-        assert not name.endswith((".pkl", ".pickle", ".cloudpickle", ".joblib")), name
-        assert not (content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05"), name
-    pins = contents["requirements.txt"].decode().split()
-    assert {pin.partition("==")[0] for pin in pins} >= {"keras", "tensorflow", "pillow"}
-    assert all("==" in pin for pin in pins)
-
-    images = [encoded((20, 30, 3), "PNG"), encoded((11, 7), "JPEG")]
-    for number, image in enumerate(images):
-        (tmp_path / f"{number}.bin").write_bytes(image)
-    script = f"""
-import sys
-from pathlib import Path
-import mlflow, pandas as pd
-mlflow.set_tracking_uri("sqlite:///{store / "mlflow.db"}")
-assert not any(name.startswith("lung_attention") for name in sys.modules)
-model = mlflow.pyfunc.load_model("models:/{output.model_id}")
-images = [Path("{tmp_path}", f"{{n}}.bin").read_bytes() for n in range(2)]
-predicted = model.predict(pd.DataFrame({{"image": images}}, index=[5, 7]))
-predicted.to_json("{tmp_path}/out.json", double_precision=15)
-assert model.metadata.signature.inputs.to_dict()[0]["type"] == "binary"
-try:
-    model.predict(pd.DataFrame({{"image": [b"no image"]}}))
-except Exception as error:
-    assert "Row 0" in str(error), error
-else:
-    raise AssertionError("no error")
-"""
-    environment = os.environ | {"PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    predicted = pd.read_json(tmp_path / "out.json")
-    assert list(predicted.columns) == list(LABELS["iqoth"])
-    assert list(predicted.index) == [5, 7]
-    for row, image in enumerate(images):
-        pixels = np.asarray(Image.open(BytesIO(image)).convert("RGB"))
-        expected = np.asarray(model(pixels[np.newaxis]))[0]
-        np.testing.assert_allclose(predicted.to_numpy()[row], expected, atol=1e-6)
-
-
 def test_nothing_of_tensorflow_is_needed_to_publish(client, identity):
     """Evaluation imports no TensorFlow, and `--help` no MLflow."""
     publish(identity, curve(1))
@@ -357,3 +316,13 @@ assert not {{"tensorflow", "keras"}} & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "MLFLOW_TRACKING_URI" not in done.stderr
+
+
+def test_files_of_locks_are_few_however_many_checkouts_there_are(monkeypatch, identity):
+    def file_of(root):
+        monkeypatch.setattr(publishing, "address", lambda: f"sqlite:////home/{root}/mlflow.db")
+        return publishing._alone(identity).lock_file
+
+    files = [file_of(root) for root in range(300)]
+    assert files[0] == file_of(0)
+    assert 1 < len(set(files)) <= publishing._LOCKS < 100

@@ -11,6 +11,7 @@ import pytest
 from cell_files import copy_configuration, curve, publish
 
 from lung_attention import tracking
+from lung_attention.tracking.view import share_view
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +49,8 @@ def test_six_cells_compare(server, cells, drawn, page, tmp_path, monkeypatch):
     tracking.connect(tmp_path)
     run_ids = []
     for number, cell in enumerate(cells):
-        run_ids.append(publish(cell, curve(12, seed=number), accuracy=0.7 + number / 50))
+        scores = {"accuracy": 0.7 + number / 50, "balanced_accuracy": 0.6 + number / 50}
+        run_ids.append(publish(cell, curve(12, seed=number), **scores))
     experiment = mlflow.MlflowClient().get_experiment_by_name(cells[0].experiment).experiment_id
 
     problems = []
@@ -60,6 +62,17 @@ def test_six_cells_compare(server, cells, drawn, page, tmp_path, monkeypatch):
     page.on("console", note)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("requestfailed", lambda request: problems.append((request.url, request.failure)))
+
+    # The link opens the results, the best first; names and columns are read in full on a small screen.
+    page.set_viewport_size({"width": 1500, "height": 900})
+    found = mlflow.MlflowClient().get_experiment(experiment)
+    page.goto(f"{server.address}/#/{share_view(mlflow.MlflowClient(), found)}")
+    names = page.locator(".ag-row a", has_text="-attention-published-")
+    names.nth(5).wait_for(timeout=30000)
+    assert names.all_inner_texts() == [cell.cell.name for cell in reversed(cells)]
+    for read in (*names.all(), page.get_by_text("test_balanced_accuracy", exact=True).last):
+        assert read.evaluate("one => one.scrollWidth <= one.clientWidth + 1 || one.clientWidth === 0")
+    page.screenshot(path=tmp_path / "list.png")
 
     runs, experiments = (quote(json.dumps(ids)) for ids in (run_ids, [experiment]))
     page.goto(f"{server.address}/#/compare-runs?runs={runs}&experiments={experiments}")

@@ -283,7 +283,8 @@ def test_the_registered_model_serves_encoded_images(toy, published, tmp_path):
     served = ImageClassifier()
     served.load_context(
         SimpleNamespace(
-            artifacts={"keras": str(tmp_path / "model.keras")}, model_config={"classes": list(CLASSES)}
+            artifacts={"keras": str(tmp_path / "model.keras")},
+            model_config={"classes": list(CLASSES), "window": None},
         )
     )
     (fold,) = folds(toy.published)

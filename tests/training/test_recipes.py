@@ -186,7 +186,13 @@ def test_a_search_that_does_not_say_its_split_is_refused():
 
 def test_a_search_that_found_what_is_no_setting_is_refused():
     studies = {"fold-0": {"settings": {"momentum": 0.9}}}
-    with pytest.raises(ValidationError, match="momentum"):
+    with pytest.raises(UserError, match="momentum"):
+        settings_of("searched", {"split": FOUND["split"], "studies": studies})
+
+
+@pytest.mark.parametrize("studies", [None, [], {"fold-0": None}, {"fold-0": {"settings": None}}, 3, "fold-0"])
+def test_a_search_in_another_layout_is_refused(studies):
+    with pytest.raises(UserError, match="expected studies, each with its settings"):
         settings_of("searched", {"split": FOUND["split"], "studies": studies})
 
 

@@ -66,9 +66,10 @@ def test_an_operator_that_only_the_report_uses_changes_the_report_alone(copy):
     assert changed(copy) == {"report"}
 
 
-def test_an_operator_of_the_fit_changes_trainings_and_searches_alone(copy):
+def test_an_operator_of_the_fit_changes_what_fits_alone(copy):
     edit(copy / PACKAGE / "training" / "fitting.py", "epoch + 1", "epoch + 2")
-    assert changed(copy) == {"train", "search", *(f"recipes/{recipe}" for recipe in RECIPES)}
+    # Where networks look is compared between fits, too.
+    assert changed(copy) == {"train", "search", "explain", *(f"recipes/{recipe}" for recipe in RECIPES)}
 
 
 def test_a_recipe_changes_its_own_hash_alone(copy):
@@ -94,6 +95,8 @@ def test_all_package_data_are_read_by_some_stage_or_command(copy):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
+    for template in (copy / PACKAGE).rglob("*.j2"):
+        texts |= set(re.findall(r'{% (?:include|from|import|extends) "([^"]+)"', template.read_text()))
     data = {path.name for path in (copy / PACKAGE).rglob("*") if path.is_file()} - {"py.typed"}
     assert {name for name in data if not name.endswith(".py")} <= texts
 

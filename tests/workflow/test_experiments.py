@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lung_attention.errors import UserError
 from lung_attention.files import read_table, write_table
 from lung_attention.paths import EXPERIMENTS
 from lung_attention.workflow import experiments
@@ -59,3 +60,16 @@ def test_a_repeated_experiment_replaces_only_its_own_cells():
     table = merged(known, pd.DataFrame([row("a", "plain", 0.9)]))
     kept = {(one["experiment"], one["head"]): one["accuracy"] for _, one in table.iterrows()}
     assert kept == {("a", "plain"): 0.9, ("a", "attention"): 0.2, ("b", "plain"): 0.3}
+
+
+def test_without_a_table_one_begins(project):
+    EXPERIMENTS.unlink()
+    run_experiment("local", "nearest pixel", ["datasets=[iqoth]"])
+    assert read_table(EXPERIMENTS)["experiment"].tolist() == ["nearest pixel"]
+
+
+def test_a_damaged_table_is_told_before_anything_runs(project):
+    EXPERIMENTS.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"experiments\.csv cannot be read"):
+        run_experiment("local", "nearest pixel", ["datasets=[iqoth]"])
+    assert project == []

@@ -1,8 +1,11 @@
 """Several stages at a time: what runs, in which order, and that it ends as `dvc repro` does."""
 
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
-from concurrent.futures import Future
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lung_attention.errors import UserError
+from lung_attention.workflow import jobs
 from lung_attention.workflow.jobs import (
     in_order,
     is_chain,
@@ -35,13 +39,13 @@ print("I0000 00:00:1.2 3 port.cc:153] oneDNN custom operations are on.", file=sy
 print("E0000 00:00:1.2 3 op.cc:7] no memory", file=sys.stderr)
 print(mine, "done")
 """
-PIPELINE = f"""
+PIPELINE = """
 stages:
   a:
-    cmd: {sys.executable} meet.py a b
+    cmd: python meet.py a b
     outs: [a]
   b:
-    cmd: {sys.executable} meet.py b a
+    cmd: python meet.py b a
     outs: [b]
   both:
     cmd: cat a b extra > both
@@ -71,26 +75,75 @@ def test_what_changed_and_what_follows_is_run_each_after_what_it_needs(edges, ch
     pending = touched_stages(needs, changed)
     assert set(pending) == expected
 
-    submitted = []
+    begun, over = [], []
 
-    def submit(stage):
-        assert set(needs[stage]) & expected <= set(submitted)
-        submitted.append(stage)
-        return ended(0)
+    def start(stage):
+        assert set(needs[stage]) & expected <= set(over)
+        assert len(begun) - len(over) < 2
+        begun.append(stage)
+        return Ended(0, then=lambda: over.append(stage))
 
-    assert in_order(pending, submit) == dict.fromkeys(expected, 0)
-    assert len(submitted) == len(expected)
+    assert in_order(pending, 2, start) == dict.fromkeys(expected, 0)
+    assert sorted(begun) == sorted(over) == sorted(expected)
 
 
-def ended(code):
-    future = Future()
-    future.set_result(code)
-    return future
+class Ended:
+    """A process that has ended already, as far as anybody can see."""
+
+    def __init__(self, code, then=lambda: None):
+        self.exitcode, self._then = code, then
+        self.sentinel, other = os.pipe()
+        os.close(other)
+
+    def join(self, timeout=None):
+        os.close(self.sentinel)
+        self._then()
 
 
 def test_nothing_follows_a_failure():
     pending = {"a": [], "b": [], "after a": ["a"], "after b": ["b"]}
-    assert in_order(pending, lambda stage: ended(int(stage == "a"))) == {"a": 1, "b": 0}
+    assert in_order(pending, 2, lambda stage: Ended(int(stage == "a"))) == {"a": 1, "b": 0}
+
+
+def test_after_a_failure_nothing_more_begins_and_what_runs_is_waited_for():
+    pending, ended = dict.fromkeys("abc", ()), []
+
+    def start(stage):
+        if stage == "b":
+            raise KeyboardInterrupt
+        return Ended(0, then=lambda: ended.append(stage))
+
+    with pytest.raises(KeyboardInterrupt):
+        in_order(pending, 3, start)
+    assert ended == ["a"]
+
+
+def test_a_process_that_was_not_reached_by_ctrl_c_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr(jobs, "_PATIENCE_SECONDS", 0.2)
+    started = []
+
+    def start(stage):
+        if started:
+            raise KeyboardInterrupt
+        started.append(multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,)))
+        started[0].start()
+        return started[0]
+
+    with pytest.raises(KeyboardInterrupt):
+        in_order(dict.fromkeys("ab", ()), 2, start)
+    started[0].join(10)
+    assert started[0].exitcode == -signal.SIGTERM
+
+
+def test_a_killed_process_ends_the_run_with_the_names_of_its_stages(monkeypatch, tmp_path):
+    monkeypatch.setattr(jobs, "_reproduce", killed_at_once)
+    with pytest.raises(UserError, match="killed, perhaps for want of memory: a, b") as caught:
+        jobs._run_pending({"a": [], "b": [], "c": ["b"]}, 2, multiprocessing.get_context("fork"))
+    assert caught.value.remedy == "make repro JOBS=1"
+
+
+def killed_at_once(stage, written, environment):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_stages_that_wait_for_each_other_are_a_chain():
@@ -105,6 +158,7 @@ def test_stages_that_wait_for_each_other_are_a_chain():
 def pipeline(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr(jobs, "end_server", lambda: None)  # it serves the next test
     Path("dvc.yaml").write_text(PIPELINE)
     Path("meet.py").write_text(MEET)
     Path("extra").write_text("!")
@@ -143,3 +197,22 @@ def test_a_failed_stage_is_named_once_all_have_ended(pipeline, capfd):
     assert "no room" in capfd.readouterr().out
     assert not Path("both").exists()
     assert "b:" in Path("dvc.lock").read_text()
+
+
+def test_code_that_comes_to_the_same_lets_all_that_follows_be(pipeline, capfd):
+    """Each stage follows `code`; which of them are stale is known once it has run."""
+    Path("dvc.yaml").write_text(
+        PIPELINE.replace("    outs: [a]", "    deps: [hashes]\n    outs: [a]").replace(
+            "stages:\n",
+            "stages:\n  code:\n    cmd: sort words > hashes\n    deps: [words]\n    outs: [hashes]\n",
+        )
+    )
+    Path("words").write_text("one\ntwo\n")
+    reproduce_in_parallel(2)
+    assert Path("both").read_text() == "ab!"
+    capfd.readouterr()
+    Path("words").write_text("two\none\n")
+    reproduce_in_parallel(2)
+    printed = capfd.readouterr().out.splitlines()
+    assert [line for line in printed if line.startswith("Running stage")] == ["Running stage 'code':"]
+    assert printed.count("Stage 'both' didn't change, skipping") == 1

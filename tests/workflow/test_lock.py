@@ -1,5 +1,9 @@
 """A dvc.lock that was cut off anywhere is whole again, and no finished stage is lost."""
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -9,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lung_attention.errors import UserError
-from lung_attention.workflow.lock import guarded_lock, keep, mend
+from lung_attention.workflow.lock import guarded_lock, keep, mend, mend_notes
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "dvc.lock").read_text(encoding="utf-8")
@@ -116,3 +120,71 @@ def test_a_second_run_says_that_there_is_a_first(tmp_path):
         thread.start()
         thread.join()
     assert told == ["another make repro works in this checkout"]
+
+
+@pytest.mark.parametrize("place", [".dvc/tmp/rwlock", ".dvc/tmp/exps/rwlock"])
+@pytest.mark.parametrize("left", ["", '{"write": {', '{"write": {}, "read": {"/a": [{"pid": 1'])
+def test_what_a_kill_left_of_dvcs_notes_goes(tmp_path, place, left):
+    notes = tmp_path / place
+    notes.parent.mkdir(parents=True)
+    notes.write_text(left)
+    mend_notes(tmp_path)
+    assert not notes.exists()
+
+
+def noted(tmp_path, pid):
+    path = tmp_path / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    info = {"pid": pid, "cmd": "dvc repro"}
+    path.write_text(json.dumps({"write": {"/a": info}, "read": {"/b": [info]}} if pid else {"read": {}}))
+    return path
+
+
+@pytest.mark.parametrize("pid", [None, os.getpid()])
+def test_whole_notes_of_processes_that_work_stay(tmp_path, pid):
+    notes = noted(tmp_path, pid)
+    text = notes.read_text()
+    mend_notes(tmp_path)
+    assert notes.read_text() == text
+
+
+def test_notes_of_a_dead_process_that_nobody_waits_for_go(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    notes = noted(tmp_path, child.pid)
+    mend_notes(tmp_path)
+    assert not notes.exists()
+    child.wait()
+
+
+def test_notes_that_are_older_than_the_process_of_their_number_go(tmp_path):
+    notes = noted(tmp_path, os.getpid())
+    os.utime(notes, (1e9, 1e9))
+    mend_notes(tmp_path)
+    assert not notes.exists()
+
+
+def test_notes_that_are_just_being_written_are_waited_for(tmp_path):
+    notes = tmp_path / ".dvc" / "tmp" / "rwlock"
+    notes.parent.mkdir(parents=True)
+    program = f"""
+import time
+from dvc.lock import make_lock
+with make_lock({f"{notes}.lock"!r}):
+    open({str(notes)!r}, "w").close()
+    print("empty", flush=True)
+    time.sleep(1)
+    with open({str(notes)!r}, "w") as file:
+        file.write("{{}}")
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "empty\n"
+        mend_notes(tmp_path)
+    assert notes.read_text() == "{}"
+
+
+def test_a_run_after_a_kill_mends_them(tmp_path):
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    (tmp_path / ".dvc" / "tmp" / "rwlock").touch()
+    with guarded_lock(tmp_path):
+        assert not (tmp_path / ".dvc" / "tmp" / "rwlock").exists()

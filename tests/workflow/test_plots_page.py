@@ -91,7 +91,7 @@ def test_a_plain_checkout_without_a_network_says_what_to_do(repository: Path) ->
     drawn = Drawn(repository / "dvc_plots" / "index.html")
     assert drawn.charts == 0
     assert drawn.from_the_web, "the committed page is meant to use the web"
-    assert "make env" in drawn.text
+    assert "make env" in drawn.text and f"python -m {plots_page.__name__})" in drawn.text
     assert drawn.errors == []
 
 

@@ -17,11 +17,12 @@ from lung_attention.models.heads import HEADS
 from lung_attention.paths import Paths, code_digest, head_digest
 from lung_attention.training.recipes import RECIPES
 from lung_attention.workflow.code import code_digests
+from lung_attention.workflow.stale import leading_to, staleness
 from lung_attention.workflow.status import (
     LOCK,
     check_lock,
+    contradicting,
     lock_entry,
-    stale_results,
     stale_stages,
 )
 
@@ -57,7 +58,8 @@ PATHS = Paths("local")
 
 
 def dvc(*arguments):
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, capture_output=True)
+    ended = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def write_code(root, *stages):
@@ -133,6 +135,26 @@ def test_the_stale_stage_is_named_with_the_command_that_mends_it(edited, changed
     assert caught.value.remedy.startswith("make repro")
 
 
+def test_hashes_that_contradict_each_other_are_named(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "r.json").write_text("1")
+    entries = {
+        "first": {"outs": [{"path": "a.csv", "md5": "1"}]},
+        "second": {
+            "deps": [{"path": "a.csv", "md5": "1"}],
+            "outs": [{"path": "results/r.json", "md5": hashlib.md5(b"1").hexdigest()}],
+        },
+    }
+    assert contradicting(entries, tmp_path) == []
+    entries["first"]["outs"][0]["md5"] = "2"
+    assert contradicting(entries, tmp_path) == ["second"]
+    entries["first"]["outs"][0]["md5"] = "1"
+    entries["second"]["outs"][0]["md5"] = "2"
+    assert contradicting(entries, tmp_path) == ["second"]
+    (tmp_path / "results" / "r.json").unlink()
+    assert contradicting(entries, tmp_path) == []
+
+
 def test_code_and_data_that_changed_together_are_named_once(edited):
     edited("data.txt", "2")
     edited(MODULE, "RATE = 2\n")
@@ -198,9 +220,19 @@ def with_results(*cells):
         write_json(PATHS.metrics(cell), {})
 
 
+def stale_code(*cells):
+    write_params(train={"recipe": {"epochs": 3}})
+    found = staleness(PATHS, cells, Path(), in_use=False)
+    return None if found is None else list(found.code)
+
+
+def write_params(**values):
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+
+
 def test_results_without_a_lock_cannot_be_judged(project):
     with_results(CELL)
-    assert stale_results(PATHS, [CELL], Path()) is None
+    assert stale_code(CELL) is None
 
 
 def test_results_are_stale_once_their_code_is_another(project):
@@ -217,7 +249,7 @@ def test_results_are_stale_once_their_code_is_another(project):
     with_results(CELL, SEARCHED)
 
     def stale():
-        return stale_results(PATHS, [CELL, SEARCHED], Path())
+        return stale_code(CELL, SEARCHED)
 
     assert stale() == []
     MODULE.write_text("RATE = 1  # as before\n")
@@ -235,7 +267,7 @@ def test_results_that_their_lock_does_not_know_are_of_earlier_code(project):
     write_lock(PATHS.results / LOCK, **{f"train@{CELL.name}": stage_of(code_digest("train"))})
     with_results(CELL, SEARCHED)
     no_result = replace(CELL, recipe="cropped")
-    assert stale_results(PATHS, [CELL, SEARCHED, no_result], Path()) == [SEARCHED.stage]
+    assert stale_code(CELL, SEARCHED, no_result) == [SEARCHED.stage]
 
 
 def test_a_lock_of_stages_that_named_modules_knows_none_of_the_cells(project):
@@ -243,7 +275,114 @@ def test_a_lock_of_stages_that_named_modules_knows_none_of_the_cells(project):
     deps = [{"path": "src/lung_attention/numbers.py", "md5": "0" * 32}]
     write_lock(PATHS.results / LOCK, **{old: {"cmd": "python stages/train.py", "deps": deps}})
     with_results(CELL)
-    assert stale_results(PATHS, [CELL], Path()) == [f"train@{CELL.name}"]
+    assert stale_code(CELL) == [f"train@{CELL.name}"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "is_stale"),
+    [
+        ({"train.recipe.epochs": 3}, {"train": {"recipe": {"epochs": 3}}}, False),
+        ({"train.recipe.epochs": 3}, {"train": {"recipe": {"epochs": 5}}}, True),
+        ({"train.recipe": {"epochs": 3}}, {"train": {"recipe": {"epochs": 3, "rate": 1}}}, True),
+        ({"train.recipe.epochs": 3}, {}, True),
+        ({"train.rate": "1e-05"}, {"train": {"rate": 1e-05}}, False),  # as PyYAML reads it
+        ({"train.rate": "often"}, {"train": {"rate": 1e-05}}, True),
+        # Found when the run began, and asked for by nobody.
+        (
+            {"profiles.local.download": {"checksums": {"a": "1"}}},
+            {"profiles": {"local": {"download": {}}}},
+            False,
+        ),
+        (
+            {"profiles.local.download": {"checksums": {"a": "1"}}},
+            {"profiles": {"local": {"download": {"checksums": {"a": "2"}}}}},
+            True,
+        ),
+    ],
+)  # fmt: skip
+def test_results_are_stale_once_their_parameters_are_others(project, recorded, now, is_stale):
+    entry = stage_of(code_digest("train")) | {"params": {"params.yaml": recorded}}
+    write_lock(PATHS.results / LOCK, **{f"train@{CELL.name}": entry})
+    write_params(**now)
+    found = staleness(PATHS, [CELL], Path(), in_use=False)
+    assert (found.params, found.code) == ((f"train@{CELL.name}",) if is_stale else (), ())
+    assert found.by_reason == ({"other parameters": [f"train@{CELL.name}"]} if is_stale else {})
+    assert found.remedy == "make repro PROFILE=local"
+
+
+def test_a_dataset_that_is_described_otherwise_makes_results_stale(project):
+    entry = stage_of(code_digest("train")) | {
+        "params": {"datasets/iqoth.yaml": {"groups.method": "patients"}}
+    }
+    write_lock(PATHS.results / LOCK, **{f"train@{CELL.name}": entry})
+    write_params()
+    Path("datasets").mkdir()
+    for text, stale in (("groups: {method: patients}", ()), ("groups: {}", (f"train@{CELL.name}",))):
+        Path("datasets/iqoth.yaml").write_text(text)
+        assert staleness(PATHS, [CELL], Path(), in_use=False).params == stale
+    Path("datasets/iqoth.yaml").unlink()
+    assert staleness(PATHS, [CELL], Path(), in_use=False).params == (f"train@{CELL.name}",)
+
+
+def test_a_design_that_was_narrowed_for_a_run_is_none_of_the_profile_in_use(project):
+    entry = stage_of(code_digest("train")) | {"params": {"params.yaml": {"splits": ["grouped"]}}}
+    write_lock(PATHS.results / LOCK, **{f"train@{CELL.name}": entry})
+    write_params(splits=["published", "grouped"])
+    assert staleness(PATHS, [CELL], Path(), in_use=False).stages == []
+    assert staleness(PATHS, [CELL], Path(), in_use=True).params == (f"train@{CELL.name}",)
+
+
+def test_the_lock_of_the_profile_in_use_is_that_of_the_work_tree(project):
+    stages = {f"train@{CELL.name}": stage_of(code_digest("train")), "code": {"cmd": "true"}}
+    write_lock(LOCK, **stages)
+    write_params(train={"recipe": {"epochs": 4}})
+    assert staleness(PATHS, [CELL], Path(), in_use=False) is None
+    found = staleness(PATHS, [CELL], Path(), in_use=True)
+    assert (found.stages, found.remedy) == ([f"train@{CELL.name}"], "make repro")
+
+
+def test_results_that_are_not_those_of_their_lock_are_named_but_not_a_notice_on_the_report(project):
+    made = [PATHS.metrics(CELL), PATHS.report_markdown]
+    entries = {
+        path.stem: {"outs": [{"path": path.as_posix(), "md5": hashlib.md5(b"1").hexdigest()}]}
+        for path in made
+    }
+    write_lock(PATHS.results / LOCK, **entries)
+    write_params()
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("2")
+    assert staleness(PATHS, [], Path(), in_use=False).files == ("metrics",)
+
+
+def test_only_what_leads_to_predictions_makes_a_comparison_of_them_stale(project):
+    def entry(deps, *outs):
+        return {
+            "deps": [{"path": str(path)} for path in deps],
+            "outs": [{"path": str(path)} for path in outs],
+        }
+
+    stages = {
+        "download@iqoth": entry([], "artifacts/archives/iqoth.zip"),
+        "settings": entry(["artifacts/archives"], "artifacts/settings"),
+        CELL.stage: entry([f"artifacts/settings/{CELL.name}.json"], PATHS.trained(CELL)),
+        f"evaluate@{CELL.name}": entry([PATHS.trained(CELL)], PATHS.predictions(CELL), PATHS.metrics(CELL)),
+        "report": entry([PATHS.metrics(CELL)], PATHS.report_html),
+        "audit@iqoth": entry(["artifacts/archives/iqoth.zip"], "audit.json"),
+    }
+    assert list(leading_to(stages, [PATHS.predictions(CELL)])) == list(stages)[:4]
+    assert leading_to(stages, [PATHS.predictions(SEARCHED)]) == {}
+    write_lock(PATHS.results / LOCK, report=stage_of() | {"params": {"params.yaml": {"report": 1}}})
+    write_params(report=2)
+    assert staleness(PATHS, [], Path(), in_use=False).stages == ["report"]
+    assert staleness(PATHS, [], Path(), in_use=False, of_predictions=True).stages == []
+
+
+def test_without_code_nobody_is_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_lock(PATHS.results / LOCK, report={"cmd": "true"})
+    write_params()
+    assert staleness(PATHS, [], Path(), in_use=False) is None
 
 
 def test_the_entry_of_a_training_is_found(project):
@@ -278,7 +417,7 @@ def test_an_entry_of_another_profile_or_without_hashes_is_none(project):
 
 
 def test_hashes_are_written_as_dvc_sees_them(project):
-    """`stale_results` hashes in memory what the stage `code` writes into files."""
+    """`staleness` hashes in memory what the stage `code` writes into files."""
     path = code_digest("train")
     dependency(path)
     assert json.loads(path.read_text()) == code_digests(Path())[path]

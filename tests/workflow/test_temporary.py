@@ -1,6 +1,8 @@
 """Another profile beside the default one: what is asked of DVC, and what comes back."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,13 +56,13 @@ def asked(project, monkeypatch):
     """What was asked of DVC: its settings and environment."""
     seen = {"code": 0}
 
-    def run(command, *, env, check):
+    def run(command, ask, *, environment, **_):
         seen["command"] = command
         seen["settings"] = [command[i + 1] for i, word in enumerate(command) if word == "-S"]
-        seen["env"] = env
-        return subprocess.CompletedProcess(command, seen["code"])
+        seen["env"] = environment
+        return seen["code"]
 
-    monkeypatch.setattr(temporary.subprocess, "run", run)
+    monkeypatch.setattr(temporary, "run_to_the_end", run)
     monkeypatch.setattr(temporary, "require_identity", lambda: None)
     monkeypatch.setattr(temporary, "_reference", lambda name: f"refs/exps/{name}")
     monkeypatch.setattr(temporary, "_bring_back", lambda profile, reference: seen.update(back=reference))
@@ -156,7 +158,7 @@ def test_what_a_profile_does_not_say_itself_reaches_it_alone(asked, project):
 @pytest.mark.parametrize("override", ["evaluate.resamples=700", "profiles.local.evaluate.resamples=700"])
 def test_a_section_that_no_profile_has_is_changed_where_stages_look(asked, project, override):
     """dvc.yaml names `evaluate` once, at the top; below the profile no stage would see it."""
-    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["evaluate"]
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["settings"]
     assert "evaluate" in stage["params"] and "profiles.${profile}.evaluate" not in stage["params"]
     temporary.reproduce("local", ["datasets=[iqoth]", override])
     assert "evaluate.resamples=700" in asked["settings"]
@@ -241,6 +243,23 @@ def test_a_cell_that_was_not_searched_is_told_before_the_run(asked):
     assert "command" not in asked
 
 
+@pytest.mark.parametrize(
+    ("override", "told", "remedy"),
+    [
+        ("train.epochs=5", "profiles.local.train.epochs", "keys like it: train.recipe.epochs, train."),
+        ("evaluate.resampless=9", "evaluate.resampless", "keys like it: evaluate.resamples"),
+        ("evaluate.nonsense=9", "evaluate.nonsense", "look at the keys of params.yaml"),
+        ("splits=[publishedd]", "splits.0: Input should be", "look at the keys of params.yaml"),
+    ],
+)
+def test_a_wrong_override_is_told_where_it_stands(asked, override, told, remedy):
+    with pytest.raises(UserError) as caught:
+        temporary.reproduce("local", ["datasets=[iqoth]", override])
+    assert caught.value.problem.startswith(f"--set {override}: {told}"), "that one alone"
+    assert caught.value.remedy.startswith(remedy)
+    assert "command" not in asked
+
+
 def test_a_missing_archive_is_told_before_the_run_and_its_remedy_works(asked):
     with pytest.raises(UserError, match=r"lc25000\.zip") as caught:
         temporary.reproduce("local", [])
@@ -250,17 +269,63 @@ def test_a_missing_archive_is_told_before_the_run_and_its_remedy_works(asked):
 
 
 def test_workspaces_of_killed_runs_are_swept_and_those_in_use_are_not(tmp_path):
-    exps = tmp_path / ".dvc" / "tmp" / "exps"
-    for name in ("tmpdead", "tmpalive", "run"):
+    exps = tmp_path / ".dvc" / "tmp" / "exps" / "standalone"
+    for name in ("tmpdead", "tmpalive", "tmpyoung", "run"):
         (exps / name / "below").mkdir(parents=True)
+        os.utime(exps / name, None if name == "tmpyoung" else (0, 0))
     command = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
     with subprocess.Popen(command, cwd=exps / "tmpalive" / "below", stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         temporary.sweep_workspaces(tmp_path)
-        assert sorted(path.name for path in exps.iterdir()) == ["run", "tmpalive"]
+        assert sorted(path.name for path in exps.iterdir()) == ["run", "tmpalive", "tmpyoung"]
         process.kill()
     temporary.sweep_workspaces(tmp_path)
-    assert [path.name for path in exps.iterdir()] == ["run"]
+    assert sorted(path.name for path in exps.iterdir()) == ["run", "tmpyoung"]
+
+
+# As DVC does: the copy's params.yaml for some time in the work tree, then a stage that SIGINT does not reach.
+DVC = """
+import signal, subprocess, sys, time
+from pathlib import Path
+params = Path("params.yaml")
+mine = params.read_text()
+try:
+    params.write_text("the copy's")
+    if "early" in sys.argv:
+        print("asked too early", flush=True)
+        time.sleep(60)
+finally:
+    params.write_text(mine)
+stage = subprocess.Popen([sys.executable, "-c", "print('a stage', flush=True); import time; time.sleep(60)"])
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.exit(stage.wait() != -signal.SIGTERM)
+"""
+STOPPED = """
+import sys
+from lung_attention.alive import run_to_the_end
+from lung_attention.errors import run_guarded
+from lung_attention.workflow.temporary import _stop_dvc
+run_guarded(lambda: run_to_the_end([sys.executable, "-c", *sys.argv[1:]], _stop_dvc, said="stopped; go on"))
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_leaves_the_work_tree_as_it_was(tmp_path, when, sent):
+    (tmp_path / "params.yaml").write_text("mine")
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED, DVC, when],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        assert run.stdout.readline() == ("asked too early\n" if when == "early" else "a stage\n")
+        os.killpg(run.pid, sent)
+        assert run.wait(timeout=30) == 128 + sent
+        assert (tmp_path / "params.yaml").read_text() == "mine"
+        assert run.stderr.read().splitlines()[-1] == "stopped; go on"
 
 
 def test_backbones_left_out_and_other_sources_need_no_files(asked, project):

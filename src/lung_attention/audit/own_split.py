@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from lung_attention.audit.dataset import audit
 from lung_attention.audit.folder import SUBSETS, table_of_folder
@@ -17,10 +19,12 @@ from lung_attention.audit.leaks import Json
 from lung_attention.audit.settings import ShortcutTest
 from lung_attention.audit.shortcuts import Files, find_shortcuts
 from lung_attention.audit.text import markdown
-from lung_attention.audit.twins import twins, twins_text
+from lung_attention.audit.twins import disputed_text, twins, twins_text
+from lung_attention.data.limits import read_limited
+from lung_attention.data.unreadable import SOME_UNREADABLE
 from lung_attention.errors import UserError
 from lung_attention.files import read_table
-from lung_attention.images.decode import THUMBNAIL_SIZE_PX, thumbnail
+from lung_attention.images.decode import THUMBNAIL_SIZE_PX, UnreadableError, open_image, thumbnail
 from lung_attention.images.encoding import encoding
 
 _COLUMNS = ("path", "label")
@@ -50,11 +54,12 @@ def run_audit_command(
         shortcut_test: How shortcuts are told from chance.
 
     Returns:
-        The audit, under `pairs` with all twins across subsets, its Markdown text, and the exit code: 1 when
-        there is a leak, which a shortcut is not, else 0.
+        The audit of the images that can be read, under `pairs` with all twins across subsets and under
+        `unreadable` with the others, `[{"file", "reason"}, …]`; its Markdown text; and the exit code: 1 when
+        there is a leak, which a shortcut is not, else `SOME_UNREADABLE` or 0.
 
     Raises:
-        UserError: The cosine, alpha, permutations or seed are none, or the table, one of its rows or one of
+        UserError: The cosine, alpha, permutations or seed are none, or the table, one of its rows or all of
             its images cannot be read.
     """
     if not 0 < near_duplicate_cosine <= 1:
@@ -82,7 +87,7 @@ def run_audit_command(
     else:
         images = _table(source)
     folder = source if source.is_dir() else source.parent
-    manifest, thumbnails, splits = audit_table(images, folder=folder)
+    manifest, thumbnails, splits, unreadable = audit_table(images, folder=folder)
     files = Files(
         sizes=manifest[["width", "height"]].to_numpy(),
         encodings=manifest["encoding"].to_numpy(dtype=object),
@@ -108,8 +113,16 @@ def run_audit_command(
         cosine=near_duplicate_cosine,
     )
     found["pairs"] = pairs.astype(object).where(pairs.notna(), None).to_dict("records")
-    leak = any(one["leak"] for one in found["splits"].values())
-    return found, markdown(found) + twins_text(pairs, listed=listed), int(leak)
+    found["unreadable"] = unreadable
+    text = (
+        markdown(found)
+        + disputed_text(found["contradictory"]["sets"])
+        + twins_text(pairs, listed=listed)
+        + _unreadable_text(unreadable, of=len(images), listed=listed)
+    )
+    if any(one["leak"] for one in found["splits"].values()):
+        return found, text, 1
+    return found, text, SOME_UNREADABLE if unreadable else 0
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -123,7 +136,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 def audit_table(
     images: pd.DataFrame, *, folder: Path
-) -> tuple[pd.DataFrame, NDArray[np.uint8], dict[str, pd.DataFrame]]:
+) -> tuple[pd.DataFrame, NDArray[np.uint8], dict[str, pd.DataFrame], list[dict[str, str]]]:
     """Reads the images of a table into what the audit takes.
 
     Args:
@@ -131,12 +144,13 @@ def audit_table(
         folder: Where relative paths start.
 
     Returns:
-        The manifest with a column `encoding`, thumbnails `(n, 64, 64, 3)` uint8, and the split table under
-        the name "table", or none where no subset is given.
+        Of the images that can be read the manifest with a column `encoding`, thumbnails `(n, 64, 64, 3)`
+        uint8, and the split table under the name "table", or none where no subset is given; of the others
+        file and reason.
 
     Raises:
         UserError: A column is missing, there is no row, a row is incomplete or has an unknown subset, all
-            rows have one subset, or an image is missing or unreadable.
+            images have one subset, or none can be read.
     """
     missing = [name for name in _COLUMNS if name not in images.columns]
     if missing:
@@ -146,81 +160,113 @@ def audit_table(
             remedy=f"give {_EXAMPLE}",
         )
     nothing = pd.Series("", index=images.index)
-    groups, has_subsets = images.get("group", nothing), "subset" in images.columns
-    rows = []
-    thumbnails = np.empty((len(images), THUMBNAIL_SIZE_PX, THUMBNAIL_SIZE_PX, 3), dtype=np.uint8)
-    table = zip(images["path"], images["label"], images.get("subset", nothing), groups, strict=True)
-    for number, (path, label, subset, group) in enumerate(table):
-        line = number + 2  # as an editor counts, with the header in line 1
-        if not path or not label:
-            raise UserError(f"line {line} of the table has no path or no label", remedy="complete the row")
-        if has_subsets and subset.strip().lower() not in SUBSETS:
-            raise UserError(
-                f"line {line} of the table: expected a subset of {', '.join(SUBSETS)}. Received: {subset!r}",
-                remedy="correct the column subset",
-            )
-        content, (width, height), thumbnails[number] = _read(folder / path, line)
+    has_subsets = "subset" in images.columns
+    table = images.assign(
+        subset=images.get("subset", nothing).str.strip().str.lower(), group=images.get("group", nothing)
+    )
+    _require_rows(table, has_subsets=has_subsets)
+    rows: list[dict[str, Any]] = []
+    unreadable = []
+    thumbnails = np.empty((len(table), THUMBNAIL_SIZE_PX, THUMBNAIL_SIZE_PX, 3), dtype=np.uint8)
+    for row in table.to_dict("records"):
+        try:
+            content, (width, height), thumbnails[len(rows)] = _read(folder / row["path"])
+        except UnreadableError as error:
+            unreadable.append({"file": row["path"], "reason": str(error)})
+            continue
         rows.append(
             {
-                "image": path,
-                "label": label,
+                "image": row["path"],
+                "label": row["label"],
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "width": width,
                 "height": height,
-                "group": group,
+                "group": row["group"],
                 "encoding": encoding(content),
-                "subset": SUBSETS.get(subset.strip().lower()),
+                "subset": SUBSETS.get(row["subset"]),
             }
         )
     if not rows:
-        raise UserError("the table has no row", remedy=f"give {_EXAMPLE}")
-    manifest = pd.DataFrame(rows)
+        first = unreadable[0]
+        raise UserError(
+            f"none of {len(unreadable):,} images can be read, such as {folder / first['file']}: "
+            f"{first['reason']}",
+            remedy="correct the paths; relative ones are taken from the table's folder",
+        )
+    manifest, thumbnails = pd.DataFrame(rows), thumbnails[: len(rows)]
     if not has_subsets:
-        return manifest.drop(columns="subset"), thumbnails, {}
+        return manifest.drop(columns="subset"), thumbnails, {}, unreadable
     if manifest["subset"].nunique() < 2:
         raise UserError(
-            "the table has fewer than two subsets, so nothing can leak between them",
+            "the table has fewer than two subsets of readable images, so nothing can leak between them"
+            + _unreadable_text(unreadable, of=len(table), listed=len(unreadable)),
             remedy="name train and test among the subsets, or leave the column out",
         )
     split = manifest[["image", "label", "group"]].assign(fold=0, subset=manifest["subset"])
-    return manifest.drop(columns="subset"), thumbnails, {"table": split}
+    return manifest.drop(columns="subset"), thumbnails, {"table": split}, unreadable
 
 
-def _read(path: Path, line: int) -> tuple[bytes, tuple[int, int], NDArray[np.uint8]]:
-    """Reads an image: its bytes, its width and height in pixels, and its thumbnail."""
+def _require_rows(table: pd.DataFrame, *, has_subsets: bool) -> None:
+    """Refuses a table without rows or with an incomplete one, before its images are read."""
+    if table.empty:
+        raise UserError("the table has no row", remedy=f"give {_EXAMPLE}")
+    for line, (path, label, subset) in enumerate(
+        zip(table["path"], table["label"], table["subset"], strict=True), start=2
+    ):  # as an editor counts, with the header in line 1
+        if not path or not label:
+            raise UserError(f"line {line} of the table has no path or no label", remedy="complete the row")
+        if has_subsets and subset not in SUBSETS:
+            raise UserError(
+                f"line {line} of the table: expected a subset of {', '.join(SUBSETS)}. Received: {subset!r}",
+                remedy="correct the column subset",
+            )
+
+
+def _read(path: Path) -> tuple[bytes, tuple[int, int], NDArray[np.uint8]]:
+    """Reads an image: its bytes, its width and height in pixels, and its thumbnail.
+
+    Raises:
+        UnreadableError: It is not there, or none that can be read rightly.
+    """
     try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            size = image.size
-        return content, size, thumbnail(_eight_bit(content))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"line {line} of the table: there is no image {path}",
-            remedy="correct the path; relative ones are taken from the table's folder",
-        ) from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(
-            f"line {line} of the table: {path} cannot be read as an image ({error})",
-            remedy="replace the file or take the row out",
-        ) from error
+        content = read_limited(path)
+        with open_image(content) as image:
+            return content, image.size, thumbnail(_eight_bit(image, content))
+    except (OSError, ValueError) as error:  # a path may hold what no path can
+        raise UnreadableError(f"it cannot be read ({getattr(error, 'strerror', error)})") from error
 
 
-def _eight_bit(content: bytes) -> bytes:
+def _unreadable_text(unreadable: Sequence[Mapping[str, str]], *, of: int, listed: int) -> str:
+    """What the audit says nothing of, as Markdown; nothing where all could be read."""
+    if not unreadable:
+        return ""
+    lines = [
+        "",
+        f"**{len(unreadable):,} of {of:,} images could not be read**; all above is on the others.",
+        "",
+    ]
+    lines += [f"- {one['file']}: {one['reason']}" for one in unreadable[:listed]]
+    if (more := len(unreadable) - listed) > 0:
+        lines += ["", f"and {more:,} more (all of them: --json FILE)"]
+    return "\n".join(lines) + "\n"
+
+
+def _eight_bit(image: Image.Image, content: bytes) -> bytes:
     """Scales a grey image of more than 8 bits from its darkest to its brightest value onto 0 to 255.
 
-    Pillow would cut all values above 255 off: all 16-bit CT slices would be white and look the same.
+    How alike two images are does not depend on where their values begin and end, so that no window is needed.
 
     Args:
-        content: The bytes of an image file.
+        image: The image, opened.
+        content: The bytes of its file.
 
     Returns:
-        The same bytes where the image has 8 bits a channel or fewer, else those of a PNG.
+        The same bytes where the image is no grey one of more than 8 bits, else those of a PNG.
     """
-    with Image.open(io.BytesIO(content)) as image:
-        if not image.mode.startswith(("I", "F")):
-            return content
-        values = np.asarray(image, dtype=np.float64)
+    if not image.mode.startswith(("I", "F")):
+        return content
+    values = np.asarray(image, dtype=np.float64)
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
     stream = io.BytesIO()

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from statsmodels.stats.multitest import multipletests
 
 from lung_attention.audit.leaks import Json
 from lung_attention.audit.permutation import permutation_test
 from lung_attention.audit.settings import ShortcutTest
+from lung_attention.evaluation.multiplicity import holm
 from lung_attention.images.regions import backgrounds, frame, histograms, value_counts
 
 _BINS = 128
@@ -117,9 +117,8 @@ def find_shortcuts(files: Files, labels: ArrayLike, groups: ArrayLike, test: Sho
         }  # fmt: skip
     if found["probes"]:
         p = [probe["p"] for probe in found["probes"].values()]
-        adjusted = multipletests(p, alpha=test.alpha, method="holm")[1]
-        for probe, p_holm in zip(found["probes"].values(), adjusted, strict=True):
-            probe |= {"p_holm": float(p_holm), "found": bool(p_holm <= test.alpha)}
+        for probe, p_holm in zip(found["probes"].values(), holm(p), strict=True):
+            probe |= {"p_holm": p_holm, "found": p_holm <= test.alpha}
     return found
 
 

@@ -1,14 +1,18 @@
-"""Pairs of images that are the same or look the same and stand in different subsets, one by one."""
+"""Pairs of images that are the same or look the same, in different subsets or classes, one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations, islice, product
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lung_attention.images.similarity import near_pairs, unit_vectors
+
+_DISPUTED = 10
+"""Pairs of one picture in two classes that are shown; the JSON object has all."""
 
 COLUMNS = ("image", "subset", "twin", "twin_subset", "cosine", "identical")
 
@@ -75,4 +79,25 @@ def twins_text(table: pd.DataFrame, *, listed: int) -> str:
         lines.append(f"| {' | '.join(map(str, cells))} |")
     if (more := len(table) - listed) > 0:
         lines += ["", f"and {more:,} more pairs (all of them: --json FILE)"]
+    return "\n".join(lines) + "\n"
+
+
+def disputed_text(sets: Sequence[Mapping[str, Sequence[str]]]) -> str:
+    """Pairs of images that show one picture in two classes, as Markdown; nothing where there are none.
+
+    Args:
+        sets: For each picture its images, by class.
+    """
+    by_class = [pair for one in sets for pair in combinations(one.items(), 2)]
+    if not by_class:
+        return ""
+    rows = (
+        f"| {first} | {label} | {second} | {other} |"
+        for (label, images), (other, others) in by_class
+        for first, second in product(images, others)
+    )
+    total = sum(len(images) * len(others) for (_, images), (_, others) in by_class)
+    lines = ["", "| image | class | same picture | class |", "|---|---|---|---|", *islice(rows, _DISPUTED)]
+    if (more := total - _DISPUTED) > 0:
+        lines += ["", f"and {more:,} more pairs (all of them: --json FILE, under contradictory)"]
     return "\n".join(lines) + "\n"

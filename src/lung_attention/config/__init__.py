@@ -9,6 +9,7 @@ from lung_attention.config.datasets import Dataset
 from lung_attention.config.profiles import Config, Explained, Part, Profile
 from lung_attention.config.reading import (
     DESIGN,
+    flat,
     load_config,
     parse_value,
     read_values,
@@ -31,6 +32,7 @@ __all__ = [
     "SearchSpace",
     "Source",
     "TrainingSd",
+    "flat",
     "load_config",
     "parse_value",
     "read_values",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from lung_attention.config.depth import MOST_LEVELS, is_too_deep
 from lung_attention.config.profiles import Config
 from lung_attention.errors import UserError
 from lung_attention.paths import DATASETS
@@ -50,7 +52,9 @@ def read_values(path: Path) -> Any:
     try:
         return parse_value(path.read_bytes())
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}", remedy="run in the folder of params.yaml") from error
+        above = [folder for folder in path.absolute().parents[1:] if (folder / path).is_file()]
+        remedy = f"cd {above[0]}" if above and not path.is_absolute() else "run in the folder of params.yaml"
+        raise UserError(f"{path}: {error.strerror} in {Path.cwd()}", remedy=remedy) from error
     except (YAMLError, ValueError, RecursionError) as error:
         said = str(error).partition("\nTo suppress")[0].strip()
         raise UserError(f"{path} is not valid YAML: {said}", remedy=f"mend {path}") from error
@@ -61,16 +65,19 @@ def parse_value(text: str | bytes) -> Any:
 
     Raises:
         YAMLError: It is no YAML, or names a key twice.
-        ValueError: It holds more values than any configuration has.
+        ValueError: It holds more values, or deeper ones, than any configuration has.
     """
+    if is_too_deep(text):
+        raise ValueError(f"expected at most {MOST_LEVELS} levels")
     value = YAML(typ="safe").load(text)
-    todo, count = [value], 0
+    todo, count = [(value, 1)], 0  # of what aliases make, too
     while todo:
-        one = todo.pop()
+        one, level = todo.pop()
         count += 1
-        if count > _MOST_VALUES:
-            raise ValueError(f"expected at most {_MOST_VALUES:,} values")
-        todo += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        if count > _MOST_VALUES or level > MOST_LEVELS:
+            raise ValueError(f"expected at most {_MOST_VALUES:,} values on {MOST_LEVELS} levels")
+        inside = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        todo += [(part, level + 1) for part in inside]
     return value
 
 
@@ -103,10 +110,19 @@ def validate(values: Any, path: Path) -> Config:
     }
     whole["catalog"] = {file.stem: _dataset_values(file) for file in _dataset_files(path)}
     try:
-        return Config.model_validate_json(json.dumps(whole))
+        return Config.model_validate_json(json.dumps(whole, default=_as_text))
+    except TypeError as error:  # of json, about a key
+        raise UserError(f"{path}, or datasets/: {error}", remedy="put text in quotes") from error
     except ValidationError as error:
         lines = dict.fromkeys(_message(item, values["profiles"], path) for item in error.errors())
         raise UserError("\n  ".join(lines), remedy=f"mend these keys of {path}, or of datasets/") from error
+
+
+def _as_text(value: object) -> str:
+    """A date as it stands in the file; other kinds of values that YAML has are no parameters."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"expected text, a number, true, false or null, received {value!s:.40}")
 
 
 def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,3 +167,12 @@ def _says(own: Any, place: list[str]) -> bool:
             return False
         own = own[part]
     return True
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of nested values, as `train.recipe.epochs`, each with its value."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

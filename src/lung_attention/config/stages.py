@@ -222,17 +222,35 @@ class Leaving(Section):
     seed: Seed
 
 
+class NoisyCopies(Section):
+    """Copies of an image with noise, over whose maps is averaged.
+
+    Attributes:
+        copies: Of each image.
+        strength: Standard deviation of the noise as a share of the range of an image's values.
+    """
+
+    copies: Count
+    strength: Fraction
+
+
 class Explaining(Section):
     """How it is looked at where networks look.
 
     Attributes:
         shown: Images of each class in the pictures.
-        measured: Images of each class at most on which maps are compared where their weights are drawn anew.
-        draws: Random maps, and heads of untrained attention.
+        measured: Images of each class at most on which maps of a changed network are compared with its own.
+        draws: Random maps, and untrained attentions.
+        shuffles: How often weights are shuffled, at each layer.
+        noise: For the maps that are averaged before they are compared.
+        refits: Further fits, with other seeds.
         seed: Of what is drawn.
     """
 
     shown: Count
     measured: Count
     draws: Count
+    shuffles: Count
+    noise: NoisyCopies
+    refits: Count
     seed: Seed

@@ -8,17 +8,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from natsort import natsort_keygen
-
-from lung_attention.config.datasets import Dataset
+from lung_attention.data.limits import MAX_MEMBER_BYTES, read_limited
 from lung_attention.errors import UserError
-from lung_attention.paths import DATASETS
+from lung_attention.images.decode import UnreadableError
 
-# The releases' images are below 1 MiB each and 2 GB in all: what goes far beyond was made to fill a disk.
-MAX_MEMBER_BYTES = 64 * 2**20
+# The releases have 2 GB at most: what goes far beyond was made to fill a disk.
 MAX_TOTAL_BYTES = 16 * 2**30
 MAX_MEMBERS = 250_000  # ten times LC25000 with its colon part
 
@@ -26,9 +22,6 @@ MAX_MEMBERS = 250_000  # ten times LC25000 with its colon part
 # members that share their compressed bytes look harmless one by one.
 MAX_RATIO = 100
 _SMALL_BYTES = 2**20  # below this a uniform image may well shrink that much, and does no harm
-
-# The largest image of a release has 768 x 768 pixels. Beyond this, decoding takes memory for no use.
-MAX_PIXELS = 4096 * 4096
 
 # What `zipfile` lets through of a damaged or unusual archive: bad structure, broken streams, names that are
 # no text, compression methods it does not know.
@@ -41,24 +34,8 @@ _DAMAGE = (
     NotImplementedError,
     UnicodeDecodeError,
     IndexError,
+    MemoryError,  # a damaged LZMA member may ask for a dictionary of 4 GB
 )
-
-_natural = natsort_keygen()
-
-
-@dataclass(frozen=True)
-class Member:
-    """One image of an archive.
-
-    Attributes:
-        image: Its path below the release's top folder, the image's name everywhere in the project.
-        label: Its class.
-        source: Its name inside the archive or folder.
-    """
-
-    image: str
-    label: str
-    source: str
 
 
 @contextmanager
@@ -104,8 +81,13 @@ def open_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
 
 
 def _files_below(folder: Path) -> list[str]:
-    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    inside = folder.resolve()
+    sizes = {
+        file.relative_to(folder).as_posix(): file.stat().st_size
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+    names, inside = sorted(sizes), folder.resolve()
+    _refuse_too_much(folder, len(sizes), sum(sizes.values()))
     for name in names:
         if not name.isprintable():
             raise UserError(f"{folder}: {name!r} has a name with unprintable characters", remedy="rename it")
@@ -118,7 +100,9 @@ def _files_below(folder: Path) -> list[str]:
 
 def _read_file(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        return read_limited(folder / name)
+    except UnreadableError as error:
+        raise UserError(f"{folder}: {name!r}: {error}", remedy="take it out of the folder") from error
     except OSError as error:
         raise UserError(
             f"{folder}: {name!r} cannot be read ({error.strerror})", remedy="look at the file's permissions"
@@ -156,11 +140,8 @@ def _kind(info: zipfile.ZipInfo) -> int:
 
 def _refuse_bombs(path: Path, members: list[zipfile.ZipInfo]) -> None:
     remedy = "do not use this archive; fetch it from another source"
-    if len(members) > MAX_MEMBERS:
-        raise UserError(f"{path} has {len(members):,} members, more than {MAX_MEMBERS:,}", remedy=remedy)
     total = sum(info.file_size for info in members)
-    if total > MAX_TOTAL_BYTES:
-        raise UserError(f"{path} unpacks to {total:,} bytes, more than {MAX_TOTAL_BYTES:,}", remedy=remedy)
+    _refuse_too_much(path, len(members), total)
     size = path.stat().st_size
     if total > max(MAX_RATIO * size, _SMALL_BYTES):
         raise UserError(
@@ -174,87 +155,9 @@ def _refuse_bombs(path: Path, members: list[zipfile.ZipInfo]) -> None:
             )
 
 
-def find_members(names: list[str], dataset: Dataset, *, path: Path) -> list[Member]:
-    """Finds a dataset's images among the files of an archive.
-
-    The release's top folder may be nested in other folders, as in some public copies, or be missing. The `._`
-    files that macOS puts beside every file of an archive are no images, whatever their ending.
-
-    Args:
-        names: The files of the archive.
-        dataset: What the archive should hold.
-        path: The archive, for messages.
-
-    Returns:
-        The images in class order, inside a class folder by folder in natural order (2 before 10).
-
-    Raises:
-        UserError: A class folder is missing or empty, or an image stands in two.
-    """
-    members: list[Member] = []
-    suffixes = tuple(dataset.archive.suffixes)
-    for label, folders in dataset.classes.items():
-        for folder in folders:
-            found = []
-            for name in names:
-                head, marker, tail = f"/{name}".partition(f"/{folder}/")
-                if marker and "/" not in tail and tail.lower().endswith(suffixes):
-                    if tail.startswith("._"):
-                        continue
-                    if head and not _is_below_root(head, dataset):
-                        continue
-                    found.append(Member(f"{folder}/{tail}", label, name))
-            if not found:
-                raise UserError(
-                    f"{path}: no images in class folder {folder!r}; expected "
-                    f"{dataset.archive.root}/{folder}/ with files ending in {' or '.join(suffixes)}",
-                    remedy=f"check that this is the archive of {dataset.title}, or correct classes in "
-                    f"{DATASETS}/{dataset.id}.yaml",
-                )
-            members += sorted(found, key=lambda member: _natural(member.image))
-    images = [member.image for member in members]
-    if len(set(images)) < len(images):
-        twice = next(image for image in images if images.count(image) > 1)
-        raise UserError(f"{path}: image {twice!r} stands in two folders", remedy="remove one of the copies")
-    sources = [member.source for member in members]
-    if len(set(sources)) < len(sources):
-        twice = next(source for source in sources if sources.count(source) > 1)
-        raise UserError(
-            f"{path}: class folders lie in each other, so that {twice!r} would be in two",
-            remedy="put the images of each class in a folder of its own, none in another, or correct classes "
-            f"in {DATASETS}/{dataset.id}.yaml",
-        )
-    return members
-
-
-def require_counts(members: list[Member], dataset: Dataset, *, path: Path) -> None:
-    """Compares the images of each class with the public release, where there is one.
-
-    Args:
-        members: The images found.
-        dataset: What the archive should hold.
-        path: The archive, for messages.
-
-    Raises:
-        UserError: A class has more or fewer images.
-    """
-    expected = dataset.archive.counts
-    if expected is None:
-        return
-    labels = [member.label for member in members]
-    found = {name: labels.count(name) for name in dataset.classes}
-    if found != expected:
-        raise UserError(
-            f"{path}: found {found} images, expected {expected} of {dataset.title}",
-            remedy="fetch the complete archive, or for one of your own: --set download.check_counts=false",
-        )
-
-
-def _is_below_root(head: str, dataset: Dataset) -> bool:
-    """Whether a class folder's parent is (the end of) the release's top folder, or a stranger's."""
-    if any(ignored in head for ignored in dataset.archive.ignored):
-        return False
-    if not dataset.archive.root:
-        return "/" not in head.strip("/")
-    last = dataset.archive.root.rsplit("/", 1)[-1]
-    return head.rsplit("/", 1)[-1] == last or "/" not in head.strip("/")
+def _refuse_too_much(path: Path, members: int, total: int) -> None:
+    remedy = "give the dataset alone, from a source that you trust"
+    if members > MAX_MEMBERS:
+        raise UserError(f"{path} has {members:,} members, more than {MAX_MEMBERS:,}", remedy=remedy)
+    if total > MAX_TOTAL_BYTES:
+        raise UserError(f"{path} unpacks to {total:,} bytes, more than {MAX_TOTAL_BYTES:,}", remedy=remedy)

@@ -13,11 +13,15 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from natsort import natsorted
+from tqdm import tqdm
 
 from lung_attention.config import Dataset, parse_value
-from lung_attention.data.archive import find_members, open_archive
+from lung_attention.data.archive import open_archive
+from lung_attention.data.members import find_members
+from lung_attention.data.unreadable import guarded, refuse_unreadable
 from lung_attention.errors import UserError
 from lung_attention.files import sha256, write_text
+from lung_attention.images.decode import UnreadableError, read_image
 from lung_attention.paths import DATASETS
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -43,7 +47,7 @@ def describe_dataset(name: str, source: Path, *, patients: str | None, groups: P
     Raises:
         UserError: The name is taken or no name, there are no two class folders, one is empty, they lie in
             each other or have no names of their own, the expression is none or does not find a patient in
-            every path, or the CSV does not name every image.
+            every path, the CSV does not name every image, or images cannot be read; all of these are named.
     """
     file = DATASETS / f"{name}.yaml"
     if not _NAME.fullmatch(name):
@@ -82,6 +86,7 @@ def describe_dataset(name: str, source: Path, *, patients: str | None, groups: P
         )
     )
     _require_found(text, name, names, images, source)
+    _look_at(images, source)
     if groups is not None:
         (DATASETS / f"{name}.csv").write_bytes(groups.read_bytes())
     write_text(file, text)
@@ -110,6 +115,18 @@ def _layout(images: Sequence[PurePosixPath], source: Path) -> tuple[PurePosixPat
             remedy="move them into the folder of their class",
         )
     return root, folders
+
+
+def _look_at(images: Sequence[PurePosixPath], source: Path) -> None:
+    """Refuses what the stage `download` would refuse, before anything is written."""
+    unreadable = {}
+    with open_archive(source) as (_, read):
+        for image in tqdm(images, desc="look at", unit="image", mininterval=1, disable=None, leave=False):
+            try:
+                read_image(guarded(read, image.as_posix()))
+            except UnreadableError as error:
+                unreadable[image.as_posix()] = str(error)
+    refuse_unreadable(unreadable, of=len(images), source=source)
 
 
 def _refuse_empty(source: Path, parents: set[PurePosixPath]) -> None:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import warnings
 import zipfile
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from lung_attention.config.datasets import Dataset
-from lung_attention.data.archive import MAX_PIXELS, find_members, open_archive, require_counts
+from lung_attention.data.archive import open_archive
 from lung_attention.data.image_table import read_image_table, squares_of, with_image_table
+from lung_attention.data.members import find_members, require_counts
+from lung_attention.data.unreadable import guarded, refuse_unreadable
 from lung_attention.errors import UserError
 from lung_attention.files import ZIP_TIME, write_table
 from lung_attention.images.cut import cut_square
+from lung_attention.images.decode import UnreadableError, read_image
 from lung_attention.paths import DATASETS
 from lung_attention.writing import replacing
 
 COLUMNS = ("image", "label", "bytes", "sha256", "width", "height", "group")
-
-# What the public archives hold. Pillow knows formats that start other programs, such as PostScript.
-_FORMATS = ("JPEG", "PNG")
 
 
 def patient_of(dataset: Dataset, image: str) -> str:
@@ -59,9 +56,9 @@ def import_archive(
 ) -> pd.DataFrame:
     """Verifies a dataset's source and writes its archive and manifest, or neither.
 
-    Every image is decoded once. The written archive holds the original bytes under the names of the
-    manifest, uncompressed (the images are compressed already), in the manifest's order. Where images are cut
-    out of others, it holds the cuts.
+    Every image is decoded once, also after one that cannot be read. The written archive holds the original
+    bytes under the names of the manifest, uncompressed (the images are compressed already), in the manifest's
+    order. Where images are cut out of others, it holds the cuts.
 
     Args:
         source: The zip file or unpacked folder.
@@ -74,9 +71,11 @@ def import_archive(
         The manifest: the columns of `COLUMNS`, then those of the dataset's table but for image and patient.
 
     Raises:
-        UserError: The source is damaged or incomplete, or an image is unreadable; the message names it.
+        UserError: The source is damaged or incomplete, or images are unreadable; the message names all of
+            them.
     """
     rows = []
+    unreadable: dict[str, str] = {}
     with open_archive(source) as (names, read), replacing(archive) as temporary:
         members = find_members(names, dataset, path=source)
         if check_counts:
@@ -85,12 +84,17 @@ def import_archive(
         squares = None if beside is None else squares_of(dataset, beside, [one.image for one in members])
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as written:
             for member in tqdm(members, desc=f"verify {dataset.id}", unit="image", mininterval=1):
-                content = read(member.source)
-                width, height = _size(content, source, member.source)
-                if squares is not None:
-                    square = squares[member.image]
-                    content = cut_square(content, square.centre, square.side_px)
-                    width, height = _size(content, source, member.source)
+                try:
+                    content = guarded(read, member.source)
+                    width, height = read_image(content).size
+                    if squares is not None:
+                        square = squares[member.image]
+                        content = cut_square(content, square.centre, square.side_px)
+                        width, height = read_image(content).size
+                except UnreadableError as error:
+                    unreadable[member.source] = str(error)
+                if unreadable:  # nothing of it will be kept
+                    continue
                 written.writestr(zipfile.ZipInfo(member.image, ZIP_TIME), content)
                 rows.append(
                     (
@@ -103,33 +107,9 @@ def import_archive(
                         patient_of(dataset, member.image),
                     )
                 )
+        refuse_unreadable(unreadable, of=len(members), source=source)
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         if beside is not None:
             table = with_image_table(table, beside, dataset)
         write_table(manifest, table)
     return table
-
-
-def _size(content: bytes, source: Path, name: str) -> tuple[int, int]:
-    """Width and height in pixels of an 8-bit image that decodes without error."""
-    try:
-        with warnings.catch_warnings():
-            # Pillow only warns of an image large enough to be a decompression bomb.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
-                image.load()
-                mode, size = image.mode, image.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning,
-            Image.DecompressionBombError) as error:  # fmt: skip
-        raise UserError(
-            f"{source}: image {name!r} cannot be read ({error})", remedy="fetch the archive again"
-        ) from error
-    if mode.startswith(("I", "F")):
-        raise UserError(
-            f"{source}: image {name!r} has more than 8 bits a channel (mode {mode}), "
-            "of which all above 255 would be lost",
-            remedy="save it with 8 bits, after windowing where it is a CT slice",
-        )
-    return size

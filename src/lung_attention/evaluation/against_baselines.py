@@ -15,8 +15,8 @@ from typing import Any
 
 from lung_attention.cells import Cell
 from lung_attention.evaluation.measured import Measured
+from lung_attention.evaluation.multiplicity import holm
 from lung_attention.evaluation.paired_comparison import compare_pair
-from lung_attention.evaluation.paired_tests import holm
 from lung_attention.evaluation.verdicts import rank_verdict
 
 GROUPED = "grouped"

@@ -34,8 +34,8 @@ from lung_attention.evaluation.against_baselines import against_baselines
 from lung_attention.evaluation.explanations import experiments_on
 from lung_attention.evaluation.leakage import baseline_leakage, network_leakage
 from lung_attention.evaluation.measured import Bootstrap, Measured
+from lung_attention.evaluation.multiplicity import holm
 from lung_attention.evaluation.paired_comparison import compare_pair
-from lung_attention.evaluation.paired_tests import holm
 from lung_attention.evaluation.reproductions import reproductions
 from lung_attention.evaluation.verdicts import UNDECIDED, change_verdict
 

@@ -7,13 +7,11 @@ image by image before anything is tested, so that the number of observations sta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from statsmodels.stats.multitest import multipletests
 
 from lung_attention.errors import UserError
 from lung_attention.evaluation.bounds import proportion_interval
@@ -111,13 +109,6 @@ def sign_flip(differences: NDArray[np.integer], clusters: NDArray[np.integer]) -
     totals = 2 * np.arange(len(distribution)) - (len(distribution) - 1)
     p = distribution[np.abs(totals) >= abs(int(moving.sum()))].sum()
     return PairedTest("sign_flip", better, worse, min(1.0, float(p)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given; of none, none."""
-    if not p_values:
-        return []
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def difference_intervals(

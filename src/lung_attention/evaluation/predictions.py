@@ -14,6 +14,7 @@ from lung_attention.evaluation.weighted import Floats, Integers
 
 _SUM_TOLERANCE = 1e-3  # float32 softmax, written with nine digits
 _TIE_TOLERANCE = 1e-6
+_LARGEST = 2**53  # beyond, not every whole number is a float64
 _REMEDY = "make the predictions anew with: dvc repro"
 
 
@@ -141,9 +142,9 @@ def predictions_to_arrays(table: pd.DataFrame, classes: Sequence[str]) -> Predic
         The predictions as arrays.
 
     Raises:
-        UserError: A column is missing, a label or prediction is no class, probabilities are outside 0..1 or
-            do not sum to 1 within 1e-3, the prediction is not the most probable class, an image has two
-            rows for a seed, none for another, or two labels or groups.
+        UserError: A column is missing, a seed, fold or probability is no number, a label or prediction is no
+            class, probabilities are outside 0..1 or do not sum to 1 within 1e-3, the prediction is not the
+            most probable class, an image has two rows for a seed, none for another, or two labels or groups.
     """
     columns = [f"probability_{name}" for name in classes]
     wanted = ["image", "label", "group", "fold", "seed", "prediction", *columns]
@@ -158,6 +159,8 @@ def predictions_to_arrays(table: pd.DataFrame, classes: Sequence[str]) -> Predic
     if table.empty:
         raise UserError("Predictions hold no image.", remedy=_REMEDY)
 
+    for column in ("seed", "fold"):
+        table = table.assign(**{column: _whole_numbers(table, column)})
     table = table.sort_values(["seed", "image"], kind="stable")
     number = {name: k for k, name in enumerate(classes)}
     coded = {
@@ -165,7 +168,7 @@ def predictions_to_arrays(table: pd.DataFrame, classes: Sequence[str]) -> Predic
     }
     for column, codes in coded.items():
         _refuse(table, np.isnan(codes), f"a {column} that is none of the classes {list(classes)}")
-    p = table[columns].to_numpy(dtype=np.float64)
+    p = np.stack([_numbers(table, column) for column in columns], axis=1)
     inside = np.asarray(((p >= 0) & (p <= 1 + _SUM_TOLERANCE)).all(axis=1))
     _refuse(table, ~inside, "a probability outside 0..1")
     off = np.asarray(np.abs(p.sum(axis=1) - 1) > _SUM_TOLERANCE)
@@ -176,7 +179,7 @@ def predictions_to_arrays(table: pd.DataFrame, classes: Sequence[str]) -> Predic
     )
     _refuse(table, np.asarray(table.duplicated(["seed", "image"])), "two rows for one seed")
 
-    seeds = sorted({int(seed) for seed in table["seed"]})
+    seeds = sorted(set(table["seed"].tolist()))
     images = table["image"].to_numpy(dtype=object)[: len(table) // len(seeds)]
     shape = (len(seeds), len(images))
     if len(table) != shape[0] * shape[1] or (_reshaped(table, "image", shape) != images).any():
@@ -202,6 +205,22 @@ def predictions_to_arrays(table: pd.DataFrame, classes: Sequence[str]) -> Predic
 
 def _reshaped(table: pd.DataFrame, column: str, shape: tuple[int, int]) -> NDArray[np.object_]:
     return table[column].to_numpy(dtype=object).reshape(shape)
+
+
+def _numbers(table: pd.DataFrame, column: str) -> Floats:
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
+    _refuse(table, np.isnan(values), f"a {column} that is no number")
+    return values
+
+
+def _whole_numbers(table: pd.DataFrame, column: str) -> Integers:
+    values = _numbers(table, column)
+    _refuse(
+        table,
+        ~(np.isfinite(values) & (values == np.round(values)) & (np.abs(values) <= _LARGEST)),
+        f"a {column} that is no whole number up to {_LARGEST:,}",
+    )
+    return values.astype(np.int64)
 
 
 def _refuse(table: pd.DataFrame, bad: NDArray[np.bool_], what: str) -> None:

@@ -23,7 +23,7 @@ from scipy.stats import binomtest, norm
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.measured import Measured
-from lung_attention.evaluation.paired_tests import holm
+from lung_attention.evaluation.multiplicity import holm
 from lung_attention.evaluation.verdicts import (
     ABOVE,
     BELOW,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from statsmodels.stats.proportion import proportion_confint
+from scipy.stats import binomtest
 
 from lung_attention.data.published import PublishedResult
 
@@ -54,8 +54,8 @@ def reproduction(
 
 def published_interval(published: PublishedResult, *, confidence: float) -> tuple[float, float]:
     """Wilson's interval of a published accuracy on its own test size."""
-    low, high = proportion_confint(published.n_right, published.n_test, alpha=1 - confidence, method="wilson")
-    return float(low), float(high)
+    interval = binomtest(published.n_right, published.n_test).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def leakage_verdict(low: float | None, high: float | None) -> str:

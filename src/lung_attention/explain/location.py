@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from lung_attention.evaluation.intervals import multiplicities, percentile_interval
 
@@ -173,16 +173,18 @@ def likeness(first: Floats, second: Floats) -> float:
         first: `(n, rows, cols)`.
         second: The same shape. A map that is even everywhere is like no other.
     """
-    found = [
-        0.0 if a.min() == a.max() or b.min() == b.max() else float(spearmanr(a, b).statistic)
-        for a, b in zip(first.reshape(len(first), -1), second.reshape(len(second), -1), strict=True)
-    ]
+    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (first, second)]
+    a, b = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    spread = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    found = (a * b).sum(axis=1) / np.where(spread > 0, spread, 1.0)
     return float(np.mean(found))
 
 
 def evenness(maps: Floats) -> float:
-    """Mean entropy of maps over that of an even one: 1 for even maps, 0 where one cell has all."""
+    """Mean entropy of maps over that of an even one: 1 for even maps, 0 where one cell of several has all."""
     shares = maps.reshape(len(maps), -1)
+    if shares.shape[1] == 1:  # of small images: it can only be even
+        return 1.0
     shares = shares / shares.sum(axis=1, keepdims=True)
     terms = np.where(shares > 0, shares * np.log(np.maximum(shares, 1e-300)), 0.0)
     return float((-terms.sum(axis=1)).mean() / np.log(shares.shape[1]))

@@ -17,6 +17,11 @@ from lung_attention.models.parts import Parts, batches
 
 Floats = npt.NDArray[np.float64]
 
+_PREDICTED = -1  # in place of a class: the one that is predicted
+
+BACKBONE = "backbone"
+"""The name of the last step of a shuffling, all of the layers below the head."""
+
 
 @dataclass(frozen=True)
 class Maps:
@@ -47,15 +52,29 @@ class Looked(Parts):
         super().__init__(model)
         self.attention: SoftAttention = self.head.get_layer("soft_attention")
         self._last = self.head.get_layer("probabilities")
-        self._before_last = keras.Model(self.head.input, self._last.input)
+        self._before_last = keras.Model(self.head.inputs[0], self._last.input)
+        # Maps are made thousands of times, of few images each: as a graph that takes a tenth of the time.
+        shape = (None, *self.head.input_shape[1:])
+        self._maps = tf.function(
+            self._graph, input_signature=[tf.TensorSpec(shape), tf.TensorSpec((None,), tf.int64)]
+        )
 
-    def maps(self, features: npt.NDArray[np.float32]) -> Maps:
+    def maps(self, features: npt.NDArray[np.floating], classes: npt.NDArray[np.int64] | None = None) -> Maps:
         """The maps of features.
 
-        Grad-CAM (Selvaraju et al., ICCV 2017) weighs each channel by the mean gradient of the logit of the
-        predicted class, and keeps what speaks for the class.
+        Grad-CAM (Selvaraju et al., ICCV 2017) weighs each channel by the mean gradient of the logit of a
+        class, and keeps what speaks for the class.
+
+        Args:
+            features: `(n, rows, cols, channels)`.
+            classes: Of which class Grad-CAM is, `(n,)`; None for the predicted ones.
         """
-        found = [self._maps(tf.constant(features[rows])) for rows in batches(len(features))]
+        if classes is None:
+            classes = np.full(len(features), _PREDICTED)
+        found = [
+            self._maps(tf.constant(features[rows], tf.float32), tf.constant(classes[rows]))
+            for rows in batches(len(features))
+        ]
         return Maps(*(np.concatenate(parts).astype(np.float64) for parts in zip(*found, strict=True)))
 
     def attention_of(self, features: npt.NDArray[np.float32]) -> Floats:
@@ -63,71 +82,91 @@ class Looked(Parts):
         parts = [np.asarray(self.attention.attention_map(features[rows])) for rows in batches(len(features))]
         return np.concatenate(parts)[..., 0].astype(np.float64)
 
-    def _maps(self, features: tf.Tensor) -> tuple[npt.NDArray[Any], ...]:
+    def _graph(self, features: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape() as tape:
             tape.watch(features)
             logits = self._before_last(features, training=False) @ self._last.kernel + self._last.bias
-            best = tf.reduce_max(logits, axis=1)
-        weights = tf.reduce_mean(tape.gradient(best, features), axis=(1, 2), keepdims=True)
+            chosen = tf.where(classes == _PREDICTED, tf.argmax(logits, axis=1), classes)
+            of_class = tf.gather(logits, chosen, batch_dims=1)
+        weights = tf.reduce_mean(tape.gradient(of_class, features), axis=(1, 2), keepdims=True)
         gradcam = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
-        attention = self.attention.attention_map(features)[..., 0]
-        return tf.nn.softmax(logits).numpy(), np.asarray(attention), gradcam.numpy()
+        return tf.nn.softmax(logits), self.attention.attention_map(features)[..., 0], gradcam
 
     @contextmanager
     def untrained(self, seed: int) -> Iterator[None]:
         """Gives the attention the weights of one that was never fitted, for a while."""
-        kept = self.attention.get_weights()
         fresh = SoftAttention.from_config({**self.attention.get_config(), "seed": seed, "name": "fresh"})
         fresh.build(self.head.input_shape)
-        self.attention.set_weights(fresh.get_weights())
-        try:
+        with _given(self.attention, fresh.get_weights()):
             yield
-        finally:
-            self.attention.set_weights(kept)
+
+    @contextmanager
+    def refitted(self, head: keras.Model) -> Iterator[None]:
+        """Gives the head the weights of another one of its kind, for a while."""
+        with _given(self.head, head.get_weights()):
+            yield
 
 
-def after_shuffling(
-    looked: Looked,
-    shown: npt.NDArray[np.float32],
-    features: npt.NDArray[np.float32],
-    *,
-    draws: int,
-    seed: int,
-) -> Iterator[tuple[str, list[Maps]]]:
-    """Maps after the weights of ever more layers are shuffled, from the output down.
+def shuffled(looked: Looked, *, draws: int, seed: int) -> Iterator[str]:
+    """Shuffles the weights of ever more layers, from the output down.
 
     The cascading test of Adebayo et al. ("Sanity checks for saliency maps", NeurIPS 2018): a map that stays
     as it is does not tell what the network has learned in these layers. The weights of a tensor are permuted,
     so that their sizes stay what they were.
 
     Args:
-        looked: The classifier; as it was, afterwards.
-        shown: What its backbone is given.
-        features: What the backbone makes of it.
+        looked: The classifier; as it was, once all steps are taken.
         draws: How often each step is drawn.
         seed: Of the draws.
 
     Yields:
-        The name of the layer that was shuffled last, `backbone` at the end, and the maps of each draw.
+        The name of the layer that was shuffled last, `backbone` at the end, once a draw, while the classifier
+        has the weights of that draw.
     """
     fitted = [layer for layer in reversed(looked.head.layers) if layer.get_weights()]
-    steps = [*((layer.name, layer) for layer in fitted), ("backbone", looked.backbone)]
+    steps = [*((layer.name, layer) for layer in fitted), (BACKBONE, looked.backbone)]
     kept = {name: layer.get_weights() for name, layer in steps}
-
-    def shuffled(number: int, generator: np.random.Generator) -> None:
-        for name, layer in steps[: number + 1]:
-            layer.set_weights([_permuted(weights, generator) for weights in kept[name]])
-
     try:
-        for number, (name, _) in enumerate(steps):
-            found = []
+        for number, (last, _) in enumerate(steps):
             for draw in range(draws):
-                shuffled(number, np.random.default_rng([seed, number, draw]))
-                found.append(looked.maps(looked.features(shown) if name == "backbone" else features))
-            yield name, found
+                generator = np.random.default_rng([seed, number, draw])
+                for name, layer in steps[: number + 1]:
+                    layer.set_weights([_permuted(weights, generator) for weights in kept[name]])
+                yield last
     finally:
         for name, layer in steps:
             layer.set_weights(kept[name])
+
+
+def noisy(
+    shown: npt.NDArray[np.float32], *, copies: int, strength: float, seed: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Copies of what a backbone is given, each with noise of its own.
+
+    Args:
+        shown: `(n, side, side, 3)`.
+        copies: How many.
+        strength: Standard deviation of the noise as a share of the range of each image's values.
+        seed: Of the noise.
+
+    Yields:
+        Arrays of that shape.
+    """
+    generator = np.random.default_rng(seed)
+    deviation = strength * np.ptp(shown, axis=(1, 2, 3), keepdims=True)
+    for _ in range(copies):
+        yield shown + deviation * generator.standard_normal(shown.shape, dtype=np.float32)
+
+
+@contextmanager
+def _given(layer: keras.layers.Layer, weights: list[npt.NDArray[Any]]) -> Iterator[None]:
+    """Gives a layer other weights, for a while."""
+    kept = layer.get_weights()
+    layer.set_weights(weights)
+    try:
+        yield
+    finally:
+        layer.set_weights(kept)
 
 
 def _permuted(weights: npt.NDArray[Any], generator: np.random.Generator) -> npt.NDArray[Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -20,7 +22,7 @@ from lung_attention.explain.location import (
     measure_location,
     moved_maps,
 )
-from lung_attention.explain.maps import Looked, Maps, after_shuffling
+from lung_attention.explain.maps import BACKBONE, Looked, Maps, noisy, shuffled
 from lung_attention.models.parts import Pixels
 
 Floats = npt.NDArray[np.float64]
@@ -67,26 +69,103 @@ def look(looked: Looked, read: Read, count: int, *, untrained: Sequence[int], wh
     return Seen(maps, [np.concatenate(parts) for parts in fresh])
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Copies of images with noise, over whose maps is averaged.
+
+    Attributes:
+        copies: Of each image.
+        strength: Standard deviation as a share of the range of an image's values.
+    """
+
+    copies: int
+    strength: float
+
+
 def likeness_after_shuffling(
-    looked: Looked, images: Iterable[Pixels], *, draws: int, seed: int
+    looked: Looked, shown: npt.NDArray[np.float32], *, draws: int, noise: Noise, seed: int
 ) -> list[dict[str, Any]]:
-    """How alike maps stay when the weights of ever more layers are shuffled.
+    """How alike maps stay when the weights of ever more layers are shuffled, single ones and averaged ones.
+
+    Maps that are averaged over noisy copies of an image are those of the smoothed test (Hedström et al., "A
+    fresh look at sanity checks for saliency maps", xAI 2024): noise of the maps themselves, which makes any
+    two maps less alike, is taken out before they are compared. Grad-CAM stays that of the class that the
+    classifier predicts before.
+
+    Args:
+        looked: The classifier.
+        shown: What its backbone is given.
+        draws: How often each step is drawn.
+        noise: Of the smoothed test.
+        seed: Of all that is drawn.
 
     Returns:
         In the order of the shuffling `layer`, and of `attention` and `gradcam` the mean rank correlation with
-        the map before.
+        the map before, and, as `attention_smoothed` and `gradcam_smoothed`, that of averaged maps.
     """
-    shown = looked.shown(images)
-    features = looked.features(shown)
-    before = looked.maps(features)
-    return [
-        {
-            "layer": name,
-            "attention": float(np.mean([likeness(before.attention, one.attention) for one in after])),
-            "gradcam": float(np.mean([likeness(before.gradcam, one.gradcam) for one in after])),
+
+    def passed() -> Iterator[npt.NDArray[np.float32]]:
+        yield looked.features(shown)
+        yield from map(looked.features, noisy(shown, copies=noise.copies, strength=noise.strength, seed=seed))
+
+    features = [one.astype(np.float16) for one in passed()]  # as fits read them
+    classes = looked.maps(features[0]).probabilities.argmax(axis=1)
+
+    def kinds(given: Iterable[npt.NDArray[np.floating]]) -> dict[str, Floats]:
+        clean, *copies = (looked.maps(one, classes) for one in given)
+        return {
+            "attention": clean.attention,
+            "gradcam": clean.gradcam,
+            "attention_smoothed": np.mean([one.attention for one in copies], axis=0),
+            "gradcam_smoothed": np.mean([one.gradcam for one in copies], axis=0),
         }
-        for name, after in after_shuffling(looked, shown, features, draws=draws, seed=seed)
+
+    before = kinds(features)
+    found: dict[str, dict[str, list[float]]] = {}
+    for layer in shuffled(looked, draws=draws, seed=seed):
+        after = kinds(passed() if layer == BACKBONE else features)
+        for name, maps in after.items():
+            found.setdefault(layer, {}).setdefault(name, []).append(likeness(before[name], maps))
+    return [
+        {"layer": layer, **{name: float(np.mean(values)) for name, values in of.items()}}
+        for layer, of in found.items()
     ]
+
+
+def likeness_of_refits(
+    looked: Looked, shown: npt.NDArray[np.float32], heads: Sequence[keras.Model], *, seed: int
+) -> dict[str, float]:
+    """How alike the maps of fits are that differ in nothing but their seed.
+
+    Args:
+        looked: The classifier that is kept.
+        shown: What its backbone is given.
+        heads: Those of other fits of the same cell.
+        seed: Of attentions that were never fitted, as many as there are fits.
+
+    Returns:
+        The mean rank correlation over images and all pairs of fits of `attention` and, of the class that the
+        kept classifier predicts, `gradcam`; of `untrained`, how alike attentions are that were never fitted.
+    """
+    features = looked.features(shown)
+    maps = [looked.maps(features)]
+    classes = maps[0].probabilities.argmax(axis=1)
+    for head in heads:
+        with looked.refitted(head):
+            maps.append(looked.maps(features, classes))
+    fresh = []
+    for number in range(len(maps)):
+        with looked.untrained(seed + number):
+            fresh.append(looked.attention_of(features))
+    return {
+        "attention": _mutual([one.attention for one in maps]),
+        "gradcam": _mutual([one.gradcam for one in maps]),
+        "untrained": _mutual(fresh),
+    }
+
+
+def _mutual(maps: Sequence[Floats]) -> float:
+    return float(np.mean([likeness(one, other) for one, other in combinations(maps, 2)]))
 
 
 def location(

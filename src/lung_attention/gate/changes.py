@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lung_attention.config import read_values
+from lung_attention.config import flat, read_values
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
 from lung_attention.paths import DATASETS, PARAMS, Paths
@@ -58,15 +58,7 @@ def _params(root: Path, paths: Paths) -> dict[str, Any]:
     shared = {key: value for key, value in values.items() if key != "profiles"}
     profiles = values.get("profiles")
     of_profile = profiles.get(paths.profile) if isinstance(profiles, dict) else None
-    return dict(_flat(shared)) | dict(_flat(of_profile or {}, f"profiles.{paths.profile}."))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return dict(flat(shared)) | dict(flat(of_profile or {}, f"profiles.{paths.profile}."))
 
 
 def _files(reference: Path, commit: str | None) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lung_attention.cells import Cell
 from lung_attention.config import Config, Gating, TrainingSd, load_config
@@ -17,6 +18,9 @@ from lung_attention.gate.rules import Rule
 from lung_attention.gate.run import Limits, cells_with_predictions, judge_cells, select
 from lung_attention.gate.scores import with_margins
 from lung_attention.paths import PARAMS, Paths
+
+if TYPE_CHECKING:
+    from lung_attention.workflow.stale import Staleness
 
 
 def run_gate_command(
@@ -34,7 +38,7 @@ def run_gate_command(
         profile: Whose results; None means the one in use.
         margins: In place of those in params.yaml, such as `mcc=0.03`.
         cells: Patterns of cells' names; none means all.
-        strict: Whether what is inconclusive fails.
+        strict: Whether what is inconclusive, or stale, fails.
 
     Returns:
         What was found.
@@ -88,6 +92,7 @@ def run_gate_command(
             spent,
             changes(paths, before.root, before.commit),
             strict,
+            *_stale(paths, ours, in_use=name == config.profile),
         )
 
 
@@ -107,6 +112,16 @@ def rule_of(settings: Gating, margins: Sequence[str] = ()) -> Rule:
 def luck_of(settings: TrainingSd) -> Luck:
     """What parameters take for one training's luck."""
     return Luck(settings.balanced_accuracy, settings.log_loss)
+
+
+def _stale(paths: Paths, cells: Sequence[Cell], *, in_use: bool) -> tuple[Staleness | None, str]:
+    """Which stages of the candidate's results are stale; else why that was not asked."""
+    try:
+        from lung_attention.workflow.stale import staleness
+    except ModuleNotFoundError as error:  # locks are read with what comes with the extra train
+        return None, f"{error.name} is not installed"
+    found = staleness(paths, cells, Path(), in_use=in_use, of_predictions=True)
+    return found, "" if found else f"no dvc.lock of {paths.results.as_posix()}, or no code, is here"
 
 
 def _candidate_cells(config: Config, paths: Paths) -> list[Cell]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lung_attention.errors import UserError
 from lung_attention.gate.changes import Changes
@@ -13,6 +13,10 @@ from lung_attention.gate.declared import Declared
 from lung_attention.gate.rules import CellResult, Comparison, Pooled, Rule, Verdict, exit_code, overall
 from lung_attention.gate.scores import DECIDING, TITLES
 from lung_attention.report.numbers import DASH, count, listed, p_value, signed
+from lung_attention.report.staleness import named
+
+if TYPE_CHECKING:
+    from lung_attention.workflow.stale import Staleness
 
 _ORDER = (
     Verdict.REGRESSION, Verdict.BELOW_FLOOR, Verdict.NOT_COMPARABLE, Verdict.INCONCLUSIVE, Verdict.DECLARED,
@@ -49,7 +53,9 @@ class Outcome:
         pooled: On all changed cells together; None where fewer than two changed.
         spent: Declarations that the reference holds already.
         changes: What else differs between the two sides.
-        strict: Whether what is inconclusive fails.
+        strict: Whether what is inconclusive, or stale, fails.
+        stale: Which stages of the candidate's results are stale; None where that was not asked.
+        not_asked: Why it was not, of a profile's results.
     """
 
     subject: str
@@ -61,13 +67,27 @@ class Outcome:
     spent: Sequence[Declared]
     changes: Changes = field(default_factory=Changes)
     strict: bool = False
+    stale: Staleness | None = None
+    not_asked: str = ""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the candidate's results are not of its code and parameters."""
+        return self.stale is not None and bool(self.stale.stages)
+
+    @property
+    def verdict(self) -> str:
+        """In words. Stale results do not pass; a loss in them is one nevertheless."""
+        found = overall(self.results, self.pooled)
+        return "stale" if self.is_stale and found.startswith("pass") else found
 
     @property
     def exit_code(self) -> int:
         """Of the command."""
         verdicts = [result.verdict for result in self.results]
         code = exit_code(verdicts, self.pooled)
-        return 1 if code == 0 and self.strict and Verdict.INCONCLUSIVE in verdicts else code
+        doubtful = self.is_stale or Verdict.INCONCLUSIVE in verdicts
+        return 1 if code == 0 and self.strict and doubtful else code
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:
@@ -75,7 +95,8 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
 
     Returns:
         `subject` (a profile or file), `reference`, `commit` (null for a folder or file), `verdict` in words,
-        `exit_code`, `strict`, `changed_params` (by key `{reference, candidate}`, null for one that is not
+        `exit_code`, `strict`, `stale` (stages by why, empty where none is; null where it was not asked),
+        `changed_params` (by key `{reference, candidate}`, null for one that is not
         there), `changed_files` (of code and datasets), `margins`, `confidence`, `pooled_error`, `power`,
         `resamples`, `seed`, `spent_declarations`; `pooled` (null where fewer than two cells changed) with
         `cells` (their number), `differences`, `p_value` and `regression`; and `cells`, each with `cell`,
@@ -89,9 +110,10 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "subject": outcome.subject,
         "reference": outcome.reference,
         "commit": outcome.commit,
-        "verdict": overall(outcome.results, pooled),
+        "verdict": outcome.verdict,
         "exit_code": outcome.exit_code,
         "strict": outcome.strict,
+        "stale": outcome.stale and outcome.stale.by_reason,
         "changed_params": {
             key: {"reference": before, "candidate": after}
             for key, (before, after) in outcome.changes.params.items()
@@ -116,13 +138,14 @@ def to_markdown(outcome: Outcome) -> str:
     commit = f" (`{outcome.commit[:12]}`)" if outcome.commit else ""
     found = {verdict: sum(result.verdict is verdict for result in results) for verdict in _ORDER}
     lines = [
-        f"## Gate: {overall(results, outcome.pooled)}",
+        f"## Gate: {outcome.verdict}",
         "",
         f"`{outcome.subject}` against `{outcome.reference}`{commit}: "
         + f"{count(len(results), 'cell')}, "
         + ", ".join(f"{number} {verdict}" for verdict, number in found.items() if number)
         + ".",
         "",
+        *_staleness(outcome),
         *_changes(outcome.changes),
         *_together(outcome.pooled, rule),
         f"| | cell | verdict | {' | '.join(TITLES[name] for name in DECIDING)} | p (Holm) "
@@ -193,6 +216,22 @@ def _together(pooled: Pooled | None, rule: Rule) -> list[str]:
     return [
         f"All {pooled.cells} changed cells together: {verdict} ({chance}); "
         f"mean differences: {listed(means)}.",
+        "",
+    ]
+
+
+def _staleness(outcome: Outcome) -> list[str]:
+    """Whether the candidate is what its code and parameters give, a paragraph."""
+    stale = outcome.stale
+    if stale is None:
+        text = "Whether these results are of this code and these parameters was not asked"
+        return [f"{text}: {outcome.not_asked}.", ""] if outcome.not_asked else []
+    if not stale.stages:
+        return []
+    return [
+        "⚠️ **The results are stale**: this code and these parameters may give others. Stages with "
+        + "; with ".join(f"{reason}: {named(stages)}" for reason, stages in stale.by_reason.items())
+        + f". `{stale.remedy}` makes them anew, and what follows them.",
         "",
     ]
 

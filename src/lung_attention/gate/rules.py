@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from lung_attention.evaluation.paired_tests import holm
+from lung_attention.evaluation.multiplicity import holm
 from lung_attention.evaluation.weighted import Floats
 from lung_attention.gate.bounds import detectable_loss, upper_bounds
 from lung_attention.gate.chance import Chance, Luck

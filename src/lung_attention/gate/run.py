@@ -127,7 +127,14 @@ def judge_cells(
         results[name] = _accept_worse(replace(result, notes=notes[name]), limits.declared)
     published = _lost_reproductions(paths, candidate, reference)
     for cell, predictions in read.items():
-        floor = limits.floors[cell.dataset][cell.split]
+        floors = limits.floors[cell.dataset]
+        if cell.split not in floors:
+            raise UserError(
+                f"candidate, cell {cell.name}: expected one of the splits {', '.join(floors)}, received "
+                f"{cell.split!r}",
+                remedy=f"remove {candidate / paths.predictions(cell).parent}, which is no cell's",
+            )
+        floor = floors[cell.split]
         result = with_floors(results[cell.name], predictions, pairs.get(cell), floor=floor)
         if cell.name in published:
             result = _below_paper(result, reason_for(cell.name, BELOW_PUBLISHED, limits.declared))
@@ -169,7 +176,8 @@ def read_predictions(
         remedy = "make the predictions anew with: dvc repro"
     if cell.dataset not in labels:
         raise UserError(
-            f"{side}, cell {cell.name}: no file describes the dataset", remedy="add it to datasets/"
+            f"{side}, cell {cell.name}: no file describes the dataset",
+            remedy=f"add it to datasets/, or remove {path.parent}, if it is no cell's",
         )
     classes = labels[cell.dataset]
     try:

@@ -73,6 +73,8 @@ def _read(path: Path, name: str) -> pd.DataFrame:
     try:
         # As text: an identifier 007 is not 7, and a class "NA" is no missing value.
         return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        raise UserError(f"{name}: there is no such file", remedy="look at the path") from error
     except (OSError, ValueError) as error:
         raise UserError(
             f"{name}: this is no CSV table ({type(error).__name__}: {error})",
@@ -139,7 +141,7 @@ def _predictions(
             "label": table[_column(table, columns.label, "--label", name)],
             "group": _optional(table, columns.cluster, "group", name, option="--cluster", default=""),
             "fold": folds,
-            "seed": seeds.astype(int),
+            "seed": seeds.astype(float),  # how large they may be is looked at with the rest
             "prediction": pd.Series(probabilities.idxmax(axis=1), index=table.index),
         }
     )

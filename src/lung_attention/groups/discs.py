@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lung_attention.images.similarity import grey
+from lung_attention.writing import scratch
 
 Floats = NDArray[np.float32]
 
@@ -134,11 +135,11 @@ def looks(
             for each pose; `None` for the centre.
 
     Returns:
-        `(n, poses, d)`, float16, each of length 1; zero where the disc is blank.
+        `(n, poses, d)`, float16, each of length 1; zero where the disc is blank. In a file (`scratch`).
     """
     side = thumbnails.shape[1]
     shifts = shifts or [(0.0, 0.0)] * len(poses)
-    found = np.empty((len(thumbnails), len(poses), PATTERNS), dtype=np.float16)
+    found = scratch((len(thumbnails), len(poses), PATTERNS), np.float16)
     least = _MIN_CONTRAST * np.sqrt(disc.points.shape[1])
     for block in range(0, len(poses), _POSES_AT_ONCE):
         weights = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,8 @@ def merged_patients(
         image without patient that stands alone, its own name.
     """
     vectors = unit_vectors(thumbnails)
-    links = [equal_pairs(patients), equal_pairs(sha256), *near_pairs(vectors, cosine=near_duplicate_cosine)]
-    codes = components(len(patients), links)
+    links = [equal_pairs(patients), equal_pairs(sha256)]
+    codes = components(len(patients), chain(links, near_pairs(vectors, cosine=near_duplicate_cosine)))
     # Names of images are used only by groups in which nobody knows a patient.
     candidates = pd.DataFrame({"code": codes, "unknown": patients == "", "name": patients})
     candidates["name"] = candidates["name"].where(~candidates["unknown"], images)

@@ -14,6 +14,9 @@ from scipy.sparse.csgraph import connected_components
 Integers = NDArray[np.intp]
 Pairs = tuple[Integers, Integers]
 
+_HELD = 1_000_000
+"""Links that are held at a time: where everything is alike, there are as many as pairs."""
+
 
 def components(n: int, links: Iterable[Pairs]) -> Integers:
     """Connected components of images under links.
@@ -25,12 +28,25 @@ def components(n: int, links: Iterable[Pairs]) -> Integers:
     Returns:
         `(n,)`: the component of each image, numbered from 0 by first appearance.
     """
-    blocks = list(links)
+    blocks: list[Pairs] = []
+    held = 0
+    for block in links:
+        blocks.append(block)
+        held += len(block[0])
+        if held > _HELD:
+            # As many links as rows say the same.
+            codes = _connected(n, blocks)
+            blocks, held = [(np.unique(codes, return_index=True)[1][codes], np.arange(n))], n
+    return in_order(_connected(n, blocks))
+
+
+def _connected(n: int, blocks: list[Pairs]) -> Integers:
+    """The component of each row, `(n,)`, numbered from 0."""
     first = np.concatenate([np.empty(0, np.intp), *(block[0] for block in blocks)])
     second = np.concatenate([np.empty(0, np.intp), *(block[1] for block in blocks)])
     graph = coo_matrix((np.ones(len(first), dtype=np.int8), (first, second)), shape=(n, n))
     _, codes = connected_components(graph, directed=False)
-    return in_order(codes)
+    return np.asarray(codes, dtype=np.intp)
 
 
 def in_order(codes: NDArray[Any]) -> Integers:

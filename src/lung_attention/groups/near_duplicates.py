@@ -7,6 +7,7 @@ slices of one scan can lie in several. It bounds leakage from below and is calle
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from lung_attention.groups.linking import Pairs, components, equal_pairs, names
 from lung_attention.groups.settings import NearDuplicateGroups
-from lung_attention.images.similarity import near_pairs, unit_vectors
+from lung_attention.images.similarity import cosines, near_pairs, unit_vectors
 
 
 def pseudo_groups(
@@ -40,16 +41,13 @@ def pseudo_groups(
         `(n,)` str: `pseudo-0001` and so on, numbered by first appearance.
     """
     vectors = unit_vectors(thumbnails)
-    links = [
-        equal_pairs(sha256),
-        *near_pairs(vectors, cosine=min(settings.cosine, settings.near_duplicate_cosine)),
-    ]
+    links = [equal_pairs(sha256)]
     if settings.strictness == "thumbnails_and_neighbours":
         first, second = neighbours(file_numbers, labels)
-        cosines = np.einsum("ij,ij->i", vectors[first], vectors[second])
-        alike = cosines >= settings.neighbour_cosine
+        alike = cosines(vectors, first, second) >= settings.neighbour_cosine
         links.append((first[alike], second[alike]))
-    return names(components(len(vectors), links), prefix="pseudo")
+    near = near_pairs(vectors, cosine=min(settings.cosine, settings.near_duplicate_cosine))
+    return names(components(len(vectors), chain(links, near)), prefix="pseudo")
 
 
 def neighbours(file_numbers: NDArray[np.intp], labels: NDArray[Any]) -> Pairs:

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from lung_attention.groups.discs import sampler
 from lung_attention.groups.linking import Pairs
 from lung_attention.images.similarity import grey
+from lung_attention.writing import scratch
 
 _SIDE_PX = 48
 _PADDED_PX = 96
@@ -51,7 +52,9 @@ def overlapping_pairs(
     """
     fine = _fine_structure(thumbnails, poses)
     padded = (_PADDED_PX, _PADDED_PX)
-    spectra = rfft2(fine, padded).astype(np.complex64)
+    spectra = scratch((len(fine), _PADDED_PX, _PADDED_PX // 2 + 1), np.complex64)
+    for start in range(0, len(fine), _CHUNK):
+        spectra[start : start + _CHUNK] = rfft2(fine[start : start + _CHUNK], padded)
     common = np.abs(np.fft.fftfreq(_PADDED_PX, 1 / _PADDED_PX))
     common = np.outer(_SIDE_PX - common, _SIDE_PX - common)  # pixels two pictures share at each shift
     enough = common >= least_overlap * _SIDE_PX**2

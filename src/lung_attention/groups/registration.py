@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lung_attention.groups.discs import Floats, cropped_rotation, disc_of, looks, rotation
 from lung_attention.groups.linking import Integers
+from lung_attention.writing import scratch
 
 MAX_ROTATION_DEG = 25
 """The strongest rotation of LC25000's augmentation."""
@@ -35,6 +36,8 @@ _TURN_STEP_DEG = 2
 
 _COARSE_PATTERNS = 64
 """Patterns used in the coarse search; the strongest come first."""
+
+_ROWS = 512
 
 _COARSE_LEAST_CROPPED = 0.65
 _COARSE_LEAST_SHIFTED = 0.5
@@ -130,9 +133,10 @@ def _best(
     """
     low = slice(0, _COARSE_PATTERNS)
     coarse = our_poses[:, our_poses.shape[1] // 2]
-    their_coarse = np.ascontiguousarray(
-        theirs[:, their_poses[:, their_poses.shape[1] // 2], low], dtype=np.float32
-    )
+    their_coarse = scratch((len(theirs), len(their_poses), _COARSE_PATTERNS), np.float32)
+    for start in range(0, len(theirs), _ROWS):
+        part = slice(start, start + _ROWS)
+        their_coarse[part] = theirs[part, their_poses[:, their_poses.shape[1] // 2], low]
     found = np.zeros(len(first), dtype=np.float32)
     poses = np.zeros((2, len(first)), dtype=np.intp)
     for own, pairs in _by_first(first, len(ours)):

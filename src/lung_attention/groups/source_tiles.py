@@ -20,6 +20,7 @@ from lung_attention.groups.linking import Integers, Pairs, components, equal_pai
 from lung_attention.groups.overlap import overlapping_pairs
 from lung_attention.groups.registration import MAX_ROTATION_DEG, cropped_scores, shifted_scores
 from lung_attention.groups.settings import SourceTileGroups
+from lung_attention.writing import scratch
 
 _CHUNK = 256
 
@@ -36,7 +37,7 @@ def source_tiles(
     """Groups tiles that were made from one original.
 
     The classes of the tiles are not asked for, so a tile under two labels is found. Takes about two
-    minutes of one core and 0.8 GB for 15,000 tiles.
+    minutes of one core for 15,000 tiles; what is larger than a block of rows lies in files.
 
     Args:
         thumbnails: `(n, 64, 64, 3)`, uint8, RGB, of square tiles.
@@ -62,7 +63,7 @@ def source_tiles(
 
         chosen = _first_of_each(codes)
         first, second = colour_candidates(colours[chosen], neighbours=settings.candidates)
-        scores, *degrees = cropped_scores(thumbnails[chosen], first, second)
+        scores, *degrees = cropped_scores(_rows_of(thumbnails, chosen), first, second)
         alike = scores >= settings.correlation
         copies = chosen[first[alike]], chosen[second[alike]]
         turns = _turns(n, copies, (degrees[0][alike], degrees[1][alike]))
@@ -71,20 +72,28 @@ def source_tiles(
 
         chosen = _first_of_each(codes)
         first, second = colour_candidates(colours[chosen], neighbours=settings.candidates)
-        alike = shifted_scores(thumbnails[chosen], first, second) >= settings.correlation
+        alike = shifted_scores(_rows_of(thumbnails, chosen), first, second) >= settings.correlation
         codes = _joined(codes, (chosen[first[alike]], chosen[second[alike]]))
 
         # The copy turned least shows most of its original.
         order = np.argsort(np.abs(turns), kind="stable")
         chosen = order[_first_of_each(codes[order])]
         first, second = overlapping_pairs(
-            thumbnails[chosen],
+            _rows_of(thumbnails, chosen),
             [cropped_rotation(float(turns[row])) for row in chosen],
             correlation=settings.overlap_correlation,
             least_overlap=settings.least_overlap,
         )
         codes = _joined(codes, (chosen[first], chosen[second]))
     return names(codes, prefix="tile")
+
+
+def _rows_of(thumbnails: NDArray[np.uint8], rows: Integers) -> NDArray[np.uint8]:
+    """Some of the thumbnails, copied without holding all of them in memory."""
+    found = scratch((len(rows), *thumbnails.shape[1:]), np.uint8)
+    for start in range(0, len(rows), _CHUNK):
+        found[start : start + _CHUNK] = thumbnails[rows[start : start + _CHUNK]]
+    return found
 
 
 def _joined(codes: Integers, links: Pairs) -> Integers:
@@ -110,18 +119,19 @@ def colour_signatures(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
         thumbnails: `(n, side, side, 3)`, uint8, RGB.
 
     Returns:
-        `(n, 216)`, float32, rows of length 1: square roots of the shares of the colours, pixels near the
-        centre weighing more.
+        `(n, 216)`, float32, rows of length 1, in a file (`scratch`): square roots of the shares of the
+        colours, pixels near the centre weighing more.
     """
     side = thumbnails.shape[1]
     axis = (np.arange(side) - (side - 1) / 2) / side
     weights = np.exp(-np.add.outer(axis**2, axis**2) / (2 * _COLOUR_WINDOW**2)).ravel()
     steps = np.array([_COLOUR_BINS**2, _COLOUR_BINS, 1])
-    found = np.empty((len(thumbnails), _COLOUR_BINS**3), dtype=np.float32)
+    found = scratch((len(thumbnails), _COLOUR_BINS**3), np.float32)
     for row, thumbnail in enumerate(thumbnails):
         colours = (thumbnail.reshape(-1, 3).astype(np.intp) * _COLOUR_BINS // 256) @ steps
-        found[row] = np.bincount(colours, weights=weights, minlength=_COLOUR_BINS**3)
-    return np.asarray(np.sqrt(found / np.float32(weights.sum())), dtype=np.float32)
+        counts = np.bincount(colours, weights=weights, minlength=_COLOUR_BINS**3).astype(np.float32)
+        found[row] = np.sqrt(counts / np.float32(weights.sum()))
+    return found
 
 
 def colour_candidates(signatures: NDArray[np.float32], *, neighbours: int) -> Pairs:
@@ -145,7 +155,9 @@ def colour_candidates(signatures: NDArray[np.float32], *, neighbours: int) -> Pa
         own = np.repeat(rows, count)
         keys.append(np.minimum(own, nearest) * n + np.maximum(own, nearest))
     unique = np.unique(np.concatenate(keys))
-    return unique // max(n, 1), unique % max(n, 1)
+    first, second = scratch((2, len(unique)), np.intp)
+    np.divmod(unique, max(n, 1), out=(first, second))
+    return first, second
 
 
 def _first_of_each(codes: Integers) -> Integers:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from lung_attention.plots.style import words
 
 _LABEL_WIDTH = 14
+_ON_BLUE, _ON_WHITE = "#fefefe", "#010101"  # not those of style: the ground is no page's, light or dark
 _DARK = 0.55  # share of a row from which on white text is easier to read
 
 
@@ -43,7 +44,7 @@ def confusion_matrix(ax: Axes, counts: ArrayLike, classes: Sequence[str]) -> Axe
             ha="center",
             va="center",
             fontsize=9,
-            color="white" if share > _DARK else "black",
+            color=_ON_BLUE if share > _DARK else _ON_WHITE,
         )
     labels = [textwrap.fill(words(name), _LABEL_WIDTH) for name in classes]
     ax.set_xticks(range(len(classes)), labels, fontsize=8)

@@ -12,6 +12,7 @@ DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 GREY = "#6B7280"
 DARK = "#374151"  # of markers, which need more weight than lines
 GRID = "#E5E7EB"
+BAND = "#F6F7F9"  # behind every other row
 
 
 def new_figure(width_in: float, height_in: float, *, panels: int) -> tuple[Figure, list[Axes]]:

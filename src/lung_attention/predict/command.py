@@ -14,16 +14,16 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from lung_attention.data.unreadable import SOME_UNREADABLE
 from lung_attention.errors import UserError
 from lung_attention.files import sha256, write_json
+from lung_attention.images.decode import UnreadableError
 from lung_attention.predict.about import code_version
 from lung_attention.predict.exported import ExportedModel
-from lung_attention.predict.inputs import UnreadableError, find_inputs, read_pixels
+from lung_attention.predict.inputs import find_inputs
 from lung_attention.predict.overlay import overlay
+from lung_attention.predict.pixels import read_pixels
 from lung_attention.writing import replacing
-
-SOME_UNREADABLE = 3
-"""The exit code where an input could not be read, and the others were."""
 
 _LISTED = 20  # of the unreadable, on the screen
 

@@ -21,11 +21,15 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from lung_attention.data.archive import open_archive
+from lung_attention.data.unreadable import guarded
 from lung_attention.errors import UserError
+from lung_attention.extras import how_to_install
 from lung_attention.files import read_json, write_json
+from lung_attention.images.decode import UnreadableError
 from lung_attention.predict.about import code_version
 from lung_attention.predict.exported import ExportedModel
-from lung_attention.predict.inputs import UnreadableError, guarded, is_image_name, read_file, read_pixels
+from lung_attention.predict.inputs import find_inputs, is_image_name
+from lung_attention.predict.pixels import read_pixels
 from lung_attention.writing import replacing
 
 MANIFEST, MODEL = "manifest.json", "model.onnx"
@@ -55,16 +59,19 @@ class Shard:
 
 @lru_cache(maxsize=1)  # shards of a source follow each other
 def names_of(source: str) -> list[str]:
-    """The names of a source's images in alphabetical order; one that is empty for a single file.
+    """The names of a source's images in alphabetical order.
 
-    Raises:
-        UserError: An archive cannot be opened.
+    A single file has one name, which is empty; likewise a folder or archive that holds no image or cannot be
+    opened, which is an input that cannot be read.
     """
     path = Path(source)
     if not (path.is_dir() or path.suffix.lower() == ".zip"):
         return [""]
-    with open_archive(path) as (names, _):
-        return sorted(filter(is_image_name, names))
+    try:
+        with open_archive(path) as (names, _):
+            return sorted(filter(is_image_name, names)) or [""]
+    except UserError:
+        return [""]
 
 
 def shards_of(paths: Iterable[Path], size: int) -> Iterator[Shard]:
@@ -118,7 +125,7 @@ class ShardWorker:
         names = names_of(shard.source)[shard.start : shard.stop]
         path = Path(shard.source)
         if names == [""]:
-            yield self._row(str(path), lambda: read_file(path))
+            yield from (self._row(one.name, one.read) for one in find_inputs([path]))
             return
         with open_archive(path) as (_, read):
             for name in names:
@@ -223,7 +230,8 @@ def _made(
         from ray.data import ActorPoolStrategy, DataContext
     except ImportError as error:
         raise UserError(
-            "--workers needs Ray, which is not installed", remedy="make env EXTRAS=ray, or leave it out"
+            "--workers needs Ray, which is not installed",
+            remedy=f"{how_to_install('ray')}, or leave it out",
         ) from error
     if not ray.is_initialized():
         local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}

@@ -61,9 +61,11 @@ class ExportedModel:
         try:
             self._session = ort.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common class but this one
-            reason = str(error).split("failed:")[-1].strip().splitlines()[0]
-            raise UserError(f"{path} is no ONNX model ({reason})", remedy=_REMEDY) from error
-        said = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+            raise UserError(f"{path} is no ONNX model ({_reason(error)})", remedy=_REMEDY) from error
+        try:
+            said = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is no ONNX model (its metadata are no text)", remedy=_REMEDY) from error
         if said is None:
             raise UserError(
                 f"{path} is an ONNX model that does not say what it was fitted on (metadata {KEY!r})",
@@ -77,6 +79,12 @@ class ExportedModel:
             raise UserError(f"{path}: metadata {KEY!r}: {place}: {first['msg']}", remedy=_REMEDY) from error
         self.sha256 = hashlib.sha256(self.content).hexdigest()
         self._outputs = [output.name for output in self._session.get_outputs()]
+        given = [one.name for one in self._session.get_inputs()]
+        if given != ["image"] or "probabilities" not in self._outputs:
+            raise UserError(
+                f"{path}: expected image in and probabilities out, received {given} and {self._outputs}",
+                remedy=_REMEDY,
+            )
 
     @property
     def has_attention(self) -> bool:
@@ -88,15 +96,28 @@ class ExportedModel:
 
         Args:
             pixels: uint8 `(height, width, 3)`, RGB.
+
+        Raises:
+            UserError: The model cannot be computed, or gives other probabilities than it says.
         """
-        answers = self._session.run(self._outputs, {"image": pixels[np.newaxis]})
-        found = {name: np.asarray(value)[0] for name, value in zip(self._outputs, answers, strict=True)}
-        about, probabilities = self.about, found["probabilities"].astype(np.float64)
+        about = self.about
+        try:
+            answers = self._session.run(self._outputs, {"image": pixels[np.newaxis]})
+            found = {name: np.asarray(value)[0] for name, value in zip(self._outputs, answers, strict=True)}
+            probabilities = found["probabilities"].astype(np.float64)
+            distance = float(found["distance"]) if "distance" in found else None
+        except Exception as error:  # as above; and whatever other shapes lead to
+            raise UserError(f"{about.name} cannot be computed ({_reason(error)})", remedy=_REMEDY) from error
+        if probabilities.shape != (len(about.classes),) or not np.isfinite(probabilities).all():
+            raise UserError(
+                f"{about.name} gives the probabilities {probabilities.tolist()!r:.200}, expected "
+                f"{len(about.classes)} numbers",
+                remedy=_REMEDY,
+            )
         members: list[str] | None = None
         if about.set_threshold is not None:
             inside = prediction_sets(probabilities[np.newaxis], about.set_threshold)[0]
             members = [about.classes[code] for code in np.argsort(-probabilities) if inside[code]]
-        distance = float(found["distance"]) if "distance" in found else None
         threshold = about.distance_threshold
         return Prediction(
             probabilities,
@@ -120,6 +141,11 @@ class ExportedModel:
                 for name, value in zip(self.about.classes, found.probabilities, strict=True)
             },
         }
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).split("failed:")[-1].strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 _REMEDY = "make one with: lung-attention export CELL"

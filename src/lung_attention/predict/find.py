@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -13,6 +15,10 @@ from lung_attention.paths import PARAMS, Paths
 from lung_attention.predict.exported import ExportedModel
 
 _SCHEMES = ("models:", "runs:", "mlflow-artifacts:")
+# Before an @ stands a password, which may hold a slash, and behind a question mark perhaps a token.
+_SECRETS = ((re.compile(r"//\S*@"), "//"), (re.compile(r"\?\S+"), ""))
+_LONGEST_TEXT = 200
+_LONGEST_NAME = 240  # what systems allow, less the suffixes of files that are named after a cell
 
 
 def find_model(name: str, profile: str | None) -> ExportedModel:
@@ -29,6 +35,11 @@ def find_model(name: str, profile: str | None) -> ExportedModel:
         UserError: There is no such model.
     """
     path = Path(name)
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise UserError(
+            f"model: expected a name of at most {_LONGEST_NAME} bytes, received {name[:60]!r} …",
+            remedy="lung-attention predict --help",
+        )
     if path.suffix == ".onnx":
         if not path.exists():
             raise UserError(f"{path}: no such file", remedy="lung-attention export CELL --to MODEL.onnx")
@@ -114,10 +125,12 @@ def _of_mlflow(address: str) -> ExportedModel:
     import mlflow
     import yaml
 
-    from lung_attention.tracking import connect
+    from lung_attention.tracking import check_reachable, connect
+    from lung_attention.tracking.server import UPLOAD_SECONDS, impatient
 
     connect(Path.cwd())
-    with tempfile.TemporaryDirectory() as folder:
+    check_reachable()
+    with tempfile.TemporaryDirectory() as folder, impatient(UPLOAD_SECONDS):
         try:
             found = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
             if exported := list(found.rglob("*.onnx")):  # registered by `lung-attention export`
@@ -128,9 +141,16 @@ def _of_mlflow(address: str) -> ExportedModel:
         except Exception as error:  # of MLflow, its stores and the network, or another kind of model
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"{address} cannot be had ({reason})", remedy="look it up with: make mlflow-ui"
-            ) from error
+                f"{_told(address)} cannot be had ({_told(reason)})", remedy="look it up with: make mlflow-ui"
+            ) from None
         return _exported(keras_file, address, classes)
+
+
+def _told(text: str) -> str:
+    """An address, or what was said of one, fit for messages."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _exported(keras_file: Path, name: str, classes: list[str] | None) -> ExportedModel:

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from natsort import natsorted
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
 
-from lung_attention.data.archive import MAX_MEMBER_BYTES, MAX_PIXELS, open_archive
-from lung_attention.data.sources.dicom import (
-    DicomError,
-    Slice,
-    hounsfield,
-    read_slice,
-    stack_slices,
-    window,
-)
+from lung_attention.data.archive import open_archive
+from lung_attention.data.limits import read_limited
+from lung_attention.data.sources.dicom import DicomError, Slice, read_slice, stack_slices
+from lung_attention.data.unreadable import guarded
 from lung_attention.errors import UserError
+from lung_attention.images.decode import UnreadableError
 
-Pixels = npt.NDArray[np.uint8]
-
-_PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+_PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _SLICES = (".dcm", ".ima", "")  # DICOM files often have no suffix
-_FORMATS = ("JPEG", "PNG", "TIFF")
-_DICOM_MARK = slice(128, 132)
-_BITS_PER_SAMPLE = 258  # a tag of TIFF
-
-
-class UnreadableError(Exception):
-    """An input that is no image, or none that can be read rightly; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +38,7 @@ def find_inputs(paths: Iterable[Path]) -> Iterator[Input]:
 
     Args:
         paths: Files, folders or zip archives. What is named itself is tried whatever it is called; of folders
-            and archives files count whose suffix is one of JPEG, PNG, TIFF or DICOM, or that have none.
+            and archives files count whose suffix is one of JPEG, PNG, TIFF, BMP or DICOM, or that have none.
 
     Yields:
         The inputs: path by path, in natural order (2 before 10), but DICOM slices of a folder or archive in
@@ -101,18 +82,6 @@ def _suffix(name: str) -> str:
     return "hidden" if file.startswith(".") else Path(file).suffix.lower()
 
 
-def guarded(read: Callable[[str], bytes], name: str) -> bytes:
-    """Reads a member of a folder or archive.
-
-    Raises:
-        UnreadableError: It cannot be read.
-    """
-    try:
-        return read(name)
-    except UserError as error:
-        raise UnreadableError(error.problem) from error
-
-
 def read_file(path: Path) -> bytes:
     """Reads a file within limits.
 
@@ -120,9 +89,7 @@ def read_file(path: Path) -> bytes:
         UnreadableError: It is too large, or cannot be read.
     """
     try:
-        if (size := path.stat().st_size) > MAX_MEMBER_BYTES:
-            raise UnreadableError(f"it has {size:,} bytes, more than {MAX_MEMBER_BYTES:,}")
-        return path.read_bytes()
+        return read_limited(path)
     except OSError as error:
         raise UnreadableError(str(error.strerror)) from error
 
@@ -140,76 +107,3 @@ def _by_position(names: Sequence[str], read: Callable[[str], bytes]) -> list[str
         return [*(one.file for one in stack_slices(placed).slices), *others]
     except DicomError:  # none, or slices of different directions
         return [*(one.file for one in placed), *others]
-
-
-def read_pixels(content: bytes, hu_window: tuple[float, float] | None) -> Pixels:
-    """Decodes an image as the models know them: 8 bits, RGB, upright.
-
-    Args:
-        content: The bytes of a JPEG, PNG, TIFF or DICOM file.
-        hu_window: Level and width in HU of the window through which a DICOM slice is seen.
-
-    Returns:
-        uint8 `(height, width, 3)`; grey images have three equal channels.
-
-    Raises:
-        UnreadableError: It is none of these, damaged, too large, has several frames, more than 8 bits a
-            channel or transparent parts: what such values mean to a model nobody can say.
-    """
-    if content[_DICOM_MARK] == b"DICM":
-        return _read_dicom(content, hu_window)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(io.BytesIO(content), formats=_FORMATS)
-        with opened as image:
-            _refuse(image, content)
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info:
-                upright = upright.convert("RGBA")
-                if upright.getchannel("A").getextrema() != (255, 255):
-                    raise UnreadableError("parts of it are transparent")
-            return np.asarray(upright.convert("RGB"))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableError(f"it has more than {MAX_PIXELS:,} pixels") from error
-    except UnidentifiedImageError as error:
-        raise UnreadableError("it is no JPEG, PNG, TIFF or DICOM file") from error
-    except UnreadableError:
-        raise
-    except Exception as error:  # Pillow's readers raise whatever damage leads them to
-        raise UnreadableError(f"it is damaged ({error})") from error
-
-
-def _refuse(image: Image.Image, content: bytes) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableError(f"it has {width} × {height} pixels, more than {MAX_PIXELS:,} in all")
-    if (frames := getattr(image, "n_frames", 1)) > 1:
-        raise UnreadableError(f"it has {frames} frames, expected one image a file")
-    bits: int | tuple[int, ...] = 8
-    if image.format == "PNG":
-        bits = content[24]  # of a sample; Pillow drops the lower byte of 16 bits in colour without a word
-    elif isinstance(image, TiffImageFile):
-        bits = image.tag_v2.get(_BITS_PER_SAMPLE, 8)
-    most = max(bits) if isinstance(bits, tuple) else bits
-    if most > 8 or image.mode.startswith(("I", "F")):
-        raise UnreadableError(
-            f"it has {most} bits a channel, and by which window it becomes 8 is not known; give the DICOM "
-            "file"
-        )
-
-
-def _read_dicom(content: bytes, hu_window: tuple[float, float] | None) -> Pixels:
-    if hu_window is None:
-        raise UnreadableError(
-            "it is a CT slice in Hounsfield units, and the window of the model's images is not known: "
-            "--window LEVEL WIDTH"
-        )
-    try:
-        hu = hounsfield(content)
-    except DicomError as error:
-        raise UnreadableError(str(error)) from error
-    if hu.size > MAX_PIXELS:
-        raise UnreadableError(f"it has {hu.shape[1]} × {hu.shape[0]} pixels, more than {MAX_PIXELS:,} in all")
-    level, width = hu_window
-    return np.repeat(window(hu, level_hu=level, width_hu=width)[..., np.newaxis], 3, axis=2)

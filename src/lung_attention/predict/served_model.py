@@ -1,7 +1,7 @@
 """An exported model as MLflow serves it: encoded images in; classes, probabilities and doubts out.
 
 MLflow copies this file beside the ONNX file and runs it to load the model ("model from code"); nothing is
-pickled. It needs the package installed, but neither TensorFlow nor Keras.
+pickled. What it needs of the package lies beside it, too; it needs neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
-
-MOST_IMAGES = 64
-"""Of one request: more would hold up everybody else."""
 
 
 class ServedModel(PythonModel):
@@ -30,7 +25,9 @@ class ServedModel(PythonModel):
         """
         # Here and not at the top: logging a model runs this file, too.
         from lung_attention.predict.exported import ExportedModel
+        from lung_attention.predict.requests import asked
 
+        self._asked = asked
         self._model = ExportedModel(Path(context.artifacts["onnx"]))
 
     def predict(
@@ -43,7 +40,7 @@ class ServedModel(PythonModel):
 
         Args:
             context: Unused.
-            model_input: A column `image` of encoded images (bytes of JPEG, PNG, TIFF or DICOM files).
+            model_input: A column `image`, see `asked`.
             params: Unused.
 
         Returns:
@@ -51,27 +48,15 @@ class ServedModel(PythonModel):
             between), `familiar`, and `probability_<class>` of each class.
 
         Raises:
-            MlflowException: There are too many images, or an entry is none; it becomes an answer 400.
+            MlflowException: The request is refused, see `asked`.
         """
-        from lung_attention.predict.inputs import UnreadableError, read_pixels
-
-        if len(model_input) > MOST_IMAGES:
-            raise _refused(f"expected at most {MOST_IMAGES} images a request, received {len(model_input)}")
-        about, rows = self._model.about, []
-        for number, content in enumerate(model_input["image"]):
-            try:
-                pixels = read_pixels(bytes(content), about.window)
-            except (UnreadableError, TypeError) as error:
-                raise _refused(f"image {number}: {error}") from error
+        rows = []
+        for pixels in self._asked(model_input, self._model.about.window):
             said = self._model.said(self._model.predict(pixels))
             del said["distance"]
             said["set"], said["familiar"] = " ".join(said["set"] or []), said["familiar"] is not False
             rows.append(said)
         return pd.DataFrame(rows)
-
-
-def _refused(reason: str) -> MlflowException:
-    return MlflowException(reason, error_code=INVALID_PARAMETER_VALUE)
 
 
 set_model(ServedModel())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lung_attention.cells import PUBLISHED
 from lung_attention.evaluation.verdicts import ABOVE, BELOW, HELPS, HURTS, OPEN, WITHIN
 from lung_attention.report.answers_by_dataset import remains, sees_more, share_of
+from lung_attention.report.blocks import Answer, Bullets
+from lung_attention.report.numbers import count
 
 Entry = Mapping[str, Any]
 
+REPRODUCED = "Are the published results reproduced?"
 REMAINS = "What remains without known leakage?"
-ON_STAND_INS = "(On stand-ins, so this says nothing about the disease.) "
 HELPS_QUESTION = "Does attention help?"
 SEES_MORE = "Do the networks see more than a machine that cannot see disease?"
 
@@ -23,7 +25,7 @@ def answers(
     datasets: Mapping[str, str],
     backbones: Mapping[str, str],
     baselines: Mapping[str, str],
-) -> list[dict[str, str]]:
+) -> list[Answer]:
     """The report's first screen, in plain words.
 
     Args:
@@ -33,30 +35,42 @@ def answers(
         baselines: Names of baselines for people, by name.
 
     Returns:
-        Pairs of `question` and `answer`: whether published results are reproduced (where there are any), what
-        remains without known leakage, whether networks see more than machines that cannot see disease,
-        whether attention helps, and whether other recipes do (where there are any).
+        Whether published results are reproduced (where there are any), what remains without known leakage,
+        whether networks see more than machines that cannot see disease, whether attention helps, and
+        whether other recipes do (where there are any).
     """
-    words = _Words(datasets, backbones, stand_in=comparisons["stand_in"])
+    words = _Words(datasets, backbones)
     attention, leakage = comparisons["attention_vs_plain"], comparisons["leakage"]
     simple = _made_by(PUBLISHED, comparisons["network_vs_baseline"])
-    found = []
-    if comparisons["reproduction"]:
-        question = "Are the published results reproduced?"
-        found.append({"question": question, "answer": words.reproduced(comparisons["reproduction"])})
-    found += [
-        {"question": REMAINS, "answer": words.preface + remains(_made_by(PUBLISHED, leakage), datasets)},
-        {"question": SEES_MORE, "answer": words.preface + sees_more(simple, datasets, baselines)},
-        {"question": HELPS_QUESTION, "answer": words.helps(_made_by(PUBLISHED, attention))},
+    found = [
+        Answer(REMAINS, *remains(_made_by(PUBLISHED, leakage), datasets)),
+        Answer(SEES_MORE, *sees_more(simple, datasets, baselines)),
+        words.helps(_made_by(PUBLISHED, attention)),
     ]
     gains = comparisons["recipe_vs_published"]
     for recipe in dict.fromkeys(entry["recipe"] for entry in gains):
-        question = _QUESTIONS.get(recipe, f"Does the recipe {recipe} help?")
-        answer = words.recipe_helps(recipe, _made_by(recipe, gains), _made_by(recipe, attention))
-        found.append({"question": question, "answer": answer})
-    return found
+        found.append(words.recipe_helps(recipe, _made_by(recipe, gains), _made_by(recipe, attention)))
+    if comparisons["stand_in"]:
+        found = [on_stand_ins(one) for one in found]
+    if not comparisons["reproduction"]:
+        return found
+    if comparisons["stand_in"]:
+        return [_NOT_ASSESSED, *found]
+    return [words.reproduced(comparisons["reproduction"]), *found]
 
 
+def on_stand_ins(answer: Answer) -> Answer:
+    """The same answer, marked as one that says nothing about the disease."""
+    return Answer(answer.question, f"{answer.verdict}, on stand-ins", answer.numbers, answer.details)
+
+
+_NOT_ASSESSED = Answer(
+    REPRODUCED,
+    "Not assessed",
+    "This run uses stand-ins for the images or the backbones, so it can neither reproduce nor refute a "
+    "published result; it shows that the workflow runs.",
+    [],
+)
 _QUESTIONS = {
     "searched": "Do settings found by a search help?",
     "recommended": "Does the recommended recipe help?",
@@ -77,110 +91,105 @@ def _made_by(recipe: str, entries: Sequence[Entry]) -> list[Entry]:
 class _Words:
     """Sentences about one profile's verdicts."""
 
-    def __init__(
-        self, datasets: Mapping[str, str], backbones: Mapping[str, str], *, stand_in: bool
-    ) -> None:  # fmt: skip
+    def __init__(self, datasets: Mapping[str, str], backbones: Mapping[str, str]) -> None:
         self._datasets = datasets
         self._backbones = backbones
-        self.preface = ON_STAND_INS if stand_in else ""
-        self._stand_in = stand_in
 
-    def reproduced(self, entries: Sequence[Entry]) -> str:
+    def reproduced(self, entries: Sequence[Entry]) -> Answer:
         """Answers whether the published results are reproduced."""
-        if self._stand_in:
-            return (
-                "Not assessed: this run uses stand-ins for the images or the backbones, so it can neither "
-                "reproduce nor refute a published result. It shows that the workflow runs."
-            )
         plain = [entry for entry in entries if entry["head"] == "plain"]
         checked = [entry for entry in plain if entry["verdict"] != OPEN]
         missing = [self._cell(entry) for entry in _of(plain, OPEN)]
-        sentences = []
-        if checked:
-            within = _of(checked, WITHIN)
-            verdict = "In part" if within else "No"
-            if len(within) == len(checked):
-                verdict = "Yes, as far as checked" if missing else "Yes"
-            regenerated = f"{len(checked)} of {len(plain)} were regenerated here; " if missing else ""
-            sentences.append(
-                f"{verdict}: {regenerated}without attention, as the published code really ran, "
-                f"{share_of(within, checked, 'lies', 'lie')} within the sampling error of both."
-            )
-        else:
-            sentences.append("Open: no published accuracy was checked as the published code really ran.")
-        if beyond := len(checked) - len(_of(checked, WITHIN)):
-            left = sum(entry["verdict_holm"] != WITHIN for entry in checked)
-            sentences.append(
-                f"Beyond it {'lies' if beyond == 1 else 'lie'} {beyond}, or {left or 'none'} once the "
-                f"{len(checked)} comparisons are adjusted together (Holm)."
-            )
-        for of_verdict, lead in ((BELOW, "Ours is lower for"), (ABOVE, "Ours is higher for")):
-            named = [self._difference(entry) for entry in _of(checked, of_verdict)]
-            if named:
-                sentences.append(f"{lead} {'; '.join(named)}.")
+        details = []
         if missing:
-            sentences.append(f"Not run here: {'; '.join(missing)}.")
+            details.append(f"Not run here: {'; '.join(missing)}.")
         attended = [entry for entry in entries if entry["head"] == "attention" and entry["verdict"] != OPEN]
         if attended:
-            sentences.append(
+            details.append(
                 "With attention connected, as the paper describes it, "
                 f"{share_of(_of(attended, WITHIN), attended, 'lies', 'lie')} within sampling error."
             )
-        return " ".join(sentences)
+        if not checked:
+            numbers = "No published accuracy was checked as the published code really ran."
+            return Answer(REPRODUCED, "Open", numbers, [Bullets(details)])
+        within = _of(checked, WITHIN)
+        verdict = "In part" if within else "No"
+        if len(within) == len(checked):
+            verdict = "Yes, as far as checked" if missing else "Yes"
+        numbers = f"{len(checked)} of {len(plain)} were regenerated; " if missing else ""
+        numbers += (
+            "without attention, as the published code ran, "
+            f"{share_of(within, checked, 'lies', 'lie')} within the sampling error of both"
+        )
+        if len(within) < len(checked):
+            adjusted = sum(entry["verdict_holm"] == WITHIN for entry in checked)
+            numbers += f" ({adjusted} of {len(checked)} with Holm's adjustment)"
+        for of_verdict, lead in ((BELOW, "ours is lower for"), (ABOVE, "ours is higher for")):
+            off = _of(checked, of_verdict)
+            if off:
+                numbers += f"; {lead} {' and '.join(self._scores(entry) for entry in off)}"
+                told = [self._difference(entry) for entry in off]
+                details.append(f"{lead[0].upper()}{lead[1:]} {'; '.join(told)}.")
+        return Answer(REPRODUCED, verdict, f"{numbers[0].upper()}{numbers[1:]}.", [Bullets(details)])
 
-    def helps(self, entries: Sequence[Entry]) -> str:
+    def helps(self, entries: Sequence[Entry]) -> Answer:
         """Answers whether attention helps, first where nothing leaks."""
-        parts = []
-        for where, here in _by_split(entries):
-            parts += [self._helps_on(where, here), _other_scores(here)]
+        parts = list(_by_split(entries))
         if not parts:
-            return "Open: no network was measured with and without attention."
-        return self.preface + " ".join(parts)
+            return Answer(HELPS_QUESTION, "Open", "No network was measured with and without attention.", [])
+        (where, first), *_ = parts
+        verdict = _verdict(first)
+        numbers = f"{where}, {_counted(first, self._where)}; {_other_scores(first)}."
+        details = [text for place, here in parts for text in self._told(place, here)]
+        return Answer(HELPS_QUESTION, verdict, numbers, [Bullets(details)])
 
-    def recipe_helps(self, recipe: str, gains: Sequence[Entry], attention: Sequence[Entry]) -> str:
+    def recipe_helps(self, recipe: str, gains: Sequence[Entry], attention: Sequence[Entry]) -> Answer:
         """Answers whether a recipe does better than the published one, and attention where both have it."""
-        parts = []
-        for where, here in _by_split(gains):
-            parts += [self._helps_on(where, here), _other_scores(here)]
+        parts = list(_by_split(gains))
+        (where, first), *_ = parts
+        numbers = f"{where}, {_counted(first, self._where)}; {_other_scores(first)}."
+        details = [text for place, here in parts for text in self._told(place, here)]
         how = _OF_RECIPE.get(recipe, f"by the recipe {recipe}")
-        for where, here in _by_split(attention):
-            place = "" if here[0]["split"] == "grouped" else f" {where[0].lower()}{where[1:]}"
-            parts.append(self._helps_on(f"Attention against plain{place}, both {how}", here))
-        return self.preface + " ".join(parts)
+        for number, (place, here) in enumerate(_by_split(attention)):
+            on = "" if here[0]["split"] == "grouped" else f" {place[0].lower()}{place[1:]}"
+            against = f"Attention against plain{on}, both {how}"
+            details.append(self._helps_on(against, here))
+            if not number and (_of(here, HELPS) or _of(here, HURTS)):
+                numbers += f" {against}: {_counted(here, self._where)}."
+        question = _QUESTIONS.get(recipe, f"Does the recipe {recipe} help?")
+        return Answer(question, _verdict(first), numbers, [Bullets(details)])
+
+    def _told(self, where: str, entries: Sequence[Entry]) -> list[str]:
+        scores = f"By intervals of their own, of {len(entries)}: {_other_scores(entries)}."
+        return [self._helps_on(where, entries), scores]
 
     def _helps_on(self, where: str, entries: Sequence[Entry]) -> str:
-        helps, hurts = _of(entries, HELPS), _of(entries, HURTS)
-        n = len(entries)
-        if not helps and not hurts:
-            low = 100 * min(entry["differences"]["accuracy"]["low"] for entry in entries)
-            high = 100 * max(entry["differences"]["accuracy"]["high"] for entry in entries)
-            return (
-                f"{where}, not shown: 0 of {n} comparisons are significant (Holm-adjusted); the intervals of "
-                f"the change in accuracy reach from {points(low)} to {points(high)} points."
-            )
-        if helps and hurts:
-            verdict = "mixed"
-        elif helps:
-            verdict = "yes" if len(helps) == n else "in part"
-        else:
-            verdict = "no, it hurts" if len(hurts) == n else "no, in part it hurts"
-        told = [
-            f"{len(found)} {verb} ({'; '.join(self._change(entry) for entry in found)})"
-            for verb, found in (("better", helps), ("worse", hurts))
-            if found
-        ]
-        if undecided := n - len(helps) - len(hurts):
-            told.append(f"{undecided} undecided")
-        return f"{where}, {verdict}: of {n} comparisons (Holm-adjusted) {', '.join(told)}."
+        return f"{where}, {_lower(_verdict(entries))}: {_counted(entries, self._changes)}."
+
+    def _where(self, entries: Sequence[Entry]) -> str:
+        """The range of changes, and the datasets they are found on."""
+        changes = [100 * entry["differences"]["accuracy"]["difference"] for entry in entries]
+        low, high = points(min(changes, key=abs)), points(max(changes, key=abs))
+        named = dict.fromkeys(self._datasets.get(entry["dataset"], entry["dataset"]) for entry in entries)
+        return f"{low if low == high else f'{low} to {high}'} points on {'; '.join(named)}"
+
+    def _changes(self, entries: Sequence[Entry]) -> str:
+        """Each classifier with its change."""
+        return "; ".join(self._change(entry) for entry in entries)
 
     def _cell(self, entry: Entry) -> str:
         dataset, backbone = entry["dataset"], entry["backbone"]
         return f"{self._backbones.get(backbone, backbone)} on {self._datasets.get(dataset, dataset)}"
 
+    def _scores(self, entry: Entry) -> str:
+        return (
+            f"{self._cell(entry)}, {100 * entry['ours']['accuracy']:.1f} % against "
+            f"{100 * entry['published']['accuracy']:.1f} %"
+        )
+
     def _difference(self, entry: Entry) -> str:
         return (
-            f"{self._cell(entry)} ({100 * entry['ours']['accuracy']:.1f} % against "
-            f"{100 * entry['published']['accuracy']:.1f} %, {points(100 * entry['difference'])} points, "
+            f"{self._scores(entry)} ({points(100 * entry['difference'])} points, "
             f"interval {points(100 * entry['low'])} to {points(100 * entry['high'])})"
         )
 
@@ -194,6 +203,42 @@ def points(value: float) -> str:
     """A signed number of percentage points, with as many digits as tell it from 0."""
     text = f"{value:+.1f}" if abs(value) >= 0.05 or value == 0 else f"{value:+.2g}"
     return "0.0" if value == 0 else text.replace("-", "−")
+
+
+def _lower(verdict: str) -> str:
+    return f"{verdict[0].lower()}{verdict[1:]}"
+
+
+def _verdict(entries: Sequence[Entry]) -> str:
+    helps, hurts = _of(entries, HELPS), _of(entries, HURTS)
+    if not helps and not hurts:
+        return "Not shown"
+    if helps and hurts:
+        return "Mixed"
+    if helps:
+        return "Yes" if len(helps) == len(entries) else "In part"
+    return "No, it hurts" if len(hurts) == len(entries) else "No, in part it hurts"
+
+
+def _counted(entries: Sequence[Entry], told: Callable[[Sequence[Entry]], str]) -> str:
+    """How many comparisons are better, worse and undecided; `told` names those that are decided."""
+    helps, hurts = _of(entries, HELPS), _of(entries, HURTS)
+    n = len(entries)
+    if not helps and not hurts:
+        low = 100 * min(entry["differences"]["accuracy"]["low"] for entry in entries)
+        high = 100 * max(entry["differences"]["accuracy"]["high"] for entry in entries)
+        return (
+            f"0 of {count(n, 'comparison')} are significant (Holm-adjusted); the intervals of the change in "
+            f"accuracy reach from {points(low)} to {points(high)} points"
+        )
+    parts = [
+        f"{len(found)} {verb} ({told(found)})"
+        for verb, found in (("better", helps), ("worse", hurts))
+        if found
+    ]
+    if undecided := n - len(helps) - len(hurts):
+        parts.append(f"{undecided} undecided")
+    return f"of {count(n, 'comparison')} (Holm-adjusted) {', '.join(parts)}"
 
 
 def _by_split(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
@@ -214,7 +259,7 @@ def _other_scores(entries: Sequence[Entry]) -> str:
         falls, rises = _falls(entries, score), _rises(entries, score)
         moved = [f"rises in {rises}"] * bool(rises) + [f"falls in {falls}"] * bool(falls)
         told.append(f"the {name} {' and '.join(moved) or 'neither rises nor falls in any'}")
-    return f"By intervals of their own, of {len(entries)}: {told[0]}; {told[1]}."
+    return "; ".join(told)
 
 
 def _rises(entries: Sequence[Entry], score: str) -> int:

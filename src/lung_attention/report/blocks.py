@@ -73,10 +73,12 @@ class Picture:
 
     Attributes:
         source: A data URI, so that the page needs nothing beside itself.
-        alt: What is to be seen, for those who do not see it.
+        alt: What is to be seen, in words and numbers, for those who do not see it.
         caption: The line below.
         width_px: Width at which its text has the size of the page's text.
+        data: Where its numbers are, as a path beside the report; empty where a table on the page has them.
         tagged: Whether it is marked as a stand-in where the run has any.
+        narrow: The same for a phone, likewise a data URI; empty where one source serves both.
     """
 
     kind: ClassVar[str] = "picture"
@@ -84,7 +86,9 @@ class Picture:
     alt: str
     caption: str
     width_px: int
+    data: str
     tagged: bool = True
+    narrow: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,40 @@ class Details:
     blocks: Sequence[Block]
 
 
-Block = Text | Missing | Bullets | Table | Picture | Gallery | Details
+@dataclass(frozen=True)
+class Page:
+    """What has an HTML page of its own, to which the report links; Markdown shows it in its place.
+
+    Attributes:
+        name: Of the page, without suffix.
+        title: Its heading, and the link's text.
+        blocks: Its content.
+    """
+
+    kind: ClassVar[str] = "page"
+    name: str
+    title: str
+    blocks: Sequence[Block]
+
+
+Block = Text | Missing | Bullets | Table | Picture | Gallery | Details | Page
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to one of the questions that open a report.
+
+    Attributes:
+        question: What is asked.
+        verdict: A few words, which a sentence of numbers may follow.
+        numbers: The main numbers in one sentence; what equals or beats the networks is among them.
+        details: All the rest, such as a row for each dataset.
+    """
+
+    question: str
+    verdict: str
+    numbers: str
+    details: Sequence[Block]
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.further_scores import FURTHER_SCORES
 from lung_attention.images.decode import Pixels
-from lung_attention.plots.images import image_grid
-from lung_attention.plots.style import new_figure, words
-from lung_attention.report.blocks import Block, Details, Gallery, Missing, Picture, Section, Table, Text
+from lung_attention.plots.confusion import count_text
+from lung_attention.plots.images import image_strip
+from lung_attention.plots.style import words
+from lung_attention.report.blocks import Block, Details, Gallery, Missing, Page, Picture, Section, Table, Text
 from lung_attention.report.cell_probabilities import EXPLANATION, probability_blocks
-from lung_attention.report.collect import SAMPLE_SIZE_PX, Json, Results
-from lung_attention.report.embed import jpeg_uri, svg_uri, width_px
-from lung_attention.report.numbers import DASH, count, decimal, percent, percent_interval
+from lung_attention.report.collect import Json, Results
+from lung_attention.report.embed import photo_uri, svg_uri, width_px
+from lung_attention.report.numbers import DASH, count, decimal, decimal_interval, percent, percent_interval
 
 DrawCell = Callable[[Cell], Mapping[str, Figure] | None]
 ReadImages = Callable[[str], Mapping[str, list[Pixels]] | None]
@@ -32,14 +33,6 @@ _DECIMALS = (
     ("ece", "expected calibration error"),
     *((name, words(name)) for name in FURTHER_SCORES),
 )
-_FIGURES = {
-    "confusion_matrix": ("Confusion matrix", "Confusion matrix of {}: counts, rows are true classes."),
-    "roc": ("ROC curves", "ROC curves of {}; their areas stand in the table of scores."),
-    "learning_curves": (
-        "Learning curves",
-        "Loss and accuracy of {} over epochs, on images that were trained on and on monitored ones.",
-    ),
-}
 
 
 def sample_section(results: Results, read_images: ReadImages) -> Section:
@@ -51,20 +44,25 @@ def sample_section(results: Results, read_images: ReadImages) -> Section:
         if images is None:
             blocks.append(Missing(f"{title}: the archive is not there, so no image can be shown."))
         else:
-            blocks.append(_grid(title, {name: row for name, row in images.items() if row}))
+            blocks.append(_strips(title, {name: row for name, row in images.items() if row}))
     return Section("samples", "Sample images", blocks)
 
 
-def _grid(title: str, images: Mapping[str, list[Pixels]]) -> Picture:
-    shown = max(len(row) for row in images.values())
-    inch = 0.9 * SAMPLE_SIZE_PX / 96
-    figure, (ax,) = new_figure(1.4 + inch * shown, 0.25 + inch * len(images), panels=1)
-    image_grid(ax, {words(name).replace(" cell ", " cell\n"): row for name, row in images.items()})
-    return Picture(
-        jpeg_uri(figure),
-        f"Grid of sample images of {title}, a row for each class: {', '.join(map(words, images))}.",
-        f"{title}: evenly spaced images of each class, squeezed to squares",
-        width_px(figure),
+def _strips(title: str, images: Mapping[str, list[Pixels]]) -> Gallery:
+    """A strip of images for each class."""
+    return Gallery(
+        [
+            Picture(
+                photo_uri(strip),
+                f"{count(len(row), 'sample image')} of {title}, class {words(name)}, evenly spaced over its "
+                "files, squeezed to squares.",
+                f"{title}: sample images of {words(name)}",
+                strip.shape[1],
+                "",
+            )
+            for name, row in images.items()
+            for strip in [image_strip(row)]
+        ]
     )
 
 
@@ -76,13 +74,17 @@ def cells_section(results: Results, draw: DrawCell) -> Section:
             "shaded ranges are those over seeds, and over folds for learning curves. Sensitivity, "
             "specificity and predictive value (PPV) are those of a class against all others."
         ),
-        Text(EXPLANATION),
+        Details("What calibration, operating points and net benefit tell", [Text(EXPLANATION)]),
     ]
-    for cell in results.cells:
-        if cell in results.metrics:
-            blocks.append(_cell(results, cell, draw))
-        else:
-            blocks.append(Missing(f"{_name(results, cell)}: no result yet."))
+    for dataset in results.config.datasets:
+        of_dataset = [
+            _cell(results, cell, draw)
+            if cell in results.metrics
+            else Missing(f"{_name(results, cell)}: no result yet.")
+            for cell in results.cells
+            if cell.dataset == dataset
+        ]
+        blocks.append(Page(dataset, results.dataset(dataset).title, of_dataset))
     return Section("cells", "Each cell in detail", blocks)
 
 
@@ -100,17 +102,43 @@ def _cell(results: Results, cell: Cell, draw: DrawCell) -> Details:
     if figures is None:
         blocks.append(Missing("Predictions or history are missing, so there are no curves."))
     else:
-        blocks.append(
-            Gallery(
-                [
-                    Picture(svg_uri(figures[key]), alt.format(name), caption, width_px(figures[key]))
-                    for key, (caption, alt) in _FIGURES.items()
-                    if key in figures
-                ]
-            )
-        )
-    blocks += probability_blocks(values, name)
+        blocks.append(Gallery(_pictures(figures, values, name, cell)))
+    blocks += probability_blocks(values, name, data=f"cells/{cell.name}/metrics.json")
     return Details(f"{name}: {percent(values['accuracy'])}", blocks)
+
+
+def _pictures(figures: Mapping[str, Figure], values: Json, name: str, cell: Cell) -> list[Picture]:
+    """The drawings of a cell, with their numbers in words."""
+    confusions = values["confusion_matrix"]
+    counts = "; ".join(
+        f"{words(label)} {', '.join(map(count_text, row))}"
+        for label, row in zip(confusions["classes"], confusions["counts"], strict=True)
+    )
+    told = {
+        "confusion_matrix": (
+            "Confusion matrix",
+            f"Confusion matrix of {name}: true classes with their counts, as predicted: {counts}.",
+            "predictions.csv",
+        ),
+        "roc": (
+            "ROC curves",
+            f"ROC curves of {name}, sensitivity over 1 − specificity; AUROC, one vs rest, "
+            f"{decimal_interval(values, 'auroc_ovr')}.",
+            "predictions.csv",
+        ),
+        "learning_curves": (
+            "Learning curves",
+            f"Loss and accuracy of {name} over epochs, on images that were trained on and on monitored ones; "
+            f"in the end, on test images, loss {decimal(values['log_loss'])} and accuracy "
+            f"{percent(values['accuracy'])}.",
+            "history.csv",
+        ),
+    }
+    return [
+        Picture(svg_uri(figures[key]), alt, caption, width_px(figures[key]), f"cells/{cell.name}/{file}")
+        for key, (caption, alt, file) in told.items()
+        if key in figures
+    ]
 
 
 def _about(values: Json) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from lung_attention.plots.figures import metric_figures
 from lung_attention.plots.style import words
 from lung_attention.report.blocks import Block, Gallery, Picture, Table, Text
@@ -23,33 +25,36 @@ EXPLANATION = (
     "decision, the most probable class. Net benefit (Vickers and Elkin 2006) weighs a false positive by the "
     "odds of the threshold probability; it stands where no known leakage flatters it."
 )
-_FIGURES = {
-    "reliability": (
-        "Reliability diagram with the number of images in each bin",
-        "Reliability diagram of {}: observed shares over predicted probabilities, and counts of images.",
-    ),
-    "net_benefit": (
-        "Net benefit, each class against the rest",
-        "Net benefit of {} over threshold probabilities, beside treating all and none.",
-    ),
-}
 _LOSSES = (("log_loss", "log loss"), ("brier", "Brier score"), ("ece", "expected calibration error"))
 
 
-def probability_blocks(values: Json, name: str) -> list[Block]:
+def probability_blocks(values: Json, name: str, *, data: str) -> list[Block]:
     """Tables and figures on the probabilities of one cell.
 
     Args:
         values: Its `metrics.json`.
         name: What the cell is called.
+        data: Where that file is, beside the report.
 
     Returns:
         Calibration, operating points and, where several images make up a group, a line on values per group.
     """
+    told = {
+        "reliability": (
+            "Reliability diagram with the number of images in each bin",
+            f"Reliability diagram of {name}: observed shares over predicted probabilities, and counts of "
+            f"images; {_bins(values['calibration']['reliability']['bins'])}.",
+        ),
+        "net_benefit": (
+            "Net benefit, each class against the rest",
+            f"Net benefit of {name} over threshold probabilities, beside treating all and none; "
+            f"{_benefits(values['operating_points'])}.",
+        ),
+    }
     figures = metric_figures(values)
     pictures = [
-        Picture(svg_uri(figures[key]), alt.format(name), caption, width_px(figures[key]))
-        for key, (caption, alt) in _FIGURES.items()
+        Picture(svg_uri(figures[key]), alt, caption, width_px(figures[key]), data)
+        for key, (caption, alt) in told.items()
         # A benefit that leakage has made says nothing of a decision.
         if key != "net_benefit" or values.get("split") != "published"
     ]
@@ -57,6 +62,26 @@ def probability_blocks(values: Json, name: str) -> list[Block]:
     if values["per_group"] is not None:
         blocks.append(Text(_per_group(values["per_group"])))
     return [*blocks, Gallery(pictures)]
+
+
+def _bins(bins: Sequence[Mapping[str, float]]) -> str:
+    """The lowest and the highest bin in words."""
+    shown = [one for one in bins if one["count"]]
+    return ", ".join(
+        f"at {100 * one['predicted']:.0f} % predicted {100 * one['observed']:.0f} % observed"
+        for one in (shown if len(shown) < 2 else (shown[0], shown[-1]))
+    )
+
+
+def _benefits(points: Json) -> str:
+    """The net benefit at the middle threshold, for each class."""
+    told = []
+    for name, of_class in points.items():
+        curve = of_class["net_benefit"]
+        middle = len(curve["thresholds"]) // 2
+        at = f"{words(name)} at {100 * curve['thresholds'][middle]:.0f} %: {decimal(curve['model'][middle])}"
+        told.append(f"{at}, treating all {decimal(curve['treat_all'][middle])}")
+    return "; ".join(told)
 
 
 def _calibration_table(values: Json) -> Table:

@@ -16,11 +16,12 @@ from lung_attention.config import Config, Dataset
 from lung_attention.data.published import Published, PublishedResult, load_published
 from lung_attention.evaluation.errors_in_common import ClassErrors, errors_in_common
 from lung_attention.evaluation.predictions import predictions_to_arrays
-from lung_attention.files import read_json, read_table
+from lung_attention.files import read_table
 from lung_attention.images.decode import Pixels, decode, read_members
 from lung_attention.models.backbone_table import title
 from lung_attention.paths import Paths
 from lung_attention.plots.figures import cell_figures
+from lung_attention.report.reading import read_results
 
 Json = dict[str, Any]
 
@@ -193,7 +194,7 @@ def _known_copies(config: Config, paths: Paths, root: Path) -> dict[str, str]:
 
 
 def _json(path: Path) -> Json | None:
-    return dict(read_json(path)) if path.exists() else None
+    return read_results(path) if path.exists() else None
 
 
 def draw_cell(config: Config, root: Path, cell: Cell) -> dict[str, Figure] | None:

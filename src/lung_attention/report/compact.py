@@ -1,9 +1,9 @@
-"""Line drawings with few bytes: the same picture as SVG with relative paths and shared styles."""
+"""Line drawings with few bytes: SVG with relative paths, shared styles, and colours for dark pages."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -18,11 +18,20 @@ _FONTS = re.compile(r"'DejaVu Sans'[^;]*")  # and all that may stand in its plac
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _STEP = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _LENGTHS = {"M": 2, "L": 2, "Q": 4, "C": 6}
+_COLOR = re.compile(r"(fill|stroke):(#[0-9a-f]{6})")
+_ON_DARK = {
+    "#ffffff": "#14181d", "#000000": "#e6e9ed", "#e5e7eb": "#39414b", "#f6f7f9": "#1c2228",
+    "#6b7280": "#9aa4b2", "#374151": "#c9d0d9", "#0072b2": "#5ab4f0", "#d55e00": "#ff8f52",
+    "#009e73": "#43cf9f", "#cc79a7": "#e3a0c6", "#56b4e9": "#9bd6ff", "#e69f00": "#ffc04d",
+}  # fmt: skip
+"""Colours of `plots.style` and what stands for them on a dark page (`--paper` of report.css); others stay."""
 _ROUNDED = ("x", "y", "width", "height", "transform", "viewBox")
 
 
 def compact(svg: str) -> str:
     """The same drawing with few bytes: coordinates in tenths of a point, everything said once.
+
+    Where the reader prefers dark pages, it is drawn in light colours on a dark ground.
 
     Args:
         svg: What Matplotlib writes, with text as text.
@@ -58,9 +67,20 @@ def compact(svg: str) -> str:
             style = re.sub(r"\s*([:;,])\s*", r"\1", ";".join(said))
             one.set("class", styles.setdefault(style, f"s{len(styles)}"))
     sheet = next(root.iter(f"{_SVG}style"))
-    sheet.text = (sheet.text or "").strip() + "".join(f".{name}{{{css}}}" for css, name in styles.items())
+    sheet.text = (sheet.text or "").strip() + _rules(styles)
     ElementTree.register_namespace("", _SVG[1:-1])
     return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
+
+
+def _rules(styles: Mapping[str, str]) -> str:
+    """The classes of a drawing, and how they differ on a dark page; a text without a colour is black."""
+    dark = {"text": f"fill:{_ON_DARK['#000000']}"}
+    for css, name in styles.items():
+        told = [f"{what}:{_ON_DARK[color]}" for what, color in _COLOR.findall(css) if color in _ON_DARK]
+        dark[f".{name}"] = ";".join(told)
+    rules = "".join(f".{name}{{{css}}}" for css, name in styles.items())
+    changed = "".join(f"{name}{{{css}}}" for name, css in dark.items() if css)
+    return f"{rules}@media screen and (prefers-color-scheme:dark){{{changed}}}"
 
 
 def _unwrap(element: Element) -> None:

@@ -14,7 +14,6 @@ from lung_attention.images.decode import Pixels
 from lung_attention.report.compact import compact
 
 _PX_PER_INCH = 96  # CSS
-_PICTURE_DPI = 150
 _QUALITY = 74  # of JPEG
 
 
@@ -34,22 +33,10 @@ def svg_uri(figure: Figure) -> str:
     return "data:image/svg+xml," + quote(text, safe=" '/:=;,()-.!~*@?+$")
 
 
-def jpeg_uri(figure: Figure) -> str:
-    """A figure of photographs as a JPEG data URI."""
-    stream = io.BytesIO()
-    options = {"quality": _QUALITY, "optimize": True}
-    figure.savefig(stream, format="jpeg", dpi=_PICTURE_DPI, pil_kwargs=options)
-    return _jpeg(stream)
-
-
 def photo_uri(pixels: Pixels) -> str:
     """A photograph as a JPEG data URI, pixel by pixel: uint8 `(height, width, 3)`, RGB."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="jpeg", quality=_QUALITY, optimize=True)
-    return _jpeg(stream)
-
-
-def _jpeg(stream: io.BytesIO) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 

@@ -6,12 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lung_attention.cells import PUBLISHED, Cell
-from lung_attention.evaluation.verdicts import published_interval
-from lung_attention.plots.intervals import Estimate, intervals, looks_of
-from lung_attention.plots.style import new_figure, words
-from lung_attention.report.blocks import Block, Details, Missing, Picture, Section, Table, Text
+from lung_attention.plots.style import words
+from lung_attention.report.blocks import Block, Details, Missing, Section, Table, Text
 from lung_attention.report.collect import Results
-from lung_attention.report.embed import svg_uri, width_px
 from lung_attention.report.numbers import (
     DASH,
     change,
@@ -27,49 +24,6 @@ _TESTS = {
     "sign_flip": "sign-flip permutation over groups",
 }
 _DESIGN_SCORES = ("accuracy", "balanced_accuracy", "auroc_ovr")
-
-
-def overview(results: Results) -> Section:
-    """All accuracies in one figure."""
-    rows = []
-    for dataset in results.config.datasets:
-        for backbone in results.config.backbones:
-            found = estimates(results, dataset, backbone)
-            if found:
-                title = results.dataset(dataset).title.replace(", ", ",\n")
-                rows.append((f"{title}\n{results.title(backbone)}", found))
-    if not rows:
-        return Section("overview", "All accuracies", [Missing("There is no result to draw yet.")])
-    figure, (ax,) = new_figure(4.8, 1.7 + 1.05 * len(rows), panels=1)
-    intervals(ax, rows, what="accuracy", looks=looks_of(results.config.heads, results.config.splits))
-    published = "the published result, " if results.published.results else ""
-    picture = Picture(
-        svg_uri(figure),
-        f"Accuracies with intervals of every dataset and backbone: {published}each head on each split "
-        "and the best baselines. All numbers stand in the tables below.",
-        "Accuracies with their intervals. Filled: published split; hollow: grouped split. A blind baseline "
-        "sees nothing of the disease; a seeing one is simple: a histogram, a linear probe, a given number.",
-        width_px(figure),
-    )
-    return Section("overview", "All accuracies", [picture])
-
-
-def estimates(results: Results, dataset: str, backbone: str) -> list[Estimate]:
-    """Accuracies of a dataset and backbone: published, of each head and split, of the best baseline."""
-    found = []
-    result = results.result(dataset, backbone)
-    if result is not None:
-        low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
-        found.append(Estimate("published result", result.n_right / result.n_test, low, high))
-    for split in results.config.splits:
-        for head in results.config.heads:
-            cell = results.metrics.get(Cell(dataset, backbone, head, PUBLISHED, split))
-            if cell is not None and cell["accuracy"] is not None:
-                bounds = cell["accuracy_low"], cell["accuracy_high"]
-                found.append(Estimate(f"{head}, {split} split", cell["accuracy"], *bounds))
-        for kind, best in best_baselines(results, dataset, split).items():
-            found.append(Estimate(f"best {kind} baseline, {split} split", best))
-    return found
 
 
 def best_baselines(results: Results, dataset: str, split: str) -> dict[str, float]:

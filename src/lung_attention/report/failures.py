@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from lung_attention.cells import Cell
 from lung_attention.evaluation.errors_in_common import SURE, CommonError
 from lung_attention.images.decode import Pixels
 from lung_attention.plots.style import words
@@ -18,7 +19,7 @@ from lung_attention.report.numbers import DASH, listed, percent
 ReadFailures = Callable[[str], Failures | None]
 
 _SURE = f"{100 * SURE:.0f}\N{NO-BREAK SPACE}%"
-_WIDTH_PX = 110  # three side by side on a phone, nine on a wide screen
+_WIDTH_PX = 144  # two side by side on a phone, nine on a wide screen
 
 
 def failures_section(results: Results, read: ReadFailures) -> Section:
@@ -114,16 +115,19 @@ def _cases(results: Results, dataset: str, of: Failures) -> list[Block]:
         blocks.append(Missing(f"{title}: the archive is not there, so no image can be shown."))
         blocks.append(Bullets([_caption(name, one) for name, one in cases]))
     elif cases:
-        blocks.append(Gallery([_picture(title, name, one, of.images[one.image]) for name, one in cases]))
+        shown = [_picture(title, name, one, of.images[one.image], of.cells[0]) for name, one in cases]
+        blocks.append(Gallery(shown))
     return blocks
 
 
-def _picture(title: str, name: str, one: CommonError, pixels: Pixels) -> Picture:
+def _picture(title: str, name: str, one: CommonError, pixels: Pixels, cell: Cell) -> Picture:
     alt = (
         f"{title}, {one.image}: of the true class {words(name)}, misclassified by every network, most "
-        f"confidently as {words(one.taken_for)}"
+        f"confidently as {words(one.taken_for)}, with a mean probability of {percent(one.probability)}"
     )
-    return Picture(photo_uri(pixels), alt, _caption(name, one), _WIDTH_PX)
+    return Picture(
+        photo_uri(pixels), alt, _caption(name, one), _WIDTH_PX, f"cells/{cell.name}/predictions.csv"
+    )
 
 
 def _caption(name: str, one: CommonError) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scipy.stats import norm
 
 from lung_attention.cells import PUBLISHED
-from lung_attention.report.blocks import Block, Bullets, Section, Table, Text
+from lung_attention.report.blocks import Answer, Block, Bullets, Section, Table, Text
 from lung_attention.report.collect import Results
 from lung_attention.report.numbers import DASH, listed, percent
 
@@ -42,6 +42,12 @@ def limitations(results: Results) -> Section:
         "**Labels are taken as they are**: a class of an archive, or a rating of radiologists, is no proof "
         "by histology, and wrong labels are scored as truth."
     )
+    download = results.config.active.download
+    if not download.check_counts and download.source != "embedded":
+        items.append(
+            "**Numbers of images were not compared with the releases** (`download.check_counts: false`), so "
+            "an archive may lack some, or hold others."
+        )
     if results.config.active.stand_ins:
         items.insert(0, f"**Nothing here is about disease.** {' '.join(results.config.active.stand_ins)}")
     blocks: list[Block] = [Bullets(items), *_sample_sizes(results)]
@@ -105,7 +111,7 @@ def _detectable(difference: Mapping[str, Any], confidence: float) -> float:
     return 0.0 if math.isnan(deviation) else (z + float(norm.isf(1 - _POWER))) * deviation
 
 
-def claims_and_verdicts(results: Results, answers: list[dict[str, str]]) -> Section:
+def claims_and_verdicts(results: Results, answers: Sequence[Answer]) -> Section:
     """Every claim, the paper's and ours, with its verdict and the command that gives it again."""
     profile = results.config.profile
     command = "`make repro`" if profile == "sample" else f"`make repro PROFILE={profile}`"
@@ -119,13 +125,13 @@ def claims_and_verdicts(results: Results, answers: list[dict[str, str]]) -> Sect
             held = "is printed by the published repository"
         text = f"{percent(claim.accuracy)} on {results.dataset(claim.dataset).title}"
         rows.append(["the paper's abstract", text, held, f'section "{_SECTION}"'])
-    rows += [["this report", entry["question"], _verdict(entry["answer"]), command] for entry in answers]
+    rows += [["this report", one.question, f"**{one.verdict}.** {one.numbers}", command] for one in answers]
     return Section(
         "verdicts",
         "Every claim, with its verdict",
         [
             Table(
-                "Claims and questions, with the first sentence of each answer; the rest stands at the top",
+                "Claims and questions, each with its verdict",
                 ("who", "claim or question", "verdict", "where from"),
                 "llll",
                 rows,
@@ -135,8 +141,3 @@ def claims_and_verdicts(results: Results, answers: list[dict[str, str]]) -> Sect
 
 
 _SECTION = "What the abstract claims, and what the repository printed"
-
-
-def _verdict(answer: str) -> str:
-    """The first sentence of an answer."""
-    return answer.split(". ")[0].rstrip(".") + "."

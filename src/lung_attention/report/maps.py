@@ -11,10 +11,10 @@ from PIL import Image
 
 from lung_attention.cells import Cell
 from lung_attention.paths import Paths
-from lung_attention.report.answers import ON_STAND_INS
-from lung_attention.report.blocks import Block, Missing, Picture, Section, Table, Text
+from lung_attention.report.answers import on_stand_ins
+from lung_attention.report.blocks import Answer, Block, Bullets, Missing, Picture, Section, Table, Text
 from lung_attention.report.collect import Results
-from lung_attention.report.numbers import decimal, percent, percent_range, signed
+from lung_attention.report.numbers import count, decimal, percent, percent_range, signed
 
 LOOKS = "Does the attention look at the finding?"
 
@@ -26,48 +26,52 @@ _MAPS = {
     "centre": "bell over the centre",
     "moved": "α, its cells in a random order",
 }
-_EMBEDDED = 1  # picture; the others lie beside the report
+_EMBEDDED = 4  # pictures, for the size of the page; the others lie beside it
 
 Record = Mapping[str, Any]
 
 
-def looks_answer(results: Results) -> str | None:
+def looks_answer(results: Results) -> Answer | None:
     """Whether the attention lies on what is marked; None where nothing is marked."""
     located = {cell: of for cell, of in results.maps.items() if of["location"] is not None}
     if not located:
         return None
-    preface = ON_STAND_INS if results.tag else ""
     kinds = dict.fromkeys((cell.dataset, cell.recipe) for cell in located)
-    return preface + " ".join(
-        _answer_on(
-            f"{results.dataset(dataset).title}, {recipe} recipe",
-            [of["location"]["maps"] for cell, of in located.items() if (cell.dataset, cell.recipe) == kind],
-        )
-        for kind in kinds
-        for dataset, recipe in [kind]
-    )
+    details = []
+    for kind in kinds:
+        dataset, recipe = kind
+        here = [of for cell, of in located.items() if (cell.dataset, cell.recipe) == kind]
+        verdict, numbers = _looks([of["location"]["maps"] for of in here])
+        title = results.dataset(dataset).title
+        details.append(f"{title}, {recipe} recipe, {verdict[0].lower()}{verdict[1:]}: {numbers}")
+    verdict, numbers = _looks([of["location"]["maps"] for of in located.values()])
+    answer = Answer(LOOKS, verdict, numbers, [Bullets(details)] if len(kinds) > 1 else [])
+    return on_stand_ins(answer) if results.tag else answer
 
 
-def _answer_on(title: str, found: Sequence[Record]) -> str:
+def _looks(found: Sequence[Record]) -> tuple[str, str]:
+    """The verdict on the maps of some networks, and its numbers.
+
+    A map that is no denser there than its own mean over all images tells where findings lie in general, and
+    one that was never fitted has learned nothing: only a map that beats both looks at the finding.
+    """
     chance = sum(maps["attention"]["lift_low"] > 1 for maps in found)
-    fitted, own = (
-        sum(maps[rival]["difference_low"] > 0 for maps in found) for rival in ("untrained", "mean")
+    fitted, own, centre = (
+        sum(maps[rival]["difference_low"] > 0 for maps in found) for rival in ("untrained", "mean", "centre")
     )
-    if min(chance, fitted, own) == len(found):
-        verdict = "yes"
-    elif not fitted:
-        verdict = "not shown, no fitted attention does more than one that was never fitted"
-    else:
-        verdict = "in part"
+    looking = any(min(maps[rival]["difference_low"] for rival in ("untrained", "mean")) > 0 for maps in found)
+    verdict = "In part" if looking else "Not shown"
+    if min(chance, fitted, own, centre) == len(found):
+        verdict = "Yes"
     lifts = [maps["attention"]["lift"] for maps in found]
     low, high = f"{min(lifts):.2f}", f"{max(lifts):.2f}"
     times = low if low == high else f"{low} to {high}"
     hits = percent_range([maps["attention"]["hits"] for maps in found])
-    return (
-        f"{title}: {verdict}. Inside the box the attention is {times} times as dense as over the image: "
-        f"beyond sampling error above 1 in {chance} of {len(found)} networks, above an attention that was "
-        f"never fitted in {fitted}, above the mean map of all images in {own}. Its largest value touches the "
-        f"box in {hits} % of the images."
+    return verdict, (
+        f"Inside the box of the finding it is {times} times as dense as over the image; beyond sampling "
+        f"error it is denser than one that was never fitted in {fitted} of {len(found)} networks (than the "
+        f"mean map of all images in {own}, than a bell over their centre in {centre}, than an even map in "
+        f"{chance}); its largest value touches the box in {hits} % of the images."
     )
 
 
@@ -80,13 +84,19 @@ def maps_section(results: Results) -> Section:
         Text(
             "α is the map of the soft attention, a weight for each cell of the feature map; γ is the learned "
             "factor by which it is added. **Changed** is the mean share by which a feature is changed by it. "
-            "**Evenness** is the entropy of α over that of an even map: at 1 all cells weigh the same. The "
-            "last columns are the test of Adebayo et al. (2018): the weights of ever more layers are "
-            "shuffled, from the output down, and a map that stays alike (rank correlation, 1 for equal maps) "
-            "says nothing of what these layers have learned. α does not depend on the layers behind it, and "
-            "cannot tell what they make of it."
+            "**Evenness** is the entropy of α over that of an even map: at 1 all cells weigh the same. "
+            "**Another seed** is how alike maps (rank correlation, 1 for equal ones) of two fits are that "
+            "differ in nothing but the seed, beside that of attentions that were never fitted."
         ),
         _worth(results),
+        Text(
+            "The test of Adebayo et al. (2018): the weights of ever more layers are shuffled, from the "
+            "output down, and a map that stays alike says nothing of what these layers have learned. α does "
+            "not depend on the layers behind it, and cannot tell what they make of it. The smoothed form "
+            "(Hedström et al. 2024) compares means of maps over copies of each image with noise, so that "
+            "noise of the maps themselves does not pass for a change."
+        ),
+        _shuffled(results),
     ]
     located = {cell: of for cell, of in results.maps.items() if of["location"] is not None}
     if located:
@@ -106,7 +116,7 @@ def maps_section(results: Results) -> Section:
     if len(shown) > _EMBEDDED:
         folder = (Paths(results.config.profile).results / "maps").as_posix()
         blocks.append(
-            Text(f"The same of the other {len(shown) - _EMBEDDED} networks: `{folder}/<cell>.webp`.")
+            Text(f"The same of {count(len(shown) - _EMBEDDED, 'other network')}: `{folder}/<cell>.webp`.")
         )
     return Section("maps", title, blocks)
 
@@ -123,8 +133,8 @@ def _name(results: Results, cell: Cell) -> str:
 def _worth(results: Results) -> Table:
     rows = []
     for cell, of in results.maps.items():
-        steps = of["shuffled"]
-        own = next((step for step in steps if step["layer"] == "soft_attention"), steps[-1])
+        again = of.get("repeated")
+        kinds = ("attention", "untrained", "gradcam")
         rows.append(
             [
                 _name(results, cell),
@@ -132,17 +142,35 @@ def _worth(results: Results) -> Table:
                 signed(f"{of['gamma']:.4f}"),
                 percent(of["changed"]),
                 decimal(of["evenness"]),
-                *(signed(f"{steps[0][kind]:.2f}") for kind in ("attention", "gradcam")),
-                *(signed(f"{own[kind]:.2f}") for kind in ("attention", "gradcam")),
-                *(signed(f"{steps[-1][kind]:.2f}") for kind in ("attention", "gradcam")),
+                *("" if again is None else signed(f"{again[kind]:.2f}") for kind in kinds),
             ]
         )
     columns = (
         "network, with attention", "images", "γ", "changed", "evenness of α",
-        "output layer shuffled: α", "Grad-CAM", "attention, too: α", "Grad-CAM",
-        "backbone, too: α", "Grad-CAM",
+        "another seed: α", "α never fitted", "Grad-CAM",
     )  # fmt: skip
-    return Table("What the attention does, and how alike maps stay", columns, "l" + "r" * 10, rows)
+    return Table(
+        "What the attention does, and how alike another fit's maps are", columns, "l" + "r" * 7, rows
+    )
+
+
+def _shuffled(results: Results) -> Table:
+    rows = []
+    for cell, of in results.maps.items():
+        first, last = of["shuffled"][0], of["shuffled"][-1]
+        own = next((step for step in of["shuffled"] if step["layer"] == "soft_attention"), last)
+        # Behind the attention nothing changes α.
+        compared = [(own, "attention"), (last, "attention")]
+        compared += [(step, "gradcam") for step in (first, own, last)]
+        found = [step.get(key) for step, kind in compared for key in (kind, f"{kind}_smoothed")]
+        rows.append([_name(results, cell), *("" if one is None else signed(f"{one:.2f}") for one in found)])
+    columns = (
+        "network, with attention",
+        "down to the attention: α", "smoothed", "backbone, too: α", "smoothed",
+        "output layer: Grad-CAM", "smoothed", "down to the attention: Grad-CAM", "smoothed",
+        "backbone, too: Grad-CAM", "smoothed",
+    )  # fmt: skip
+    return Table("How alike maps stay once weights are shuffled", columns, "l" + "r" * 10, rows)
 
 
 def _located(results: Results, cell: Cell, of: Record) -> Table:
@@ -185,4 +213,5 @@ def _picture(results: Results, cell: Cell) -> Picture:
         f"Grad-CAM in colours over it.{boxed}",
         f"{name}: images, attention map and Grad-CAM; bright is most of each map.{boxed}",
         width,
+        f"maps/{cell.name}.json",
     )

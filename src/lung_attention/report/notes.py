@@ -10,6 +10,7 @@ from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.report.blocks import Bullets, Section, Table, Text
 from lung_attention.report.collect import Results
 from lung_attention.report.numbers import DASH, count, listed
+from lung_attention.report.weights import weights_told
 
 _ATTENTION_UNIT = (
     "Soft attention: Datta S. K., Shaikh M. A., Srihari S. N., Gao M.: Soft-Attention Improves Skin Cancer "
@@ -85,6 +86,8 @@ def methods(results: Results) -> Section:
         "adjusted p value.",
         f"**Devices**: {_devices(results)}",
     ]
+    if weights := weights_told(results.config):
+        items.append(f"**Backbones**: {weights}")
     if settings.stand_ins:
         items.append("**Stand-ins**: " + " ".join(settings.stand_ins))
     items.append(f"**Left open**: {_open(results)}")

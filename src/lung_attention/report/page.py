@@ -1,4 +1,4 @@
-"""The report as one tree of sections, and its renderings as Markdown and as one self-contained HTML page."""
+"""The report as one tree of sections, and its renderings as Markdown and as HTML pages that load nothing."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from lung_attention.models.backbone_table import BACKBONES
 from lung_attention.report.answers import HELPS_QUESTION, answers
 from lung_attention.report.audits import audit_section
 from lung_attention.report.baselines import baselines_section, sensitivity_section
-from lung_attention.report.blocks import Section
+from lung_attention.report.blocks import Answer, Block, Page, Picture, Section, Text
 from lung_attention.report.cell_details import DrawCell, ReadImages, cells_section, sample_section
 from lung_attention.report.collect import Results
-from lung_attention.report.factors import attention, leakage, overview, two_by_two
+from lung_attention.report.confusions import confusion_section
+from lung_attention.report.factors import attention, leakage, two_by_two
 from lung_attention.report.failures import ReadFailures, failures_section
+from lung_attention.report.lead import lead_picture
 from lung_attention.report.limits import claims_and_verdicts, limitations
-from lung_attention.report.maps import LOOKS, looks_answer, maps_section
+from lung_attention.report.maps import looks_answer, maps_section
 from lung_attention.report.models import models_section
 from lung_attention.report.notes import licences, methods, what_was_run
 from lung_attention.report.numbers import listed
 from lung_attention.report.recipes import recipes_section
 from lung_attention.report.regions import region
-from lung_attention.report.reproduction import claims, confusion_section, six_results
+from lung_attention.report.reproduction import claims, six_results
 from lung_attention.report.staleness import STALENESS
 
 _CODE = re.compile(r"`([^`]+)`")
+# In a code span nothing is a tag; a region's marks are ours.
+_KEPT_OR_TAG = re.compile(r"`[^`\n]*`|<!-- /?generated:[\w-]+ -->|<(?=[A-Za-z/!?])")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
 _LINK = re.compile(r"https://[^\s<>]*[^\s<>.,;)]")
 
@@ -45,7 +49,8 @@ class Report:
         stand_ins: What is not the real thing; empty where everything is.
         tag: Stands beside each picture and table that is not the real thing; may be empty.
         missing: What the design asks for and is not there.
-        headline: Pairs of `question` and `answer`.
+        lead: The picture of the first screen; None where there is no result to draw.
+        headline: The answers beside it.
         sections: The rest, in order.
     """
 
@@ -54,7 +59,8 @@ class Report:
     stand_ins: Sequence[str]
     tag: str
     missing: Sequence[str]
-    headline: Sequence[dict[str, str]]
+    lead: Picture | None
+    headline: Sequence[Answer]
     sections: Sequence[Section]
 
 
@@ -77,7 +83,7 @@ def build_report(
     if results.published.results:
         title = f"Lung cancer classifiers with soft attention: {_regenerated(results)}"
         subtitle = f"{paper.authors}: {paper.title} ({paper.venue}). Profile: {config.profile}."
-        published = [six_results(results), overview(results), confusion_section(results), claims(results)]
+        published = [six_results(results), confusion_section(results), claims(results)]
         published.append(what_was_run(results))
     else:
         named = listed([results.dataset(name).title for name in config.datasets])
@@ -85,7 +91,7 @@ def build_report(
         subtitle = (
             f"By the method of {paper.authors}: {paper.title} ({paper.venue}). Profile: {config.profile}."
         )
-        published = [overview(results)]
+        published = []
     headline = answers_of(results)
     return Report(
         title=title,
@@ -93,8 +99,10 @@ def build_report(
         stand_ins=config.active.stand_ins,
         tag=results.tag,
         missing=results.missing,
+        lead=lead_picture(results),
         headline=headline,
         sections=[
+            *_answers_section(headline),
             *published,
             two_by_two(results),
             models_section(results),
@@ -126,7 +134,16 @@ def _regenerated(results: Results) -> str:
     return f"{found} of {len(theirs)} published results regenerated"
 
 
-def answers_of(results: Results) -> list[dict[str, str]]:
+def _answers_section(answers: Sequence[Answer]) -> list[Section]:
+    """What the answers of the first screen rest on; no section where there is none."""
+    blocks: list[Block] = []
+    for one in answers:
+        if one.details:
+            blocks += [Text(f"**{one.question}** {one.verdict}."), *one.details]
+    return [Section("answers", "The answers in detail", blocks)] if blocks else []
+
+
+def answers_of(results: Results) -> list[Answer]:
     """The answers of a profile; none where nothing was compared yet."""
     if results.comparisons is None:
         return []
@@ -142,27 +159,54 @@ def answers_of(results: Results) -> list[dict[str, str]]:
     )
     looks = looks_answer(results)
     if looks is not None:
-        questions = [one["question"] for one in found]
-        found.insert(questions.index(HELPS_QUESTION) + 1, {"question": LOOKS, "answer": looks})
+        questions = [one.question for one in found]
+        found.insert(questions.index(HELPS_QUESTION) + 1, looks)
     return found
 
 
 def render_markdown(report: Report) -> str:
     """The report as Markdown; pictures are named by their captions only."""
+    return _markdown("report.md.j2", report=report, staleness=region(STALENESS, ""))
+
+
+def render_details(answers: Sequence[Answer]) -> str:
+    """The answers with all that they rest on, as Markdown."""
+    return _markdown("details.md.j2", answers=answers).strip()
+
+
+def _markdown(template: str, **values: Any) -> str:
     # Nothing is escaped but the bar that would end a cell: the texts are our own.
     templates = environment(autoescape=False)
     templates.filters["cell"] = lambda text: text.replace("|", "\\|")
-    text = templates.get_template("report.md.j2").render(_context(report))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    text = templates.get_template(template).render(values)
+    return without_html(re.sub(r"\n{3,}", "\n\n", text).strip()) + "\n"
+
+
+def without_html(text: str) -> str:
+    """A Markdown text whose names from files are no HTML, but for `code` and the marks of our own regions."""
+    return _KEPT_OR_TAG.sub(lambda found: "&lt;" if found[0] == "<" else found[0], text)
 
 
 def render_html(report: Report) -> str:
-    """The report as one HTML page that loads nothing."""
+    """The report as an HTML page that loads nothing, with links to `render_pages`."""
+    return _html("report.html.j2", report=report, staleness=Markup(region(STALENESS, "")))
+
+
+def render_pages(report: Report) -> dict[str, str]:
+    """The further HTML pages, by their names without suffix; they lie in a folder beside the report."""
+    return {
+        page.name: _html("page.html.j2", report=report, section=section, page=page)
+        for section in report.sections
+        for page in section.blocks
+        if isinstance(page, Page)
+    }
+
+
+def _html(template: str, **values: Any) -> str:
     templates = environment(autoescape=True)
     templates.filters["inline"] = inline
     css = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
-    text = templates.get_template("report.html.j2").render(css=Markup(css), **_context(report))
-    return text.strip() + "\n"
+    return templates.get_template(template).render(css=Markup(css), **values).strip() + "\n"
 
 
 def inline(text: str) -> Markup:
@@ -181,7 +225,3 @@ def environment(*, autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _context(report: Report) -> dict[str, Any]:
-    return {"report": report, "staleness": Markup(region(STALENESS, ""))}

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.evaluation.verdicts import published_interval
-from lung_attention.plots.intervals import intervals, looks_of
-from lung_attention.plots.style import new_figure
 from lung_attention.report.collect import Results
+from lung_attention.report.compact import compact
 from lung_attention.report.embed import svg_text
-from lung_attention.report.factors import best_baselines, estimates
+from lung_attention.report.factors import best_baselines
+from lung_attention.report.lead import lead_figure, lead_groups
 from lung_attention.report.numbers import percent, percent_interval
-from lung_attention.report.page import answers_of
+from lung_attention.report.page import answers_of, render_details, without_html
 
-_NOT_SHOWN = (
-    "attention, published split",
-    "best blind baseline, published split",
-    "best seeing baseline, published split",
-)
 _KINDS = ("blind", "seeing")
-_SHOWN = {
-    series: look
-    for series, look in looks_of(("plain", "attention"), ("published", "grouped")).items()
-    if series not in _NOT_SHOWN
-}
 
 
 def render_tables(results: Results, *, note: str = "") -> str:
@@ -50,12 +40,14 @@ def render_tables(results: Results, *, note: str = "") -> str:
             *(f"{head}, {split} split" for head in config.heads),
             *(f"best {kind} baseline, {split} split" for kind in _KINDS),
         ]
-    answers = render_answers(results)
+    answers = "" if results.tag else render_details(answers_of(results))
     lines = [
         _about(results),
         "",
         *([note, ""] if note else []),
         *([answers, ""] if answers else []),
+        "Accuracies by the published recipe:",
+        "",
         f"| {' | '.join(header)} |",
         f"|---|---|{'--:|' * (len(header) - 2)}",
     ]
@@ -77,23 +69,16 @@ def render_tables(results: Results, *, note: str = "") -> str:
 
 
 def render_answers(results: Results) -> str:
-    """The report's answers as a Markdown list; nothing for stand-ins, which answer nothing."""
+    """The report's answers as a Markdown table of verdicts and main numbers; nothing for stand-ins."""
     if results.tag:
         return ""
-    return "\n".join(f"- **{entry['question']}** {entry['answer']}" for entry in answers_of(results))
+    rows = [f"| {one.question} | **{one.verdict}** | {one.numbers} |" for one in answers_of(results)]
+    return without_html("\n".join(["| question | answer | in numbers |", "|---|---|---|", *rows]))
 
 
 def summary_picture(results: Results) -> str:
-    """The published accuracies, ours on the same kind of split, and ours without known leakage, as SVG."""
-    rows = []
-    for dataset in results.config.datasets:
-        for backbone in results.config.backbones:
-            shown = [one for one in estimates(results, dataset, backbone) if one.series in _SHOWN]
-            if shown:
-                rows.append((f"{results.dataset(dataset).title}, {results.title(backbone)}", shown))
-    figure, (ax,) = new_figure(8.6, 1.2 + 0.52 * len(rows), panels=1)
-    intervals(ax, rows, what="accuracy, with its interval", looks=_SHOWN)
-    return svg_text(figure)
+    """The picture that opens the report, as an SVG file for light and dark pages."""
+    return compact(svg_text(lead_figure(lead_groups(results)))) + "\n"
 
 
 def _about(results: Results) -> str:

@@ -113,7 +113,7 @@ def recipes_section(results: Results) -> Section:
         if found is None:
             blocks.append(Missing(f"{_name(results, cell)}: what its search found is not there."))
         else:
-            blocks.append(_search(_name(results, cell), found))
+            blocks.append(_search(_name(results, cell), found, f"search/{cell.searched}.json"))
     return Section("recipes", title, blocks)
 
 
@@ -161,22 +161,25 @@ def _name(results: Results, cell: Cell) -> str:
     )
 
 
-def _search(name: str, found: Json) -> Details:
+def _search(name: str, found: Json, data: str) -> Details:
     # Folds first: the file has them sorted by name.
     studies = dict(sorted(found["studies"].items(), key=lambda entry: (entry[0] == "all", entry[0])))
     found = {**found, "studies": studies}
     complete = sum(study["trials"]["complete"] for study in studies.values())
     pruned = sum(study["trials"]["pruned"] for study in studies.values())
     figure = search_figure(found)
+    best = "; ".join(f"{one} {decimal(study['best_value'])}" for one, study in studies.items())
     return Details(
         f"{name}: {len(studies)} studies, {count(complete, 'complete trial')}, {pruned:,} pruned",
         [
             Picture(
                 svg_uri(figure),
-                f"Courses of the studies of {name}, and the importance of each parameter.",
+                f"Courses of the studies of {name}, and the importance of each parameter; best value of each "
+                f"study: {best}.",
                 "Left: complete trials and the best one so far of each study; bad ones may lie above the "
                 "axis. Right: importance of each parameter (PED-ANOVA), a point a study, a bar at the mean",
                 width_px(figure),
+                data,
             ),
             _settings_table(found),
             _study_table(studies),

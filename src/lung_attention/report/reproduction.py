@@ -9,11 +9,8 @@ from lung_attention.cells import PUBLISHED, Cell
 from lung_attention.data.published import PublishedResult
 from lung_attention.evaluation.explanations import MEETS
 from lung_attention.evaluation.verdicts import ABOVE, BELOW, published_interval
-from lung_attention.plots.confusion import confusion_matrix, count_text
-from lung_attention.plots.style import new_figure, words
-from lung_attention.report.blocks import Block, Details, Gallery, Missing, Picture, Section, Table, Text
+from lung_attention.report.blocks import Block, Section, Table, Text
 from lung_attention.report.collect import Results
-from lung_attention.report.embed import svg_uri, width_px
 from lung_attention.report.numbers import (
     DASH,
     count,
@@ -120,11 +117,13 @@ def _otherwise(results: Results) -> list[Block]:
     ]
 
 
-def _name(results: Results, result: PublishedResult) -> str:
+def name_of(results: Results, result: PublishedResult) -> str:
+    """Dataset and backbone of a published result, in words."""
     return f"{results.dataset(result.dataset).title}, {result.backbone_title}"
 
 
-def _ours(results: Results, result: PublishedResult, head: str) -> Mapping[str, Any] | None:
+def own_cell(results: Results, result: PublishedResult, head: str) -> Mapping[str, Any] | None:
+    """The metrics of our cell that a published result stands for, if there is one."""
     return results.metrics.get(Cell(result.dataset, result.backbone, head, PUBLISHED, "published"))
 
 
@@ -132,9 +131,9 @@ def _accuracy_rows(results: Results, result: PublishedResult) -> list[list[str]]
     low, high = published_interval(result, confidence=results.config.active.evaluate.confidence)
     theirs = {"accuracy": result.n_right / result.n_test, "accuracy_low": low, "accuracy_high": high}
     accuracy = percent_interval(theirs, "accuracy")
-    rows = [[_name(results, result), "**published**", accuracy, "", "", f"{result.n_test:,}", ""]]
+    rows = [[name_of(results, result), "**published**", accuracy, "", "", f"{result.n_test:,}", ""]]
     for head in results.config.heads:
-        ours, entry = _ours(results, result, head), _entry(results, result, head)
+        ours, entry = own_cell(results, result, head), _entry(results, result, head)
         verdict = "not compared yet" if entry is None else f"**{entry['verdict']}**"
         if ours is None:
             rows.append(["", f"ours, {head}", DASH, DASH, verdict, DASH, DASH])
@@ -150,9 +149,9 @@ def _accuracy_rows(results: Results, result: PublishedResult) -> list[list[str]]
 
 def _other_rows(results: Results, result: PublishedResult) -> list[list[str]]:
     theirs = (result.test_loss, result.auroc_ovr, result.auroc_ovo)
-    rows = [[_name(results, result), "**published**", *map(decimal, theirs)]]
+    rows = [[name_of(results, result), "**published**", *map(decimal, theirs)]]
     for head in results.config.heads:
-        ours = _ours(results, result, head)
+        ours = own_cell(results, result, head)
         scores = ("log_loss", "auroc_ovr", "auroc_ovo")
         texts = [DASH if ours is None else decimal_interval(ours, score) for score in scores]
         rows.append(["", f"ours, {head}", *texts])
@@ -176,7 +175,7 @@ def _why_off(results: Results) -> list[Block]:
             entry = _entry(results, result, head)
             if entry is None or entry["verdict"] not in (ABOVE, BELOW):
                 continue
-            name = f"{_name(results, result)}, {head}"
+            name = f"{name_of(results, result)}, {head}"
             for number, run in enumerate(entry["experiments"]):
                 ours = {f"accuracy{end}": run[key] for end, key in
                         (("", "accuracy"), ("_low", "low"), ("_high", "high"))}  # fmt: skip
@@ -218,7 +217,7 @@ def _why_off(results: Results) -> list[Block]:
 def _open_rows(results: Results) -> list[Block]:
     """Says which published rows nobody can fill here, and what does not fill them."""
     open_rows = [
-        _name(results, result)
+        name_of(results, result)
         for result in results.published.results
         if result.dataset not in results.config.datasets or result.backbone not in results.config.backbones
     ]
@@ -243,78 +242,13 @@ def _open_rows(results: Results) -> list[Block]:
     return blocks
 
 
-def confusion_section(results: Results) -> Section:
-    """Published confusion matrices beside ours, with the right class names."""
-    blocks: list[Block] = [
-        Text(
-            "On the published split; rows are true classes. Ours are means over seeds, so counts need not be "
-            "whole. Colour is the share of the true class. Where the published notebooks printed wrong class "
-            "names (IQ-OTH/NCCD and LIDC-IDRI), the right ones stand here."
-        )
-    ]
-    alone = []
-    for result in results.published.results:
-        matrices: dict[str, Sequence[Sequence[float]]] = {"published": result.confusion_matrix}
-        for head in results.config.heads:
-            ours = _ours(results, result, head)
-            if ours is not None:
-                matrices[f"ours, {head}"] = ours["confusion_matrix"]["counts"]
-        pictures = [_matrix_picture(results, result, who, counts) for who, counts in matrices.items()]
-        absent = [head for head in results.config.heads if f"ours, {head}" not in matrices]
-        if len(absent) == len(results.config.heads):
-            alone += pictures
-            continue
-        blocks += [
-            Gallery(pictures),
-            Details(f"{_name(results, result)}: the counts", [_counts(result, matrices)]),
-        ]
-        if absent:
-            blocks.append(
-                Missing(f"{_name(results, result)}: no result of ours with the {listed(absent)} head.")
-            )
-    if alone:
-        blocks += [Text("Of these there is no result of ours to set beside:"), Gallery(alone)]
-    return Section("confusion", "Confusion matrices", blocks)
-
-
-def _counts(result: PublishedResult, matrices: Mapping[str, Sequence[Sequence[float]]]) -> Table:
-    return Table(
-        f"Counts, in each cell as predicted: {' / '.join(words(one) for one in result.classes)}",
-        ("true class", *matrices),
-        "l" + "r" * len(matrices),
-        [
-            [words(label), *(" / ".join(map(count_text, counts[row])) for counts in matrices.values())]
-            for row, label in enumerate(result.classes)
-        ],
-    )
-
-
-def _matrix_picture(
-    results: Results, result: PublishedResult, who: str, counts: Sequence[Sequence[float]]
-) -> Picture:
-    name = _name(results, result)
-    figure, (ax,) = new_figure(3.3, 3.1, panels=1)
-    confusion_matrix(ax, counts, result.classes)
-    rows = [
-        f"{words(label)} {', '.join(map(count_text, row))}"
-        for label, row in zip(result.classes, counts, strict=True)
-    ]
-    return Picture(
-        svg_uri(figure),
-        f"Confusion matrix of {name}, {who}; true classes with their counts: {'; '.join(rows)}.",
-        f"{name}: {who}",
-        width_px(figure),
-        tagged=who != "published",
-    )
-
-
 def claims(results: Results) -> Section:
     """What the abstract says, what the published repository printed, and what came out here."""
     rows = []
     for claim in results.published.abstract_claims:
         for number, result in enumerate(_of(results, claim.dataset)):
             printed = result.n_right / result.n_test
-            ours = _ours(results, result, "plain")
+            ours = own_cell(results, result, "plain")
             gap = signed(f"{100 * (claim.accuracy - printed):+.2f}")
             rows.append(
                 [

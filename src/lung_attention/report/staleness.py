@@ -1,4 +1,4 @@
-"""The note on a committed report whose code has changed since."""
+"""The note on a committed report that is not of the present code and parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def with_note(text: str, stale: Sequence[str]) -> str:
 
     Args:
         text: report.md or report.html, with its marked region.
-        stale: Names of stages whose code has changed since; empty if it is up to date.
+        stale: Names of its stages that are stale; empty if it is up to date.
 
     Returns:
         The text. Doing it twice is the same as doing it once.
@@ -27,18 +27,32 @@ def with_note(text: str, stale: Sequence[str]) -> str:
     notice = note_of(stale)
     if notice:
         is_page = text.lstrip().lower().startswith("<!doctype html")
-        notice = f'<p class="notice stale">{notice}</p>' if is_page else f"> **Note.** {notice}"
+        notice = _folded(stale) if is_page else f"> **Note.** {notice}"
     return replace_region(text, STALENESS, notice)
 
 
 def note_of(stale: Sequence[str]) -> str:
-    """Says which stages' code has changed; nothing where none has."""
+    """Says which stages are stale; nothing where none is."""
     if not stale:
         return ""
-    counts = Counter(name.partition("@")[0] for name in stale)
-    named = [f"{stage} ({number})" if number > 1 else stage for stage, number in counts.items()]
-    what = "this stage" if len(counts) == 1 else "these stages"
+    return f"{short_note(stale)} These stages: {named(stale)}."
+
+
+def short_note(stale: Sequence[str]) -> str:
+    """Says that stages are stale; nothing where none is."""
+    if not stale:
+        return ""
+    return "Code or parameters have changed since these results were computed, which may be others now."
+
+
+def _folded(stale: Sequence[str]) -> str:
     return (
-        f"The code of {what} has changed since the results below were computed: {listed(named)}. "
-        "They may no longer be what the code gives."
+        f'<details class="notice stale"><summary>{short_note(stale)}</summary>'
+        f"<p>These stages: {named(stale)}.</p></details>"
     )
+
+
+def named(stale: Sequence[str]) -> str:
+    """The stages, and how many cells of each."""
+    counts = Counter(name.partition("@")[0] for name in stale)
+    return listed([f"{stage} ({number})" if number > 1 else stage for stage, number in counts.items()])

@@ -11,6 +11,7 @@ from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.search.address import STORAGE_VARIABLE, storage_address
+from lung_attention.workflow.killed import refuse_taken_over
 from lung_attention.workflow.temporary import (
     absolute,
     kept_file,
@@ -42,6 +43,7 @@ def run_search(profile: str, cell: Cell, overrides: Sequence[str], *, storage: s
         UserError: Profile, dataset or backbone is unknown, `storage` is no address, a source is missing, or a
             stage failed.
     """
+    refuse_taken_over(Path())
     config = load_config(PARAMS)
     known: dict[str, Sequence[str]] = {
         "dataset": profile_of(config, profile).datasets,

@@ -39,7 +39,9 @@ def cells_with_results(paths: Paths, patterns: Sequence[str] = ("*",)) -> list[C
     """
     found = [read_json(path) for path in sorted(paths.results.glob("cells/*/metrics.json"))]
     if not found:
-        raise UserError(f"{paths.results}/cells holds no metrics", remedy="dvc repro")
+        raise UserError(
+            f"{paths.results}/cells holds no metrics", remedy=f"make repro PROFILE={paths.profile}"
+        )
     cells = [Cell(**{factor: values[factor] for factor in FACTORS}) for values in found]
     chosen = [cell for cell in cells if any(fnmatchcase(cell.name, pattern) for pattern in patterns)]
     if not chosen:

@@ -35,12 +35,12 @@ class RunIdentity:
         """The run's colour in MLflow's charts, `#rrggbb`.
 
         MLflow picks one of a few by the run's id, so that two of six often look alike. Here the hue tells
-        dataset and head, the lightness backbone and recipe, the saturation the split.
+        dataset and head, the lightness the backbone and, less, the recipe, the saturation the split.
         """
         cell = self.cell
         # The fewer the hues, the less two of them are alike.
         hue = _fraction(f"{cell.dataset}-{cell.head}")
-        lightness = 0.3 + 0.35 * _fraction(f"{cell.backbone}-{cell.recipe}")
+        lightness = 0.28 + 0.3 * _fraction(cell.backbone) + 0.12 * _fraction(cell.recipe)
         saturation = 0.4 if cell.split == "grouped" else 0.85
         rgb = colorsys.hls_to_rgb(hue, lightness, saturation)
         return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)

@@ -5,54 +5,82 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_attention import files
-from lung_attention.tracking.processes import versions
+from lung_attention.models.heads import HEADS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _CODE = Path(__file__).with_name("pyfunc_model.py")
-# What loading the model needs, in the exact versions at work here.
-_REQUIREMENTS = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "pillow", "mlflow")
+# What loading the model needs besides this package's own code, in the exact versions at work here.
+_PACKAGES = (
+    "keras", "mlflow", "numpy", "pandas", "pillow", "pydantic", "pydicom", "scikit-learn", "tensorflow",
+    "threadpoolctl",
+)  # fmt: skip
+# The layers that a file names; they are found among the modules that were imported.
+_LAYERS = ("lung_attention.models.classifier", "lung_attention.models.turns", *HEADS.values())
 
 
-def model_hash(model_path: Path, classes: Sequence[str]) -> str:
-    """SHA-256 over what a logged model computes; the versions it was logged with are no other model."""
-    parts = [files.sha256(model_path), files.sha256(_CODE), list(classes)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+@dataclass(frozen=True)
+class ModelFile:
+    """A cell's `.keras` file and what a logged model says beside it.
 
-
-def log_model(client: MlflowClient, run_id: str, model_path: Path, classes: Sequence[str]) -> str:
-    """Logs a `.keras` file as a pyfunc model from code, so that no pickle is written; returns its id.
-
-    The file's model takes uint8 `(1, height, width, 3)` and gives probabilities `(1, classes)`.
+    Attributes:
+        path: The file; its model makes probabilities `(1, classes)` of uint8 `(1, height, width, 3)`.
+        name: Of the cell.
+        classes: Class names in the order of the outputs.
+        window: Level and width in HU of the window through which it sees DICOM slices; None for no such.
+        tissue: Whether its images show tissue; else CT slices.
+        description: What it is, in words.
     """
+
+    path: Path
+    name: str
+    classes: tuple[str, ...]
+    window: tuple[float, float] | None
+    tissue: bool
+    description: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what the logged model is; the versions it was logged with are no other model."""
+        about = [self.name, list(self.classes), self.window, self.description]
+        parts = [files.sha256(self.path), files.sha256(_CODE), *about]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def log_model(client: MlflowClient, run_id: str, model: ModelFile) -> str:
+    """Logs a model as a pyfunc model from code, so that no pickle is written; returns its id."""
     import mlflow
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.models import Model
+
+    from lung_attention.tracking.packed import NOTE, packed
+
+    class Untried(Model):
+        """A model whose example is not tried out while it is logged, which would load TensorFlow."""
+
+        def get_serving_input(self, path: str) -> None:
+            """None, so that there is nothing to try."""
 
     # Model.log takes the run's id, but asks the global setting for the experiment.
     mlflow.set_experiment(experiment_id=client.get_run(run_id).info.experiment_id)
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("binary", "image")]),
-        outputs=Schema([ColSpec("double", name) for name in classes]),
-    )
-    with warnings.catch_warnings():
-        # An input example would be one of the patients' images.
-        warnings.filterwarnings("ignore", message=".*input example.*")
-        logged = Model.log(
+    outputs = dict.fromkeys(model.classes, "double")
+    with (
+        packed(_CODE, modules=_LAYERS, packages=_PACKAGES, outputs=outputs, tissue=model.tissue) as arguments,
+        warnings.catch_warnings(),
+    ):
+        logged = Untried.log(
             artifact_path=None,
-            name="model",
+            name=model.name,
             flavor=mlflow.pyfunc,
             run_id=run_id,
-            python_model=str(_CODE),
-            artifacts={"keras": str(model_path)},
-            model_config={"classes": list(classes)},
-            signature=signature,
-            pip_requirements=[f"{name}=={version}" for name, version in versions(_REQUIREMENTS).items()],
+            artifacts={"keras": str(model.path)},
+            model_config={"classes": list(model.classes), "window": model.window and list(model.window)},
+            tags={NOTE: model.description},
+            **arguments,
         )
     return str(logged.model_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from importlib import metadata
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 # System metrics come every few seconds.
 _SILENCE_SECONDS = 900
 _SIGN_OF_LIFE = "system/cpu_utilization_percentage"
-# A process's start is given in seconds since 1970, by a clock that is sometimes set; the number of a process
-# is not given again so soon.
+# Where a process's start is given in seconds since 1970, it is by a clock that is sometimes set; the number
+# of a process is not given again so soon.
 _START_TOLERANCE_SECONDS = 60
+_STARTED_FIELD = 18  # of /proc/PID/stat behind the state, the third of its fields
 
 _PACKAGES = ("lung-attention", "keras", "tensorflow", "numpy", "pandas", "scikit-learn", "mlflow", "dvc")
 
@@ -68,7 +70,8 @@ def is_alive(client: MlflowClient, run: Run) -> bool:
     """Whether the process that opened a run is still at work on it.
 
     A process of this machine is looked up. Any other, such as one in another container or before a restart of
-    this machine, counts as alive while its run gets metrics.
+    this machine, counts as alive while its run gets metrics; so it does, too, where these are of a later time
+    than this machine's clock tells, since a living run must not be called dead.
     """
     if run.info.status != "RUNNING":
         return False
@@ -143,7 +146,19 @@ def _here() -> str:
 
 
 def _started(pid: int) -> float | None:
-    """When a process began, in seconds since 1970, or `None` if it has ended."""
+    """When a process began, in seconds, or `None` if it has ended.
+
+    Since the start of the machine on Linux, so that setting the clock makes no process another one; since
+    1970 elsewhere.
+    """
+    if sys.platform == "linux":
+        try:
+            said = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # The name, in parentheses, may hold anything; the state is the first field behind it.
+        state, *fields = said.rpartition(")")[2].split()
+        return None if state in "ZX" else int(fields[_STARTED_FIELD]) / os.sysconf("SC_CLK_TCK")
     import psutil  # type: ignore[import-untyped]
 
     try:

@@ -18,6 +18,7 @@ from lung_attention.tracking import runs
 from lung_attention.tracking.curves import Curves
 from lung_attention.tracking.identity import RunIdentity
 from lung_attention.tracking.model import log_model
+from lung_attention.tracking.packed import NOTE
 from lung_attention.tracking.processes import fail_abandoned
 from lung_attention.tracking.registry import register
 from lung_attention.tracking.results import CellResults
@@ -35,6 +36,12 @@ from lung_attention.tracking.server import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
+
+_LOCKS = 32
+"""Files at most in the folder for temporary ones, however many checkouts and cells there are."""
+
+_LONGEST_NOTE = 8000
+"""Characters of a tag that MLflow's databases hold."""
 
 _SUPERSEDED = {"complete": "false", "superseded": "true"}
 
@@ -66,10 +73,14 @@ def publish_cell(cell: Cell, paths: Paths, *, root: Path) -> str:
 
 
 def _alone(identity: RunIdentity) -> FileLock:
-    """Lets the processes of this machine publish a cell one after another: the second has no work then."""
+    """Lets the processes of this machine publish a cell one after another: the second has no work then.
+
+    The files stay, since to remove one on which another process waits would let two go on at a time. So there
+    are few of them: cells that share one wait for each other without need, for some seconds.
+    """
     key = f"{address()} {identity.cell.stage} {identity.inputs}"
-    name = f"lung-attention-{os.getuid()}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
-    return FileLock(Path(tempfile.gettempdir()) / name)
+    number = int(hashlib.sha256(key.encode()).hexdigest(), 16) % _LOCKS
+    return FileLock(Path(tempfile.gettempdir()) / f"lung-attention-{os.getuid()}-{number}.lock")
 
 
 def _publish(mlflow_client: MlflowClient, results: CellResults) -> str:
@@ -85,7 +96,8 @@ def _publish(mlflow_client: MlflowClient, results: CellResults) -> str:
         if ended and other.info.run_id != run_id and not runs.is_superseded(other):
             runs.set_tags(mlflow_client, other.info.run_id, _SUPERSEDED)
     if results.model and results.registered_name:
-        register(mlflow_client, mlflow_client.get_run(run_id), results.registered_name)
+        description = results.card or results.model.description
+        register(mlflow_client, mlflow_client.get_run(run_id), results.registered_name, description)
     return run_id
 
 
@@ -134,8 +146,11 @@ def _fill(mlflow_client: MlflowClient, run: Run, results: CellResults) -> None:
             mlflow_client.log_artifacts(run_id, folder)
         mlflow_client.set_tag(run_id, "content", facets["content"])
     if results.model and tags.get("model") != facets["model"]:
-        model_id = log_model(mlflow_client, run_id, results.model, results.classes)
+        model_id = log_model(mlflow_client, run_id, results.model)
         runs.set_tags(mlflow_client, run_id, {"model": facets["model"], "model_id": model_id})
+    if results.card and tags.get("card") != facets["card"]:
+        mlflow_client.log_text(run_id, results.card, "model_card.md")
+        runs.set_tags(mlflow_client, run_id, {NOTE: results.card[:_LONGEST_NOTE], "card": facets["card"]})
     runs.set_tags(mlflow_client, run_id, facets | runs.complete_tags(run))
 
 

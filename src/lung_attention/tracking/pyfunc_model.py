@@ -1,7 +1,7 @@
 """The model as MLflow serves it: encoded images in, class probabilities out.
 
 MLflow copies this file beside the `.keras` file and runs it to load the model ("model from code"); nothing
-is pickled. It needs the package installed, but nothing of it imported before.
+is pickled. What it needs of the package lies beside it, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mlflow.pyfunc.model import PythonModel
 
 
 class ImageClassifier(PythonModel):
-    """Opens the artifact `keras` and names its outputs by the configured `classes`."""
+    """Opens the artifact `keras`; `classes` and `window` (of DICOM slices, or none) are its configuration."""
 
     def load_context(self, context: Any) -> None:
         """Opens the Keras file.
@@ -27,8 +27,12 @@ class ImageClassifier(PythonModel):
         import keras
 
         from lung_attention.models.saved import open_model
+        from lung_attention.predict.requests import asked
 
-        self._classes = list(context.model_config["classes"])
+        config = context.model_config
+        self._classes = list(config["classes"])
+        self._window = None if config["window"] is None else tuple(config["window"])
+        self._asked = asked
         self._to_numpy = keras.ops.convert_to_numpy
         self._model = open_model(context.artifacts["keras"])
 
@@ -42,23 +46,17 @@ class ImageClassifier(PythonModel):
 
         Args:
             context: Unused.
-            model_input: A column `image` of encoded images (bytes of JPEG or PNG files).
+            model_input: A column `image`, see `asked`.
             params: Unused.
 
         Returns:
             A row an image with the input's index, a float64 column of probabilities a class.
 
         Raises:
-            ValueError: An entry is no image; the message names its row.
+            MlflowException: The request is refused, see `asked`.
         """
-        from lung_attention.images.decode import decode
-
         probabilities = np.empty((len(model_input), len(self._classes)), dtype=np.float64)
-        for row, content in enumerate(model_input["image"]):
-            try:
-                pixels = decode(content)
-            except (OSError, TypeError) as error:
-                raise ValueError(f"Row {row} of column 'image' is no encoded image: {error}") from error
+        for row, pixels in enumerate(self._asked(model_input, self._window)):
             outputs = self._model(pixels[np.newaxis], training=False)
             probabilities[row] = self._to_numpy(outputs)[0]
         return pd.DataFrame(probabilities, columns=self._classes, index=model_input.index)

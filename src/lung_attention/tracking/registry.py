@@ -12,16 +12,32 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 
+EXPORTED = "lung-attention/exported"
+"""The experiment of exported models, whose runs are no trainings."""
+
+_LONGEST = 5000
+"""Characters of a description that MLflow's databases hold."""
+
 
 def model_name(profile: str, cell: str) -> str:
     """The registered name of a cell's model: no `/` and no `:`, which addresses of models are made of."""
     return f"lung-attention.{profile}.{cell}"
 
 
-def register(client: MlflowClient, run: Run, name: str) -> ModelVersion:
-    """Registers the model of a run as a new version of a name, unless it is there. No alias is set."""
+def register(client: MlflowClient, run: Run, name: str, description: str) -> ModelVersion:
+    """Registers the model of a run as a new version of a name, unless it is there. No alias is set.
+
+    Args:
+        client: Of the server.
+        run: A complete run.
+        name: Under which it is registered.
+        description: Of the version; one that is there gets it, too.
+    """
+    description = description[:_LONGEST]
     found = find_version(client, run, name)
     if found is not None:
+        if found.description != description:
+            client.update_model_version(name, found.version, description)
         return found
     _make_name(client, name)
     tags = run.data.tags
@@ -31,6 +47,7 @@ def register(client: MlflowClient, run: Run, name: str) -> ModelVersion:
         run_id=run.info.run_id,
         model_id=tags["model_id"],
         tags={key: tags[key] for key in ("model", "stage", "inputs")},
+        description=description,
     )
 
 

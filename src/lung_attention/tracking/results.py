@@ -7,24 +7,30 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from lung_attention import files, plots
 from lung_attention.cells import Cell
-from lung_attention.config import load_config
+from lung_attention.config import Config, load_config
+from lung_attention.models.backbone_table import BACKBONES
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.tracking.identity import Fit, RunIdentity
-from lung_attention.tracking.model import model_hash
+from lung_attention.tracking.model import ModelFile
 from lung_attention.tracking.registry import model_name
 from lung_attention.tracking.runs import table_digest
 from lung_attention.workflow.status import lock_entry
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SCORES = ("accuracy", "balanced_accuracy", "auroc_ovr", "mcc", "macro_f1", "log_loss", "brier", "ece")
+_WITH_INTERVALS = ("accuracy", "balanced_accuracy")
+_OF_CLASSES = ("sensitivity", "ppv")
 
 
 @dataclass(frozen=True)
@@ -63,18 +69,59 @@ class CellResults:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the model's outputs."""
-        return load_config(PARAMS).dataset(self.cell.dataset).labels
+        return self._config.dataset(self.cell.dataset).labels
+
+    @cached_property
+    def _config(self) -> Config:
+        return load_config(PARAMS)
+
+    @cached_property
+    def model(self) -> ModelFile | None:
+        """The model, where its file is at hand."""
+        path, dataset = self.paths.model(self.cell), self._config.dataset(self.cell.dataset)
+        if not path.exists():
+            return None
+        window = dataset.window
+        return ModelFile(
+            path=path,
+            name=self.cell.name,
+            classes=dataset.labels,
+            window=None if window is None else (window.level_hu, window.width_hu),
+            tissue=dataset.groups.method == "source_tiles",
+            description=self._description,
+        )
 
     @property
-    def model(self) -> Path | None:
-        """The `.keras` file, where it is at hand."""
-        path = self.paths.model(self.cell)
-        return path if path.exists() else None
+    def _description(self) -> str:
+        """What the model is, in the words of somebody who has never seen this project."""
+        cell, profile = self.cell, self._config.profiles.get(self.paths.profile)
+        dataset = self._config.dataset(cell.dataset)
+        sentences = [
+            f"{BACKBONES[cell.backbone].application} with the head {cell.head} by the recipe {cell.recipe}, "
+            f"on {dataset.title}, {cell.split} split.",
+            "An encoded image a row in, a probability a class out.",
+            *(profile.stand_ins if profile is not None else ()),
+            "Not a medical device, and not for diagnosis.",
+        ]
+        return " ".join(sentences)
+
+    @cached_property
+    def card(self) -> str | None:
+        """The model card without its header, where there is one of just these results."""
+        path = self.paths.card(self.cell)
+        if not path.exists():
+            return None
+        _, header, text = path.read_text(encoding="utf-8").split("---\n", 2)
+        (index,) = yaml.safe_load(header)["model-index"]
+        said = {one["type"]: one["value"] for one in index["results"][0]["metrics"]}
+        now = {name: round(self.metrics[name], 4) for name in said}
+        # It is written after a cell's results, so that until then that of former ones may lie there.
+        return text.strip() if self.metrics["inputs"] in text and said == now else None
 
     @property
     def registered_name(self) -> str | None:
         """The name under which the model is registered; `None` for stand-ins, which are not worth one."""
-        profile = load_config(PARAMS).profiles.get(self.paths.profile)
+        profile = self._config.profiles.get(self.paths.profile)
         if profile is None or profile.stand_ins:
             return None
         if profile.download.source == "embedded" or profile.backbone.source == "random":
@@ -83,22 +130,22 @@ class CellResults:
 
     @cached_property
     def scores(self) -> dict[str, float]:
-        """The test scores as they are named in every run; undefined ones are left out."""
-        scores = _with_intervals(self.metrics, "test")
-        for name, values in self.metrics.get("per_class", {}).items():
-            scores |= {f"test_{name}_{key}": value for key, value in values.items()}
-        calibration = self.metrics["calibration"]
-        scores |= _with_intervals(calibration, "test_calibration")
-        # Null where a split has one test part, and where each image is a group of its own.
-        scores |= _with_intervals(calibration["temperature"] or {}, "test_temperature_scaled")
-        scores |= _with_intervals(self.metrics["per_group"] or {}, "test_per_group")
-        for name, values in self.metrics["operating_points"].items():
-            for fixed, entry in values["at_specificity"].items():
-                scores |= _with_intervals(entry, f"test_{name}_at_specificity_{fixed}")
+        """The test scores as they are named in every run: few enough to be looked at, none undefined.
+
+        The others stay in `metrics.json`, which is among the run's files.
+        """
+        values = self.metrics
+        scores = {f"test_{name}": values.get(name) for name in _SCORES}
+        several = len(values["seeds"]) > 1  # the spread over one is always 0
+        for suffix in ("_low", "_high", "_seed_sd") if several else ("_low", "_high"):
+            scores |= {f"test_{name}{suffix}": values.get(name + suffix) for name in _WITH_INTERVALS}
+        scores["test_calibration_slope"] = values["calibration"]["slope"]
+        for label, of in values["per_class"].items():
+            scores |= {f"test_{label}_{name}": of[name] for name in _OF_CLASSES}
         return {
             re.sub(r"[^\w\-. /]", "_", name): float(value)
             for name, value in scores.items()
-            if isinstance(value, int | float) and not math.isnan(value)
+            if value is not None and not math.isnan(value)
         }
 
     @cached_property
@@ -137,7 +184,8 @@ class CellResults:
             "history": table_digest(self.history),
             "content": hashlib.sha256(shown.encode()).hexdigest(),
             "datasets": None if self.split is None else table_digest(self.split),
-            "model": None if self.model is None else model_hash(self.model, self.classes),
+            "model": None if self.model is None else self.model.digest,
+            "card": None if self.card is None else hashlib.sha256(self.card.encode()).hexdigest(),
             "dvc_lock": lock_entry(self.cell, self.paths),
         }
         return {name: value for name, value in facets.items() if value is not None}
@@ -162,13 +210,3 @@ class CellResults:
         files.write_json(folder / "confusion_matrix.json", self.metrics["confusion_matrix"])
         for path in self._committed:
             (folder / "results" / path.name).write_bytes(path.read_bytes())
-
-
-def _with_intervals(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The scores among some values: what has an interval, as sizes and settings have none."""
-    return {
-        f"{prefix}_{name}{suffix}": values.get(name + suffix)
-        for name in values
-        if f"{name}_low" in values
-        for suffix in ("", "_low", "_high", "_seed_sd")
-    }

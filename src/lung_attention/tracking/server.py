@@ -48,8 +48,8 @@ def connect(root: Path) -> None:
 
     import mlflow
 
-    # The progress of a database migration and of the metrics thread is no news for a training's output.
-    for name in ("mlflow.store.db.utils", "alembic"):
+    # The progress of migrations, of a model that is logged and of the metrics thread is no news.
+    for name in ("mlflow.store.db.utils", "alembic", "mlflow.pyfunc"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # That an environment has no pip (uv makes such) is no news either.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from lung_attention.predict.exported import ExportedModel
-from lung_attention.tracking.processes import versions
-from lung_attention.tracking.registry import move_champions
+from lung_attention.tracking.packed import NOTE, packed
+from lung_attention.tracking.registry import EXPORTED, move_champions
 from lung_attention.tracking.server import check_reachable, client, connect
 
 _CODE = Path(__file__).parents[1] / "predict" / "served_model.py"
-# What answering needs, in the exact versions at work here; no TensorFlow.
-_REQUIREMENTS = ("lung-attention", "mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pydicom")
+# What answering needs besides this package's own code; no TensorFlow.
+_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pydantic", "pydicom")
 
 
 def register_exported(path: Path, name: str, *, root: Path) -> str:
@@ -33,24 +32,24 @@ def register_exported(path: Path, name: str, *, root: Path) -> str:
     connect(root)
     check_reachable()
     import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
 
-    outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "class"), ColSpec("double", "probability")]
-    outputs += [ColSpec("string", "set"), ColSpec("boolean", "familiar")]
-    outputs += [ColSpec("double", f"probability_{one}") for one in about.classes]
-    mlflow.set_experiment("lung-attention/exported")
-    with warnings.catch_warnings(), mlflow.start_run(run_name=about.name):
-        warnings.filterwarnings("ignore", message=".*input example.*")  # it would be a patient's image
+    outputs = {"class": "string", "probability": "double", "set": "string", "familiar": "boolean"}
+    outputs |= {f"probability_{one}": "double" for one in about.classes}
+    description = " ".join([f"{about.title}; {about.measured}.", *about.limits])
+    mlflow.set_experiment(EXPORTED)
+    with (
+        packed(_CODE, packages=_PACKAGES, outputs=outputs, tissue=False) as arguments,
+        mlflow.start_run(run_name=about.name, description=description),
+    ):
         logged = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(_CODE),
+            name=about.name,
             artifacts={"onnx": str(path)},
-            signature=ModelSignature(Schema([ColSpec("binary", "image")]), Schema(outputs)),
-            pip_requirements=[f"{one}=={version}" for one, version in versions(_REQUIREMENTS).items()],
             registered_model_name=name,
             metadata={"cell": about.name, "model_sha256": about.model_sha256},
+            tags={NOTE: description},
+            **arguments,
         )
     version = str(logged.registered_model_version)
+    client().update_model_version(name, version, description)
     move_champions(client(), {name: version})
     return version

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from lung_attention.errors import UserError
 from lung_attention.training.finetuning import Finetuning
 from lung_attention.training.recipe import EVERY, Choices, Recipe, Settings, recipe_from_json
@@ -67,15 +69,27 @@ def _searched(given: Ingredients) -> Settings:
     found = given.found
     if found is None:
         raise UserError("no search of this cell is there", remedy="make search")
-    if "split" not in found:
+    if not isinstance(found, Mapping) or not isinstance(found.get("split"), str):
         raise UserError(
             "the search does not say on which split it was, so it may have seen test images of this one",
             remedy="search again",
         )
-    chosen = {
-        name: recipe_from_json({**given.default.as_json(), **study["settings"]})
-        for name, study in found["studies"].items()
-    }
+    try:
+        chosen = {
+            name: recipe_from_json({**given.default.as_json(), **study["settings"]})
+            for name, study in found["studies"].items()
+        }
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{place or 'settings'}: {first['msg']} (received {first['input']!r:.200})", remedy="search again"
+        ) from error
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"expected studies, each with its settings by name ({type(error).__name__}: {error})",
+            remedy="search again",
+        ) from error
     return Settings(chosen, found["split"])
 
 

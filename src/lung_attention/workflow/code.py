@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -40,6 +40,8 @@ OBSERVERS = {
 
 # What a stage has from there beyond values: a cell's settings come together from a profile and a dataset.
 ALSO = {"settings": ("config/profiles.py", "training/recipes.py")}
+
+_TEMPLATE = ".j2"
 
 _EMPTY: tuple[object, ...] = (None, [], "")
 _NO_CODE = frozenset({"type_comment", "kind", "ctx"})
@@ -86,29 +88,52 @@ def code_of(script: Path, root: Path) -> set[Path]:
 
     Returns:
         The script, the modules of its import closure that are no `OBSERVERS`, and the package's data files
-        whose names stand as texts in one of these.
+        whose names stand as texts in one of these, or in one of its templates.
     """
     package = root / PACKAGE
     data = [path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
-    seen, todo = {script}, [script]
-    while todo:
-        tree = _parsed(todo.pop())
-        for module in _imported(tree, package):
-            if module not in seen and not _is_observer(module.relative_to(package)):
-                seen.add(module)
-                todo.append(module)
-        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    seen = import_closure([script], package, lambda module: not _is_observer(module.relative_to(package)))
+    for path in list(seen):
+        texts = _texts(path.read_text(encoding="utf-8"))
         seen |= {path for path in data if path.name in texts}
+    todo = [path for path in seen if path.suffix == _TEMPLATE]
+    while todo:
+        text = todo.pop().read_text(encoding="utf-8")
+        further = {path for path in data if f'"{path.name}"' in text} - seen
+        seen |= further
+        todo += [path for path in further if path.suffix == _TEMPLATE]
     return seen
 
 
+def import_closure(
+    scripts: Iterable[Path], package: Path, counts: Callable[[Path], bool] = lambda module: True
+) -> set[Path]:
+    """Python files and the modules of a package that they import, directly or not.
+
+    Args:
+        scripts: The files to start from.
+        package: The folder of the package.
+        counts: Whether a module is followed; those that are not are left out.
+    """
+    seen = set(scripts)
+    todo = list(seen)
+    while todo:
+        for module in _imported(todo.pop().read_text(encoding="utf-8"), package):
+            if module not in seen and counts(module):
+                seen.add(module)
+                todo.append(module)
+    return seen
+
+
+# Stages share most of their code, so what is found in a text is kept: the hashes take a second, not three.
+@cache
 def canonical(source: str) -> str:
     """Code as JSON of its abstract syntax; equal for sources that differ by comments, docstrings or layout.
 
     Annotations count, since pydantic reads them. Nothing in it depends on the version of Python: fields that
     are empty are left out (later versions have more of them), and texts side by side in an f-string are one.
     """
-    return json.dumps(_plain(ast.parse(source)), separators=(",", ":"))
+    return json.dumps(_plain(_parsed(source)), separators=(",", ":"))
 
 
 def _digest(path: Path, content: bytes) -> str:
@@ -117,13 +142,14 @@ def _digest(path: Path, content: bytes) -> str:
 
 
 @cache
-def _parsed_source(source: str) -> ast.Module:
+def _parsed(source: str) -> ast.Module:
     return ast.parse(source)
 
 
-def _parsed(path: Path) -> ast.Module:
-    """The syntax of a module; a text that was parsed before, for another stage, is not parsed again."""
-    return _parsed_source(path.read_text(encoding="utf-8"))
+@cache
+def _texts(source: str) -> frozenset[object]:
+    """All literals of a module."""
+    return frozenset(node.value for node in ast.walk(_parsed(source)) if isinstance(node, ast.Constant))
 
 
 def _plain(node: object) -> object:
@@ -164,10 +190,11 @@ def _joined_texts(values: list[ast.expr]) -> Iterator[ast.expr]:
         yield ast.Constant(text)
 
 
-def _imported(tree: ast.AST, package: Path) -> set[Path]:
+@cache
+def _imported(source: str, package: Path) -> frozenset[Path]:
     """The package's files that a module imports, wherever the import stands but under `if TYPE_CHECKING`."""
     found: set[Path] = set()
-    todo: list[ast.AST] = [tree]
+    todo: list[ast.AST] = [_parsed(source)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
@@ -185,7 +212,7 @@ def _imported(tree: ast.AST, package: Path) -> set[Path]:
             if top == package.name:
                 found |= {package.joinpath(*parts[:depth]) / "__init__.py" for depth in range(len(parts) + 1)}
                 found.add(package.joinpath(*parts).with_suffix(".py") if parts else package / "__init__.py")
-    return {file for file in found if file.is_file()}
+    return frozenset(file for file in found if file.is_file())
 
 
 def _is_observer(module: Path) -> bool:

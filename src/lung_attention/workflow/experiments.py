@@ -36,6 +36,8 @@ def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.Data
     Raises:
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
+    # Before a run of hours, whose scores would have nowhere to go.
+    known = read_table(EXPERIMENTS) if EXPERIMENTS.exists() else pd.DataFrame(columns=list(COLUMNS))
     # Cells of further recipes have settings of their own, which one changed setting says nothing about.
     reference = run_in_temporary(profile, [*nothing_further(), *overrides])
     summary = pd.read_csv(io.StringIO(kept_file(reference, Paths(profile).summary)))
@@ -44,7 +46,7 @@ def run_experiment(profile: str, name: str, overrides: Sequence[str]) -> pd.Data
         profile=profile, experiment=name, settings=" ".join(overrides)
     )
     rows = rows.loc[:, list(COLUMNS)]
-    write_table(EXPERIMENTS, merged(read_table(EXPERIMENTS), rows))
+    write_table(EXPERIMENTS, merged(known, rows))
     return rows
 
 

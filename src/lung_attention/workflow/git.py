@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from lung_attention.errors import UserError
 
@@ -53,3 +54,11 @@ def try_git(*arguments: str) -> str | None:
         return git(*arguments)
     except UserError:
         return None
+
+
+def commit_of(folder: Path) -> str:
+    """The short name of the commit of a checkout, with a + where code differs from it; empty outside one."""
+    name = try_git("-C", str(folder), "rev-parse", "--short", "HEAD")
+    places = [f":/{name}" for name in ("src", "stages", "tools")]
+    changed = try_git("-C", str(folder), "status", "--porcelain", "--untracked-files=no", "--", *places)
+    return (name or "").strip() + ("+" if changed else "")

@@ -1,8 +1,9 @@
 """Several stages of the default pipeline at a time.
 
 `dvc repro` runs one stage after another, and most of a small stage is one core's work: importing libraries
-and building graphs. Here a few worker processes take stages as soon as all they need is there, and DVC's own
-locks keep them apart. What is left is done by a plain `dvc repro`, whose results are the same.
+and building graphs. Here a few processes each run a stage as soon as all it needs is there, libraries are
+imported once for all of them (`forked`), and DVC's own locks keep them apart. What is left is done by a plain
+`dvc repro`, whose results are the same.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import networkx as nx  # type: ignore[import-untyped]
@@ -25,11 +27,14 @@ import networkx as nx  # type: ignore[import-untyped]
 from lung_attention.alive import RUN_VARIABLE
 from lung_attention.errors import UserError
 from lung_attention.tracking import check_reachable, connect
+from lung_attention.workflow.forked import end_server, fork_stages, worker_context
 from lung_attention.workflow.lock import guarded_lock, keep
-from lung_attention.workflow.status import PIPELINE
+from lung_attention.workflow.status import CODE_STAGE, PIPELINE
 from lung_attention.writing import require_space
 
 _REMEDY = "make repro goes on there"
+# For processes that were asked to end, or whose run failed.
+_PATIENCE_SECONDS = 15
 
 # TensorFlow prints these at each import, whatever TF_CPP_MIN_LOG_LEVEL says (tensorflow/tensorflow#100442):
 # that lines may follow, which processor this is, and that there is no GPU.
@@ -47,24 +52,41 @@ def reproduce_in_parallel(jobs: int) -> None:
     """
     require_space(Path())
     os.environ[RUN_VARIABLE] = str(os.getpid())
+    # Stages call `python`, which is that of this environment, activated or not.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     with guarded_lock(Path()):
         _reproduce_all(jobs)
         keep(Path())
 
 
 def _reproduce_all(jobs: int) -> None:
-    if jobs > 1:
-        from dvc.exceptions import DvcException
-
-        try:
-            pending = pending_stages()
-        except DvcException:
-            pending = {}  # `dvc repro` will say what is wrong
+    if jobs > 1 and not is_chain(pending := _pending_if_any()):
+        # Stages that share a GPU must not take all of its memory.
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        context = worker_context()
+        if CODE_STAGE in pending:
+            # All stages follow it, and for most changes of code few of them will be stale.
+            _dvc_repro("--single-item", CODE_STAGE)
+            pending = _pending_if_any()
         if not is_chain(pending):
             connect(Path.cwd())
             check_reachable()  # once, before two trainings at a time would make its tables
-            _run_pending(pending, jobs)
-    if subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False).returncode:
+            _run_pending(pending, jobs, context)
+        end_server()
+    _dvc_repro()
+
+
+def _pending_if_any() -> dict[str, list[str]]:
+    from dvc.exceptions import DvcException
+
+    try:
+        return pending_stages()
+    except DvcException:
+        return {}  # `dvc repro` will say what is wrong
+
+
+def _dvc_repro(*arguments: str) -> None:
+    if subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], check=False).returncode:
         raise UserError("a stage failed; the last lines above say why", remedy=_REMEDY)
 
 
@@ -126,58 +148,83 @@ def _graph(dependencies: Mapping[str, Iterable[str]]) -> nx.DiGraph:
     return graph
 
 
-def in_order(pending: Mapping[str, Iterable[str]], submit: Callable[[str], Future[int]]) -> dict[str, int]:
-    """Submits each stage once all it waits for have ended well; after a failure no more are submitted.
+def in_order(
+    pending: Mapping[str, Iterable[str]], jobs: int, start: Callable[[str], BaseProcess]
+) -> dict[str, int]:
+    """Starts each stage once all it waits for have ended well; after a failure no more are started.
 
     Args:
         pending: Stages, each with those it waits for.
-        submit: Starts a stage; its future gives the exit code.
+        jobs: How many run at a time.
+        start: Starts a stage, in a process of its own.
 
     Returns:
-        The exit codes of all stages that were submitted.
+        The exit codes of all stages that were started; negative for the signal that ended one.
     """
     sorter = TopologicalSorter(pending)
     sorter.prepare()
-    running: dict[Future[int], str] = {}
+    ready: list[str] = []
+    running: dict[int, tuple[str, BaseProcess]] = {}
     codes: dict[str, int] = {}
-    while sorter.is_active():
-        if not any(codes.values()):
-            running |= {submit(stage): stage for stage in sorter.get_ready()}
-        if not running:
-            break
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            stage = running.pop(future)
-            codes[stage] = future.result()
-            sorter.done(stage)
+    try:
+        while sorter.is_active():
+            ready += sorter.get_ready()
+            while ready and len(running) < jobs and not any(codes.values()):
+                process = start(ready[0])
+                running[process.sentinel] = ready.pop(0), process
+            if not running:
+                break
+            for sentinel in wait(list(running)):
+                assert isinstance(sentinel, int)
+                stage, process = running.pop(sentinel)
+                process.join()
+                codes[stage] = process.exitcode or 0
+                sorter.done(stage)
+    finally:
+        # Ctrl-C has asked them, too, but for one that was just being forked. Their stages end with this one.
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for _, process in running.values():
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
+                process.terminate()
     return codes
 
 
-def _run_pending(pending: Mapping[str, Iterable[str]], jobs: int) -> None:
+def _run_pending(pending: Mapping[str, Iterable[str]], jobs: int, context: BaseContext) -> None:
     # Through a pipe, lines come whole, and there are no progress bars to overwrite each other.
     lines, written = multiprocessing.Pipe(duplex=False)
     reader = threading.Thread(target=_forward, args=(lines,), daemon=True)
     reader.start()
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_prepare_worker,
-        initargs=(written,),
-    )
-    with pool:
-        try:
-            codes = in_order(pending, lambda stage: pool.submit(_reproduce, stage))
-        except BrokenProcessPool:
-            raise UserError(
-                "a worker was killed, perhaps for want of memory", remedy="make repro JOBS=1"
-            ) from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    environment = dict(os.environ)
+
+    def start(stage: str) -> BaseProcess:
+        return begun(context.Process(target=_reproduce, args=(stage, written, environment)), stage)  # type: ignore[attr-defined]
+
+    codes = in_order(pending, jobs, start)
     written.close()
     reader.join()
     failed = sorted(stage for stage, code in codes.items() if code)
+    if any(code < 0 for code in codes.values()):
+        raise UserError(
+            f"killed, perhaps for want of memory: {', '.join(failed)}", remedy="make repro JOBS=1"
+        )
     if failed:
         raise UserError(f"failed: {', '.join(failed)}; the lines above say why", remedy=_REMEDY)
+
+
+def begun(process: BaseProcess, stage: str) -> BaseProcess:
+    """A stage's process, begun.
+
+    Raises:
+        UserError: The process that it is forked from has been ended meanwhile.
+    """
+    try:
+        process.start()
+    except (EOFError, OSError) as error:
+        raise UserError(
+            f"{stage}: no process could be made for it ({type(error).__name__}: {error})", remedy=_REMEDY
+        ) from error
+    return process
 
 
 def _forward(lines: Connection) -> None:
@@ -187,26 +234,28 @@ def _forward(lines: Connection) -> None:
                 print(line, end="", flush=True)
 
 
-def _prepare_worker(written: Connection) -> None:
+def _reproduce(stage: str, written: Connection, environment: Mapping[str, str]) -> None:
+    """Runs a stage and ends this process with its exit code."""
+    # The server that this process is forked from may have begun in another environment.
+    os.environ.update(environment)
     for stream in (1, 2):
         os.dup2(written.fileno(), stream)
     written.close()
-    # Stages that share a GPU must not take all of its memory.
-    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    fork_stages()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from dvc.cli import main
+
+    began = time.monotonic()
+    code = int(main(["--wait-for-lock", "repro", "--single-item", stage]))
+    keep(Path())
+    if not code:
+        print(f"{stage} took {time.monotonic() - began:.1f} s", flush=True)
+    sys.exit(code)
 
 
 def _end_with_parent() -> None:
-    """A pool's processes outlive a killed parent, waiting for work that never comes."""
+    """A killed parent's stages end, too: nobody would look at what they leave."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _reproduce(stage: str) -> int:
-    from dvc.cli import main
-
-    code = int(main(["--wait-for-lock", "repro", "--single-item", stage]))
-    keep(Path())
-    return code

@@ -1,19 +1,23 @@
-"""dvc.lock after a kill: DVC writes it in place, so that a run that is killed meanwhile leaves a part of it.
+"""DVC's files after a kill: DVC writes them in place, so that a run that is killed meanwhile leaves a part.
 
-A part may be no YAML any more or, worse, be shorter and otherwise good: then finished stages would run again.
-So the last whole lock is kept beside DVC's own temporary files, stage by stage, and taken up by the next run.
+A part of dvc.lock may be no YAML any more or, worse, be shorter and otherwise good: then finished stages
+would run again. So the last whole lock is kept beside DVC's own temporary files, stage by stage, and taken up
+by the next run. A part of `rwlock`, in which DVC notes who reads and writes what, makes DVC refuse all work.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 import yaml
 from filelock import FileLock, Timeout
 
+from lung_attention.alive import still_works
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.workflow.status import LOCK
@@ -24,7 +28,7 @@ _HEAD = re.compile(r"^  (?! )(.+):$", flags=re.MULTILINE)
 
 @contextmanager
 def guarded_lock(root: Path) -> Iterator[None]:
-    """Lets one run at a time work on a checkout, and mends what a killed one left of dvc.lock.
+    """Lets one run at a time work on a checkout, and mends what a killed one left of DVC's files.
 
     Args:
         root: The project's root.
@@ -37,6 +41,7 @@ def guarded_lock(root: Path) -> Iterator[None]:
     running = store / "running"
     try:
         with FileLock(store / "alone.lock", timeout=0):
+            mend_notes(root)
             if mend(root, was_killed=running.exists()):
                 print(f"{LOCK} was cut off by a kill; its last whole state is back", flush=True)
             keep(root, anew=True)
@@ -95,6 +100,40 @@ def mend(root: Path, *, was_killed: bool) -> bool:
     return True
 
 
+def mend_notes(root: Path) -> None:
+    """Removes what a kill left of DVC's notes of who reads and writes what.
+
+    Nothing is lost: they are about processes that run, and DVC asks for these paths again.
+
+    Args:
+        root: The project's root.
+    """
+    tmp = root / ".dvc" / "tmp"
+    for path in (tmp / "rwlock", tmp / "exps" / "rwlock"):
+        if not _is_left_over(path):
+            continue
+        from dvc.exceptions import DvcException
+        from dvc.lock import make_lock
+
+        # A process that writes it at this moment holds this lock; where it is not to be had, DVC says why.
+        with suppress(DvcException), make_lock(f"{path}.lock", tmp_dir=str(path.parent)):
+            if _is_left_over(path):
+                path.unlink(missing_ok=True)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether notes are cut off, or all about processes that work no more."""
+    try:
+        written, notes = path.stat().st_mtime, json.loads(path.read_bytes())
+        noted = [*notes.get("write", {}).values(), *chain(*notes.get("read", {}).values())]
+        pids = {int(one["pid"]) for one in noted}
+    except FileNotFoundError:
+        return False
+    except (ValueError, TypeError, AttributeError, LookupError):
+        return True
+    return bool(pids) and not any(still_works(pid, written) for pid in pids)
+
+
 def _goes_on(kept: str | None, entry: str) -> bool:
     return kept is not None and kept.startswith(entry)
 
@@ -119,5 +158,5 @@ def _is_whole(entry: str) -> bool:
     try:
         (stage,) = yaml.safe_load(entry).values()
         return entry.endswith("\n") and all("md5" in out and "size" in out for out in stage["outs"])
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return False

@@ -7,13 +7,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lung_attention.cells import Cell
+from lung_attention.config.depth import MOST_LEVELS, is_too_deep
 from lung_attention.errors import UserError
 from lung_attention.paths import Paths
 from lung_attention.workflow.code import code_digests
@@ -24,6 +25,8 @@ CODE_STAGE = "code"
 
 # In C where PyYAML was built with it; locks have thousands of lines.
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_FILES = ("deps", "outs")
 
 _WOULD_RUN = re.compile(r"^Running stage '([^']+)'", flags=re.MULTILINE)
 # A stale stage whose data are not there cannot even be tried.
@@ -50,8 +53,10 @@ def check_lock(root: Path) -> int:
     # The stage `code` reads comments, too; what it writes is looked at below.
     stale = [name for name in stale_stages(said) if name != CODE_STAGE]
     if (root / LOCK).exists():
-        # A dry run hashes no code anew.
-        stale += [name for name in other_code(stages_of(root / LOCK), root) if name not in stale]
+        # A dry run hashes no code anew, and does not compare what stages say of each other.
+        stages = stages_of(root / LOCK)
+        found = [*other_code(stages, root), *contradicting(stages, root)]
+        stale += [name for name in dict.fromkeys(found) if name not in stale]
     if stale:
         raise UserError(
             f"dvc.lock is not of this code and these parameters: {', '.join(stale)}, and what follows them",
@@ -75,28 +80,6 @@ def stale_stages(said: str) -> list[str]:
     return list(dict.fromkeys([*_WOULD_RUN.findall(said), *failed]))
 
 
-def stale_results(paths: Paths, cells: Iterable[Cell], root: Path) -> list[str] | None:
-    """The stages of a profile's results whose code has changed since.
-
-    Args:
-        paths: The profile's files.
-        cells: The cells of its design.
-        root: The work tree.
-
-    Returns:
-        Names of stages of the lock that came with the results, and of the trainings of cells that it does not
-        know, which were made by code of an earlier layout; None where there is no such lock.
-    """
-    path = root / paths.results / LOCK
-    if not path.exists():
-        return None
-    stages = stages_of(path)
-    unknown = [
-        cell.stage for cell in cells if (root / paths.metrics(cell)).exists() and cell.stage not in stages
-    ]
-    return other_code(stages, root) + unknown
-
-
 def other_code(stages: Mapping[str, Any], root: Path) -> list[str]:
     """The stages whose code is another one now.
 
@@ -107,11 +90,35 @@ def other_code(stages: Mapping[str, Any], root: Path) -> list[str]:
     Returns:
         Their names, in the order of the lock. Data and parameters are not looked at.
     """
-    digests = {path.as_posix(): _md5(_json_text(files)) for path, files in code_digests(root).items()}
+    digests = {
+        path.as_posix(): _md5(_json_text(files).encode()) for path, files in code_digests(root).items()
+    }
     return [
         str(name)
         for name, stage in stages.items()
-        if any(digests.get(entry["path"], entry["md5"]) != entry["md5"] for entry in stage.get("deps") or [])
+        if any(digests.get(dep["path"], dep.get("md5")) != dep.get("md5") for dep in stage.get("deps") or [])
+    ]
+
+
+def contradicting(stages: Mapping[str, Any], root: Path, *, but: Collection[str] = ()) -> list[str]:
+    """The stages that say of a file what its maker does not say, or what a committed result is not.
+
+    Args:
+        stages: Those of a dvc.lock.
+        root: The work tree; artifacts are not looked at.
+        but: Results that are not looked at either.
+
+    Returns:
+        Their names, in the order of the lock.
+    """
+    made = {out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs") or []}
+    results = {path: root / path for path in made if path.startswith("results/") and path not in but}
+    there = {path: _md5(file.read_bytes()) for path, file in results.items() if file.is_file()}
+    return [
+        str(name)
+        for name, stage in stages.items()
+        if any(made.get(dep["path"], dep.get("md5")) != dep.get("md5") for dep in stage.get("deps") or [])
+        or any(there.get(out["path"], out.get("md5")) != out.get("md5") for out in stage.get("outs") or [])
     ]
 
 
@@ -124,15 +131,18 @@ def profile_lock(text: str, profile: str) -> str:
 
     Returns:
         A dvc.lock with the stages that read or write files of this profile.
+
+    Raises:
+        UserError: The text is no lock.
     """
+    stages = {name: stage for name, stage in _stages(text, LOCK).items() if is_of(stage, profile)}
+    return yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False)
+
+
+def is_of(stage: Mapping[str, Any], profile: str) -> bool:
+    """Whether a stage of a dvc.lock reads or writes files of a profile."""
     ours = tuple(f"{folder.as_posix()}/" for folder in (Paths(profile).artifacts, Paths(profile).results))
-    lock = yaml.load(text, Loader=_FAST)
-    lock["stages"] = {
-        name: stage
-        for name, stage in lock["stages"].items()
-        if any(entry["path"].startswith(ours) for entry in [*stage.get("deps", []), *stage.get("outs", [])])
-    }
-    return yaml.safe_dump(lock, sort_keys=False)
+    return any(entry["path"].startswith(ours) for kind in _FILES for entry in stage.get(kind) or [])
 
 
 def lock_entry(cell: Cell, paths: Paths) -> str | None:
@@ -175,13 +185,46 @@ def _entry(lines: Iterable[str], stage: str) -> Any:
             block.append(line)
     try:
         return yaml.safe_load("\n".join(block))[stage] if block else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
 def stages_of(lock: Path) -> dict[str, Any]:
-    """The entries of a dvc.lock by their stages' names."""
-    return dict(yaml.load(lock.read_text(encoding="utf-8"), Loader=_FAST).get("stages") or {})
+    """The entries of a dvc.lock by their stages' names.
+
+    Raises:
+        UserError: The file is none.
+    """
+    return _stages(lock.read_bytes().decode("utf-8", errors="replace"), lock)
+
+
+def _stages(text: str, path: Path) -> dict[str, Any]:
+    if is_too_deep(text):
+        raise _no_lock(path, f"more than {MOST_LEVELS} levels")
+    try:
+        value = yaml.load(text, Loader=_FAST)
+        stages = (value.get("stages") or {}) if isinstance(value, dict) else None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise _no_lock(path, str(error).partition("\n")[0]) from error
+    if not isinstance(stages, dict):
+        raise _no_lock(path, "no stages")
+    for name, stage in stages.items():
+        if not isinstance(stage, dict) or not all(_are_files(stage.get(kind) or []) for kind in _FILES):
+            raise _no_lock(path, f"{name}: expected deps and outs, each with a path")
+    return stages
+
+
+def _are_files(entries: Any) -> bool:
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in entries
+    )
+
+
+def _no_lock(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is no lock of DVC ({reason})",
+        remedy=f"git checkout -- {path}, or remove it; then make repro",
+    )
 
 
 def _json_text(files: Mapping[str, str]) -> str:
@@ -189,6 +232,6 @@ def _json_text(files: Mapping[str, str]) -> str:
     return json.dumps(files, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _md5(text: str) -> str:
+def _md5(content: bytes) -> str:
     """The hash by which DVC knows a file."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from ruamel.yaml.error import YAMLError
-
-from lung_attention.alive import RUN_VARIABLE
-from lung_attention.cells import PUBLISHED
-from lung_attention.config import (
-    DESIGN,
-    Config,
-    Explained,
-    Part,
-    Profile,
-    load_config,
-    parse_value,
-    read_values,
-    validate,
-)
+from lung_attention.alive import RUN_VARIABLE, run_to_the_end
+from lung_attention.config import Config, Profile, load_config
 from lung_attention.data.sources.resolve import (
     ARCHIVES_VARIABLE,
     DOWNLOADS_VARIABLE,
@@ -41,11 +30,18 @@ from lung_attention.data.sources.resolve import (
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.paths import CHECKPOINTS_VARIABLE, DATASETS, PARAMS, Paths
+from lung_attention.workflow.check import searches
 from lung_attention.workflow.git import git, require_identity
+from lung_attention.workflow.killed import noted_branch, refuse_taken_over
+from lung_attention.workflow.lock import mend_notes
+from lung_attention.workflow.overrides import overridden, qualified
 from lung_attention.workflow.status import LOCK, profile_lock
 from lung_attention.writing import require_space
 
 _DATABASE = "sqlite:///mlflow.db"
+_GOES_ON = "the same command goes on where it stopped"
+_PATIENCE_SECONDS = 60  # for what a training closes
+_YOUNG_SECONDS = 120
 
 
 def reproduce(profile: str, overrides: Sequence[str]) -> None:
@@ -81,19 +77,22 @@ def run_in_temporary(
         The git reference that holds the results.
 
     Raises:
+        Stopped: By a signal; the work tree is as it was.
         UserError: The profile is unknown, a source is missing, or a stage failed.
     """
+    refuse_taken_over(Path())
+    mend_notes(Path())
     config = load_config(PARAMS)
     require_identity()
     require_space(Path())
     sweep_workspaces(Path())
     datasets = profile_of(config, profile).datasets
-    asked = _with(profile, datasets, overrides)
+    asked = overridden(profile, datasets, overrides)
     # Two searches may begin in the same second.
     name = f"{profile}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     settings = [f"profile={profile}", f"datasets=[{','.join(datasets)}]"]
     settings += _checksums(asked)
-    settings += [_qualified(override, profile) for override in overrides]
+    settings += [qualified(override, profile) for override in overrides]
     settings += [
         f"further.{recipe}.{factor}=[{','.join(values)}]"
         for recipe, part in asked.further.items()
@@ -103,24 +102,52 @@ def run_in_temporary(
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for setting in settings:
         command += ["-S", setting]
-    for path in [*_searches(asked), *_dataset_files(asked)]:
+    for path in [*searches(asked), *_dataset_files(asked)]:
         command += ["--copy-paths", str(path)]  # they may be new, and not yet in git
     command += targets
     print(f"profile {profile}: {' '.join(command[3:])}", flush=True)
-    if subprocess.run(command, env=_environment() | dict(environment or {}), check=False).returncode:
+    with noted_branch(Path()):
+        ended = run_to_the_end(
+            command,
+            _stop_dvc,
+            said=f"stopped; {_GOES_ON}",
+            environment=_environment() | dict(environment or {}),
+            patience_seconds=_PATIENCE_SECONDS,
+        )
+    if ended:
         raise UserError(
             f"the run of profile {profile} did not end well; its last lines above say why",
-            remedy="the same command goes on where it stopped",
+            remedy=_GOES_ON,
         )
     return _reference(name)
 
 
+def _stop_dvc(dvc: subprocess.Popen[bytes]) -> None:
+    """Asks DVC to end as Ctrl-C does, which it ignores while a stage runs, and ends the stage.
+
+    At any other signal it would leave the params.yaml of the copy in the work tree, where it has it for some
+    seconds, and all other changes in a stash of git's.
+    """
+    import psutil  # type: ignore[import-untyped]
+
+    with suppress(psutil.NoSuchProcess):
+        stages = psutil.Process(dvc.pid).children(recursive=True)
+        dvc.send_signal(signal.SIGINT)
+        for process in stages:
+            process.terminate()
+
+
 def sweep_workspaces(root: Path) -> None:
-    """Removes the workspaces that killed runs left, some 60 MB each: those in which no process works."""
-    left = [path for path in (root / ".dvc" / "tmp" / "exps").glob("tmp*") if path.is_dir()]
+    """Removes the workspaces that stopped runs left, some 60 MB each: those in which no process works.
+
+    One that was made just now is left, since DVC is elsewhere while it fills it.
+    """
+    long_ago = time.time() - _YOUNG_SECONDS
+    found = (root / ".dvc" / "tmp" / "exps" / "standalone").glob("tmp*")
+    left = [path for path in found if path.is_dir() and path.stat().st_mtime < long_ago]
     if not left:
         return
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     working = set()
     for process in psutil.process_iter(["cwd"]):
@@ -157,71 +184,6 @@ def kept_file(reference: str, path: Path) -> str:
     return git("show", f"{reference}:{path.as_posix()}")
 
 
-def _with(profile: str, datasets: Sequence[str], overrides: Sequence[str]) -> Config:
-    """params.yaml as the copy will read it."""
-    values = {**read_values(PARAMS), "profile": profile, "datasets": list(datasets)}
-    nothing: dict[str, dict[str, list[str]]] = {
-        recipe: {factor: [] for factor in Part.model_fields} for recipe in load_config(PARAMS).further
-    }
-    # A mapping each: in YAML two may be one, by an anchor, and an override is about one of them.
-    of_profile = values["profiles"][profile]
-    values["further"] = {recipe: dict(part) for recipe, part in of_profile["further"].items()}
-    values["explained"] = dict(of_profile["explained"])
-    for override in overrides:
-        key, _, value = _qualified(override, profile).lstrip("+").partition("=")
-        *path, last = key.split(".")
-        place = values
-        for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise UserError(
-                    f"--set {override!r}: {part} has nothing below it", remedy="look at params.yaml"
-                )
-        try:
-            place[last] = parse_value(value)
-        except (YAMLError, ValueError) as error:
-            raise UserError(
-                f"--set {override!r}: {value!r} is no YAML value", remedy="--set 'splits=[published]'"
-            ) from error
-    no_maps: dict[str, list[str]] = {factor: [] for factor in Explained.model_fields}
-    narrow = validate(values | {"further": nothing, "explained": no_maps}, PARAMS)
-    whole = read_values(PARAMS) | {"datasets": datasets}
-    # What a narrower matrix leaves out is no further cell either; what was never in it is a mistake.
-    further = values["further"] if isinstance(values["further"], dict) else {}
-    for part in (*further.values(), values["explained"]):
-        for factor, chosen in part.items() if isinstance(part, dict) else ():
-            if isinstance(chosen, list):
-                left_out = set(whole.get(factor, [])) - set(getattr(narrow, factor, []))
-                part[factor] = [value for value in chosen if value not in left_out]
-    # A recipe that runs nowhere has nothing to be looked at.
-    left = {recipe for recipe, part in further.items() if isinstance(part, dict) and all(part.values())}
-    looked_at = values["explained"]
-    looked_at["recipes"] = [name for name in looked_at["recipes"] if name == PUBLISHED or name in left]
-    return validate(values, PARAMS)
-
-
-def _searches(config: Config) -> list[Path]:
-    """What `make search` left of each searched cell.
-
-    Raises:
-        UserError: A cell was not searched yet.
-    """
-    paths = Paths(config.profile)
-    found = []
-    for cell in config.cells():
-        if cell.recipe != "searched":
-            continue
-        path = paths.search(cell)
-        if not path.exists():
-            raise UserError(
-                f"{path} is missing, the settings for {cell.name}",
-                remedy=f"make search DATASET={cell.dataset} BACKBONE={cell.backbone} "
-                f"HEAD={cell.head} PROFILE={config.profile}",
-            )
-        found.append(path)
-    return found
-
-
 def _dataset_files(config: Config) -> list[Path]:
     """The files of the datasets, which may be new and not yet in git, and the tables beside them."""
     chosen = [config.dataset(name) for name in config.datasets]
@@ -251,24 +213,6 @@ def _checksums(config: Config) -> list[str]:
             found, _ = verify(weights, expected=profile.backbone.checksums.get(backbone))
             checksums.append(f"++profiles.{config.profile}.backbone.checksums.{backbone}={found}")
     return checksums
-
-
-def _qualified(override: str, profile: str) -> str:
-    """An override as DVC takes it, at the place that the stages look at."""
-    key, equals, value = override.lstrip("+").partition("=")
-    if not equals:
-        raise UserError(f"--set {override!r}: expected key=value", remedy="--set 'splits=[published]'")
-    section, *rest = key.split(".")
-    if section in DESIGN:
-        return f"{key}={value}"
-    values = read_values(PARAMS)
-    if section == "profiles" and len(rest) > 1 and rest[0] in values["profiles"]:
-        profile, section, key = rest[0], rest[1], ".".join(rest[1:])
-    # A profile says only what differs from what all share, so the key may be new to it. But a section that it
-    # does not have stands at the top alone, where DVC looks for changes; this is the copy's params.yaml.
-    if section != "profiles" and (section in values["profiles"][profile] or section not in values):
-        return f"++profiles.{profile}.{key}={value}"
-    return f"{key}={value}"
 
 
 def _environment() -> dict[str, str]:

@@ -155,7 +155,8 @@ class Bucket:
 
     Attributes:
         files: Content by key, `<folder>/<name>`.
-        faults: By key, what the next requests get instead: a status, "cut" or "changed"; "" is the listing.
+        faults: By key, what the next requests get instead: a status, "cut", "changed", "silent"
+            (no answer) or "stall" (half of one); "" is the listing.
         requests: (key, range) of every file asked for, "" for listings.
         ranges: Whether parts of files are served.
         page: Keys a listing's page.
@@ -177,6 +178,8 @@ class Bucket:
 def serving(bucket, monkeypatch):
     """Serves a bucket on 127.0.0.1, in the place where boto3 looks for it."""
 
+    closing = threading.Event()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -194,6 +197,9 @@ def serving(bucket, monkeypatch):
                 fault = faults.pop(0) if faults else None
             if isinstance(fault, int):
                 self.answer(fault, b"")
+            elif fault == "silent":
+                closing.wait()
+                self.close_connection = True
             elif key:
                 self.file(key, fault)
             else:
@@ -218,16 +224,18 @@ def serving(bucket, monkeypatch):
                 part = content[: last + 1]
                 span = f"bytes 0-{len(part) - 1}/{len(content)}"
                 return self.answer(206, part, {"Content-Range": span})
-            return self.answer(200, content, {"ETag": tag_of(bucket.files[key])}, cut=fault == "cut")
+            return self.answer(200, content, {"ETag": tag_of(bucket.files[key])}, cut=fault)
 
-        def answer(self, status, content, headers=(), *, cut=False):
+        def answer(self, status, content, headers=(), *, cut=None):
             self.send_response(status)
             for name, value in dict(headers).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            if cut:
+            if cut in ("cut", "stall"):
                 self.wfile.write(content[: len(content) // 2])
+                if cut == "stall":
+                    closing.wait()
                 self.close_connection = True
                 return
             try:
@@ -243,6 +251,7 @@ def serving(bucket, monkeypatch):
     try:
         yield bucket
     finally:
+        closing.set()
         server.shutdown()
         server.server_close()
 

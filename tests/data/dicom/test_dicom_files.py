@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from ct_phantom import GREYS, multi_frame_file, phantom, slice_file
 from PIL import Image
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 
 from lung_attention.data.sources.dicom import (
     DicomError,
@@ -196,6 +202,21 @@ def test_a_slice_without_a_place_is_refused(without, said):
 def test_a_slice_without_hounsfield_units_is_refused(keyword, said):
     with pytest.raises(DicomError, match=said):
         hounsfield(slice_file(HU, without=[keyword]))
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch):
+    monkeypatch.setattr("lung_attention.data.sources.dicom.MAX_PIXELS", HU.size - 1)
+    monkeypatch.delattr("lung_attention.data.sources.dicom.pixel_array")
+    with pytest.raises(DicomError, match=rf"{HU.shape[1]} × {HU.shape[0]} pixels, more than"):
+        hounsfield(slice_file(HU))
+
+
+@pytest.mark.parametrize("read", [hounsfield, lambda content: read_slice(content, "a")])
+def test_a_file_that_inflates_is_refused_before_it_does(read, monkeypatch):
+    content = slice_file(HU, syntax=DeflatedExplicitVRLittleEndian)
+    monkeypatch.delattr("lung_attention.data.sources.dicom.dcmread")
+    with pytest.raises(DicomError, match="deflated as a whole"):
+        read(content)
 
 
 def test_colour_is_refused():

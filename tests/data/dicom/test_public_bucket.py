@@ -1,5 +1,7 @@
 """The bucket's faults: what passes is asked for again, what does not leaves everything as it was."""
 
+import time
+
 import pytest
 from ct_phantom import Bucket, series, serving
 
@@ -60,6 +62,40 @@ def test_what_does_not_pass_is_told(tmp_path, bucket, fault, said):
         fetch(tmp_path)
     assert "3.dcm" in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} <= set(CONTENTS) - {"3.dcm"}
+
+
+@pytest.mark.parametrize(
+    ("key", "hang"), [("", "silent"), ("folder-1/3.dcm", "silent"), ("folder-1/3.dcm", "stall")]
+)
+def test_a_server_that_hangs_is_told(tmp_path, bucket, monkeypatch, key, hang):
+    monkeypatch.setattr("lung_attention.data.sources.bucket._TIMEOUT_S", 0.1)
+    bucket.faults = {key: [hang] * 50}
+    began = time.monotonic()
+    with pytest.raises(TransferError, match=r"(?i)read timeout|read timed out|max retries") as caught:
+        fetch(tmp_path / "s")
+    assert time.monotonic() - began < 8
+    assert key in str(caught.value)
+    assert not (tmp_path / "s" / "3.dcm").exists()
+    assert not list(tmp_path.rglob("*.unfinished*"))
+
+
+@pytest.mark.parametrize("hang", ["silent", "stall"])
+def test_after_a_hang_it_goes_on(tmp_path, bucket, monkeypatch, hang):
+    monkeypatch.setattr("lung_attention.data.sources.bucket._TIMEOUT_S", 0.2)
+    bucket.faults = {"folder-1/3.dcm": [hang], "": ["silent"]}
+    fetch(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == CONTENTS
+
+
+@pytest.mark.parametrize("hang", ["silent", "stall"])
+def test_a_head_that_hangs_is_told(bucket, monkeypatch, hang):
+    monkeypatch.setattr("lung_attention.data.sources.bucket._TIMEOUT_S", 0.1)
+    client = Client()
+    instances = client.instances(SERIES)
+    bucket.ranges = False
+    bucket.faults = {"folder-1/3.dcm": [hang] * 50}
+    with pytest.raises(TransferError, match=r"3\.dcm: .*(?i:timeout|timed out)"):
+        list(client.heads(SERIES, instances, size=2000))
 
 
 def test_a_file_longer_than_listed_is_told(tmp_path, bucket):

@@ -20,7 +20,8 @@ class Served:
         secret: The Authorization header without which it is refused.
         redirect: Where the request is sent instead.
         faults: What goes wrong with the next requests, one after another: `("status", 503, {headers})`,
-            `("cut", bytes)`, `("fine",)`.
+            `("cut", bytes)`, `("fine",)`; `("silent",)`, no answer at all, and `("stall", bytes)`, nothing
+            more after so many bytes, until the server is closed.
         always: What goes wrong with every request once `faults` is empty.
     """
 
@@ -43,6 +44,7 @@ class PublicServer:
     def __init__(self):
         self.files = {}
         self.requests = []
+        self.closing = threading.Event()
         served = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,6 +70,7 @@ class PublicServer:
         self.thread.start()
 
     def close(self):
+        self.closing.set()
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
@@ -88,7 +91,13 @@ class PublicServer:
         kind, *details = file.faults.pop(0) if file.faults else file.always
         if kind == "status":
             return self.refuse(request, *details)
-        self.send(request, file, details[0] if kind == "cut" else None)
+        if kind == "silent":
+            self.closing.wait()
+            request.close_connection = True
+            return None
+        self.send(request, file, details[0] if kind in ("cut", "stall") else None)
+        if kind == "stall":
+            self.closing.wait()
         return None
 
     def refuse(self, request, status, headers):

@@ -1,5 +1,6 @@
 """Hugging Face through its own client: shards become the release's archive, or nothing."""
 
+import time
 import zipfile
 
 import pytest
@@ -74,6 +75,22 @@ def test_it_may_fail_in_its_own_ways(run, server, other_server, folder, break_it
         run("lc25000", only="huggingface")
     assert not (folder / "lc25000.zip").exists()
     assert "s1gned" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hang", [("silent",), ("stall", 50)])
+@pytest.mark.parametrize("what", ["listing", "shard"])
+def test_a_server_that_hangs_is_told_and_then_it_goes_on(run, server, other_server, monkeypatch, what, hang):
+    monkeypatch.setattr("lung_attention.data.sources.huggingface._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    listing = hugging_face_has(server, release("lc25000"), storage=other_server)
+    served = server.files[listing] if what == "listing" else other_server.files[SHARD]
+    served.always = hang
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"huggingface: .*timed out"):
+        run("lc25000", only="huggingface")
+    assert time.monotonic() - began < 10
+    served.always = ("fine",)
+    assert run("lc25000", only="huggingface")
 
 
 def test_shards_with_other_names_are_not_guessed(run, server, other_server):

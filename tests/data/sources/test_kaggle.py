@@ -1,5 +1,6 @@
 """Kaggle through its own client: without an account, with one, interrupted, and with something else."""
 
+import time
 import zipfile
 
 import pytest
@@ -114,3 +115,17 @@ def test_the_users_own_cache_is_left_alone(run, server, monkeypatch, tmp_path):
     kaggle_has(server, KAGGLE_IQOTH, Served(ARCHIVE))
     assert run("iqoth", only="kaggle")
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_server_that_hangs_is_told(run, server, folder, monkeypatch):
+    monkeypatch.setattr("lung_attention.data.sources.kaggle._TIMEOUT_S", 0.2)
+    kaggle_has(server, KAGGLE_IQOTH, Served(ARCHIVE))
+    for served in server.files.values():
+        served.always = ("silent",)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"(?i)timed out"):
+        run("iqoth", only="kaggle")
+    assert time.monotonic() - began < 5
+    for served in server.files.values():
+        served.always = ("fine",)
+    assert run("iqoth", only="kaggle")

@@ -1,5 +1,7 @@
 """Where archives and weights come from, and what a user is told when they are not there."""
 
+import os
+
 import pytest
 
 from lung_attention.data.sources.checksums import CHECKSUMS, Record, write_record
@@ -130,3 +132,17 @@ def test_a_damaged_record_is_no_traceback(tmp_path, text):
     (tmp_path / CHECKSUMS).write_text(text)
     with pytest.raises(UserError, match=r"sources\.json is damaged"):
         verify(file, expected=None)
+
+
+def test_times_of_files_decide_nothing(tmp_path):
+    """A clock that is set back makes what was changed look older than what was there."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    file = folder / "a.png"
+    file.write_bytes(b"first")
+    of_file, of_folder = fingerprint(file), fingerprint(folder)
+    os.utime(file, (0, 0))
+    assert (fingerprint(file), fingerprint(folder)) == (of_file, of_folder)
+    file.write_bytes(b"other")  # as long as before
+    os.utime(file, (0, 0))
+    assert fingerprint(file) != of_file and fingerprint(folder) != of_folder

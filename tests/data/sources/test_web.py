@@ -1,6 +1,7 @@
 """Plain addresses through pooch: what is asked again, what is refused, and what is left behind."""
 
 import hashlib
+import time
 
 import numpy as np
 import pytest
@@ -62,6 +63,25 @@ def test_what_does_not_pass_is_told_and_nothing_is_left(server, get, always, sai
     with pytest.raises(TransferError, match=said):
         get()
     assert get.left() == []
+
+
+@pytest.mark.parametrize("hang", [("silent",), ("stall", 300_000)])
+def test_a_server_that_hangs_is_told_and_nothing_is_left(server, get, monkeypatch, hang):
+    monkeypatch.setattr("lung_attention.data.sources.web._TIMEOUT_S", 0.2)
+    server.files[PATH] = Served(CONTENT, always=hang)
+    began = time.monotonic()
+    with pytest.raises(TransferError, match=r"https://data\.example/zip: .*[Rr]ead timed out"):
+        get()
+    assert time.monotonic() - began < 5
+    assert len(server.requests) == 4  # as often as of any other failure
+    assert get.left() == []
+
+
+@pytest.mark.parametrize("hang", [("silent",), ("stall", 300_000)])
+def test_after_a_hang_it_goes_on(server, get, monkeypatch, hang):
+    monkeypatch.setattr("lung_attention.data.sources.web._TIMEOUT_S", 0.2)
+    server.files[PATH] = Served(CONTENT, faults=[hang])
+    assert get(md5=MD5) == CONTENT
 
 
 def test_a_server_that_is_gone_is_told(get, monkeypatch):

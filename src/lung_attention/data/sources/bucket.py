@@ -20,7 +20,9 @@ from lung_attention.writing import replacing
 # Small files are fetched several at a time: what takes long is the way to the server and back.
 _CONNECTIONS = 8
 _ATTEMPTS = 6
-_TIMEOUT_S = 60
+# Each of these has the attempts above, so a server that never answers is given up after nine minutes.
+_DOWNLOADS = 3
+_TIMEOUT_S = 30
 
 # A name from the server becomes a file here.
 _SAFE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
@@ -67,7 +69,7 @@ class Bucket:
                     max_pool_connections=_CONNECTIONS,
                 ),
             )
-        self._alone = TransferConfig(use_threads=False, num_download_attempts=_ATTEMPTS)
+        self._alone = TransferConfig(use_threads=False, num_download_attempts=_DOWNLOADS)
 
     def instances(self, series: CtSeries) -> list[Instance]:
         """Files of a series, by name.

@@ -16,7 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from lung_attention.images.decode import MAX_PIXELS
 
 # Slices whose positions along the normal differ by less than this lie at the same place; in mm.
 _SAME_PLACE_MM = 1e-3
@@ -104,8 +108,7 @@ def read_slice(content: bytes, file: str) -> Slice:
             say where it lies.
     """
     with _reading("it is no complete DICOM file"):
-        dataset = dcmread(io.BytesIO(content), stop_before_pixels=True)
-        _refuse_frames(dataset)
+        dataset = _opened(content, stop_before_pixels=True)
         position = _numbers(dataset, "ImagePositionPatient", 3)
         orientation = _numbers(dataset, "ImageOrientationPatient", 6)
         spacing = _numbers(dataset, "PixelSpacing", 2)
@@ -164,18 +167,20 @@ def hounsfield(content: bytes) -> npt.NDArray[np.float64]:
     white (C.7.6.3.1.2), and says nothing about what the values mean.
 
     Args:
-        content: The whole file, in any transfer syntax that pydicom decodes.
+        content: The whole file, in any transfer syntax that pydicom decodes, but for the deflated one.
 
     Returns:
         (rows, columns) in HU.
 
     Raises:
-        DicomError: The file is damaged or cut short, holds several frames, is no grey image or does not say
-            how to rescale.
+        DicomError: The file is damaged or cut short, holds several frames or too many pixels, is no grey
+            image or does not say how to rescale.
     """
     with _reading("it is no complete DICOM file"):
-        dataset = dcmread(io.BytesIO(content))
-        _refuse_frames(dataset)
+        dataset = _opened(content)
+        rows, columns = (int(dataset.get(name) or 0) for name in ("Rows", "Columns"))
+        if rows * columns > MAX_PIXELS:
+            raise DicomError(f"it has {columns} × {rows} pixels, more than {MAX_PIXELS:,} in all")
         photometric = dataset.get("PhotometricInterpretation")
         if photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise DicomError(f"its pixels are {photometric}, expected grey ones")
@@ -225,11 +230,21 @@ def _reading(problem: str) -> Iterator[None]:
             raise DicomError(f"{problem} ({error})") from error
 
 
-def _refuse_frames(dataset: Dataset) -> None:
-    # No CT series of LIDC-IDRI is kept this way; places and rescaling would stand elsewhere in such a file.
+def _opened(content: bytes, *, stop_before_pixels: bool = False) -> Dataset:
+    """Reads a file of one slice."""
+    stream = io.BytesIO(content)
+    read_preamble(stream, force=False)
+    # The elements of group 2, which are never compressed, say how all others are written.
+    about = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+    if about.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        # pydicom inflates it without a bound: a small file may fill the memory.
+        raise DicomError("it is deflated as a whole, expected at most compressed pixels")
+    dataset = dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels)
+    # No CT series of LIDC-IDRI is kept in frames; places and rescaling would stand elsewhere in such a file.
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1 or dataset.get("PerFrameFunctionalGroupsSequence"):
         raise DicomError(f"it is a multi-frame file ({frames} frames), expected one slice a file")
+    return dataset
 
 
 def _numbers(values: Dataset, keyword: str, count: int) -> list[float]:

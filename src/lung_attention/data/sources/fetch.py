@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from lung_attention.config import Dataset, Profile, Source
 from lung_attention.config.sources import Kind
-from lung_attention.data.archive import find_members, open_archive, require_counts
+from lung_attention.data.archive import open_archive
+from lung_attention.data.members import find_members, require_counts
 from lung_attention.data.sources.checksums import CHECKSUMS, Record, read_record, write_record
 from lung_attention.data.sources.idc import cut_settings, series_source, transfer_bytes
 from lung_attention.data.sources.resolve import WEIGHTS_VARIABLE, verify

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from lung_attention.config import Source
 from lung_attention.config.sources import HuggingFaceSource, Layout
@@ -17,6 +18,9 @@ from lung_attention.files import sha256
 
 # Rows of a shard that are in memory at a time.
 _ROWS = 64
+
+# huggingface_hub has timeouts for files (HF_HUB_DOWNLOAD_TIMEOUT), but waits for a listing for ever.
+_TIMEOUT_S = 60.0
 
 
 def from_hugging_face(item: Item, source: Source, target: Path) -> None:
@@ -42,10 +46,13 @@ def from_hugging_face(item: Item, source: Source, target: Path) -> None:
 
 
 def _fetch_shards(repository: str, folder: Path) -> list[Path]:
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, get_session
     from huggingface_hub.hf_api import RepoFile
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings quote signed addresses
+    hooks = get_session().event_hooks
+    if _limit not in hooks["request"]:
+        get_session().event_hooks = {**hooks, "request": [*hooks["request"], _limit]}
     # Said here, since huggingface_hub reads the variable only when it is imported.
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     shards = [
@@ -64,6 +71,13 @@ def _fetch_shards(repository: str, folder: Path) -> list[Path]:
             raise TransferError(f"{shard.path} has sha256 {found}, but {repository} lists {shard.lfs.sha256}")
         paths.append(path)
     return paths
+
+
+def _limit(request: Any) -> None:
+    """Gives a request of huggingface_hub's client a timeout wherever it has none."""
+    given = request.extensions.get("timeout", {})
+    parts = ("connect", "read", "write", "pool")
+    request.extensions["timeout"] = {part: given.get(part) or _TIMEOUT_S for part in parts}
 
 
 def _zip_images(shards: list[Path], target: Path, layout: Layout) -> None:

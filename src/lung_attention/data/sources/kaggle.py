@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from lung_attention.config import Source
 from lung_attention.data.sources.packing import pack_images
@@ -16,6 +18,7 @@ from lung_attention.data.sources.table import Item
 from lung_attention.data.sources.transfer import TransferError, failing_as_source, words_of
 
 _CACHE_VARIABLE = "KAGGLEHUB_CACHE"
+_TIMEOUT_S = 60.0
 
 
 def from_kaggle(item: Item, source: Source, target: Path) -> None:
@@ -36,7 +39,7 @@ def from_kaggle(item: Item, source: Source, target: Path) -> None:
 
     folder = target.with_name(f"{target.name}.kaggle")
     try:
-        with failing_as_source(source.address), _cache(folder):
+        with failing_as_source(source.address), _cache(folder), _limited():
             import kagglehub
 
             logging.getLogger("kagglehub").setLevel(logging.WARNING)  # it logs to the standard output
@@ -68,3 +71,20 @@ def _cache(folder: Path) -> Iterator[None]:
             del os.environ[_CACHE_VARIABLE]
         else:
             os.environ[_CACHE_VARIABLE] = before
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Gives requests without a time limit one: Kaggle's client would wait for an answer for ever."""
+    from requests import PreparedRequest, Response
+    from requests.adapters import HTTPAdapter
+
+    send = HTTPAdapter.send
+
+    def limited(
+        self: HTTPAdapter, request: PreparedRequest, stream: bool = False, timeout: Any = None, **rest: Any
+    ) -> Response:
+        return send(self, request, stream=stream, timeout=timeout or _TIMEOUT_S, **rest)
+
+    with patch.object(HTTPAdapter, "send", limited):
+        yield

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lung_attention.config import Dataset
-from lung_attention.data.archive import find_members, open_archive
+from lung_attention.data.archive import open_archive
+from lung_attention.data.members import find_members
 from lung_attention.data.sources.transfer import TransferError
 from lung_attention.errors import UserError
 from lung_attention.files import ZIP_TIME

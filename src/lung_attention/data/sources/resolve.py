@@ -8,6 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from lung_attention.data.archive import open_archive
 from lung_attention.data.sources.checksums import CHECKSUMS, Record, read_record
 from lung_attention.errors import UserError
 from lung_attention.files import sha256
@@ -86,12 +87,14 @@ def fingerprint(path: Path) -> str:
 
     Returns:
         The SHA-256 of the file; of a folder, that of its files' names and contents.
+
+    Raises:
+        UserError: The folder holds more than an archive may.
     """
     if path.is_file():
         return sha256(path)
-    listing = sorted(
-        f"{file.relative_to(path).as_posix()} {sha256(file)}" for file in path.rglob("*") if file.is_file()
-    )
+    with open_archive(path) as (names, _):
+        listing = sorted(f"{name} {sha256(path / name)}" for name in names)
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
