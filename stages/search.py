@@ -56,15 +56,16 @@ def main() -> None:
     )  # fmt: skip
     split_path, settings_path = paths.split(cell.dataset, cell.split), paths.settings(cell)
     code = [code_digest("search"), head_digest(cell.head)]
-    _require([split_path, settings_path, *code], cell)
+    views = profile.search.space.view
+    infos = {view: paths.features_info(cell.dataset, cell.backbone, view) for view in views}
+    arrays = {view: paths.features(cell.dataset, cell.backbone, view) for view in views}
+    _require([split_path, settings_path, *infos.values(), *arrays.values(), *code], cell)
     content, table = read_json(settings_path), read_table(split_path)
-    info = content["features"]
-    features_path = paths.features(cell.dataset, cell.backbone, info["name"])
-    _require([features_path], cell)
-    features = load_features(features_path, info, table["image"].tolist())
+    images = table["image"].tolist()
+    features = {view: load_features(arrays[view], read_json(infos[view]), images) for view in views}
     default = settings_from_json(content).of(REFIT)
     searched = Searched(head=cell.head, default=default, search=profile.search)
-    inputs = studies_digest(cell.searched, searched, [split_path, settings_path, *code])
+    inputs = studies_digest(cell.searched, searched, [split_path, settings_path, *infos.values(), *code])
     connect(Path.cwd())
     check_reachable()
 

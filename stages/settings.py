@@ -8,6 +8,7 @@ from lung_attention.config import load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.files import read_json, sha256, write_json
 from lung_attention.paths import PARAMS, Paths
+from lung_attention.splits.settings import REFIT
 from lung_attention.training.recipes import RECIPES
 
 
@@ -28,8 +29,16 @@ def main() -> None:
                 remedy=f"make search DATASET={cell.dataset} BACKBONE={cell.backbone} HEAD={cell.head} "
                 f"PROFILE={config.profile}",
             ) from error
-        # All fits of a cell see the same of an image.
-        (view,) = {recipe.view for recipe in settings.by_fit.values()}
+        seen = {
+            recipe.view: paths.features_info(cell.dataset, cell.backbone, recipe.view)
+            for recipe in settings.by_fit.values()
+        }
+        if absent := [view for view, path in seen.items() if not path.exists()]:
+            raise UserError(
+                f"{cell.name} looks at {absent}, expected some of the views {config.views}",
+                remedy="add them to views in params.yaml, or search again",
+            )
+        infos = {view: read_json(path) for view, path in sorted(seen.items())}
         seeds, partitions = profile.seeds(dataset, cell.split), None
         if entry.repeated:
             seeds = list(range(profile.train.repeats(cell.recipe) if cell.split == "grouped" else 1))
@@ -38,9 +47,12 @@ def main() -> None:
             "classes": list(dataset.labels),
             "seeds": seeds,
             "partitions": partitions,
-            "features": read_json(paths.features_info(cell.dataset, cell.backbone, view)),
+            "features": infos[settings.of(REFIT).view],
             **settings.as_json(),
         }
+        # Said of such cells alone, so that those whose fits all look at the same stay as they are.
+        if len(infos) > 1:
+            content["views"] = infos
         if entry.images:
             content["archive_sha256"] = sha256(paths.archive(cell.dataset))
         write_json(paths.settings(cell), content)

@@ -32,14 +32,17 @@ def main() -> None:
     settings, info = settings_from_json(content), content["features"]
     require_split(settings, split_path)
     table = read_table(split_path)
-    features = load_features(
-        paths.features(cell.dataset, cell.backbone, info["name"]), info, table["image"].tolist()
-    )
+    views = {
+        name: load_features(
+            paths.features(cell.dataset, cell.backbone, name), of_view, table["image"].tolist()
+        )
+        for name, of_view in content.get("views", {info["name"]: info}).items()
+    }
     code = [code_digest("train"), head_digest(cell.head), recipe_digest(cell.recipe)]
     weights = [paths.backbone(cell.backbone)] if RECIPES[cell.recipe].images else []
     inputs = inputs_digest([split_path, settings_path, *code, *weights], {"cell": cell.name})
     material = Material(
-        features,
+        views[info["name"]],
         table,
         content["classes"],
         settings,
@@ -47,6 +50,7 @@ def main() -> None:
         content["seeds"],
         content["partitions"],
         source_of(cell, paths, content, inputs) if RECIPES[cell.recipe].images else None,
+        views,
     )
     params = {**settings_params(settings), "seeds": material.seeds, **info["view"]}
     params["image_size_px"] = info["image_size_px"]

@@ -69,7 +69,7 @@ def measure_fit(recipe: Recipe, shape: Shape, rows: int, *, head: str) -> dict[s
             features[row] = random.random(shape, dtype=np.float32)
         features.flush()
         timed = replace(recipe, jit_compile=True, epochs=_EPOCHS, batch_size=BATCH_SIZE)
-        fitted = CompiledHead(head, shape, 3).start(timed, seed=0)
+        fitted = CompiledHead(head, 3).start(timed, shape, seed=0)
         ends: list[float] = []
         fit_head(
             fitted,

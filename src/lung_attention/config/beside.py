@@ -31,9 +31,10 @@ class Range(Section):
 
 
 class SearchSpace(Section):
-    """What a search may change about a head and its fit; a list names the choices.
+    """What a search may change about a head, its fit and what it sees; a list names the choices.
 
     Attributes:
+        view: What the network is shown of an image: names of `views`, or `close`, each dataset's own.
         learning_rate: Of the optimizer.
         epochs: Of a head that starts from random weights.
         further_epochs: Of a linear head beyond the logistic regression that it starts from.
@@ -48,6 +49,7 @@ class SearchSpace(Section):
         attention_activation: Of its maps.
     """
 
+    view: Distinct[str]
     learning_rate: Range
     epochs: Range
     further_epochs: Range

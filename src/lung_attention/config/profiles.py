@@ -220,6 +220,8 @@ class Config(Section):
                     )
         if absent := [view for view in self.views if view not in self.active.preprocess.views]:
             raise ValueError(f"views: preprocess.views has no {absent}")
+        if absent := [view for view in self.active.search.space.view if view not in (*self.views, CLOSE)]:
+            raise ValueError(f"search.space.view: {absent} not among views")
         if (view := self.active.train.recipe.view) not in self.views:
             raise ValueError(f"views: train.recipe.view is {view!r}, which is not among them")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -92,7 +92,7 @@ def search_part(
 
 
 def search_cell(
-    features: Features,
+    features: Mapping[str, Features],
     table: pd.DataFrame,
     classes: Sequence[str],
     searched: Searched,
@@ -104,7 +104,7 @@ def search_cell(
     """Runs all studies of a cell, one after the other.
 
     Args:
-        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
+        features: By view `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
         table: A grouped split table, with groups.
         classes: Class names in label order.
         searched: What is searched.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -32,31 +32,38 @@ class Part:
     """Some rows of a dataset: all that a study ever sees of it.
 
     Attributes:
-        features: `(n, rows, cols, channels)`, an array of its own and no view of all rows.
+        features: For each view that may be chosen `(n, rows, cols, channels)`, an array of its own, so that
+            the other rows are out of reach.
         labels: Class numbers `(n,)`.
         groups: `(n,)` str.
         n_classes: Number of classes of the dataset.
     """
 
-    features: Features
+    features: Mapping[str, Features]
     labels: Labels
     groups: npt.NDArray[np.str_]
     n_classes: int
 
 
 def part_of(
-    features: Features, labels: Labels, groups: npt.NDArray[np.str_], rows: Rows, *, n_classes: int
+    features: Mapping[str, Features],
+    labels: Labels,
+    groups: npt.NDArray[np.str_],
+    rows: Rows,
+    *,
+    n_classes: int,
 ) -> Part:
     """Copies some rows out of a dataset, so that the others are out of reach.
 
     Args:
-        features: `(n, rows, cols, channels)`, may be memory-mapped.
+        features: By view `(n, rows, cols, channels)`, may be memory-mapped.
         labels: Class numbers `(n,)`.
         groups: The group of each row.
         rows: Which rows.
         n_classes: Number of classes.
     """
-    return Part(np.asarray(features[rows]), labels[rows], groups[rows], n_classes)
+    own = {view: np.asarray(of_view[rows]) for view, of_view in features.items()}
+    return Part(own, labels[rows], groups[rows], n_classes)
 
 
 def folds_of_part(part: Part, *, folds: int, seed: int) -> list[InnerFold]:
@@ -138,13 +145,14 @@ def inner_value(
         ConstantPredictorError: A fit predicts the same for all rows that it is validated on.
     """
     recipe = replace(settings, jit_compile=jit_compile)
-    heads = CompiledHead(head, part.features.shape[1:], part.n_classes)
-    columns = pooled(part.features) if recipe.start == "logistic" else None
+    features = part.features[recipe.view]
+    heads = CompiledHead(head, part.n_classes)
+    columns = pooled(features) if recipe.start == "logistic" else None
     found = np.zeros((len(part.labels), part.n_classes))
     seen = np.array([], dtype=np.int64)
     for number, (train, validation) in enumerate(folds):
         own_seed = fit_seed(seed, number)
-        fitted = heads.start(recipe, seed=own_seed)
+        fitted = heads.start(recipe, features.shape[1:], seed=own_seed)
         if columns is not None:
             start_head(fitted, columns[train], part.labels[train], recipe)
         seen = np.concatenate([seen, validation])
@@ -158,12 +166,12 @@ def inner_value(
             seen: Rows = seen,
             fitted: keras.Model = fitted,
         ) -> None:
-            found[validation] = predict(fitted, part.features, validation, batch_size=recipe.batch_size)
+            found[validation] = predict(fitted, features, validation, batch_size=recipe.batch_size)
             on_epoch(number, epoch, objective(part.labels[seen], found[seen]))
 
         fit_head(
             fitted,
-            part.features,
+            features,
             part.labels,
             train=train,
             validation=np.array([], dtype=np.int64),

@@ -35,6 +35,7 @@ def suggest(trial: BaseTrial, space: SearchSpace, default: Recipe, *, attention:
     regression = layers == 0 and pooling == "average_max"
     epochs = "further_epochs" if regression else "epochs"
     chosen: Parameters = {
+        "view": trial.suggest_categorical("view", space.view),
         "start": "logistic" if regression else "random",
         "epochs": _int(trial, epochs, getattr(space, epochs)),
         "batch_size": trial.suggest_categorical("batch_size", space.batch_size),
@@ -78,7 +79,9 @@ def parameters_of(settings: Recipe, space: SearchSpace, *, attention: bool) -> P
         "hidden_layers": len(settings.hidden_units),
         **{f"hidden_units_{number}": units for number, units in enumerate(recipe["hidden_units"], start=1)},
         "further_epochs" if regression else "epochs": settings.epochs,
-        **{name: recipe[name] for name in ("batch_size", "pooling", "dropout", "l2", "learning_rate")},
+        **{
+            name: recipe[name] for name in ("view", "batch_size", "pooling", "dropout", "l2", "learning_rate")
+        },
     }
     if attention:
         parameters |= {name: recipe[name] for name in _ATTENTION}

@@ -63,7 +63,8 @@ class Material:
     """What the fits of a cell are given.
 
     Attributes:
-        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped.
+        features: `(n, rows, cols, channels)`, rows as in the table, may be memory-mapped; of the view that
+            the kept model looks at.
         table: The split table.
         classes: Class names in label order.
         settings: How a head is built and fitted, for each fit.
@@ -71,6 +72,8 @@ class Material:
         seeds: One complete set of fits each; a refit takes the first.
         partitions: For each seed that of its partition into folds; None where all have that of the table.
         source: The images and the backbone, for recipes that fit more than a head.
+        views: Features by view where a search chose other views for other fits; None where all fits look at
+            the same.
     """
 
     features: Features
@@ -81,6 +84,11 @@ class Material:
     seeds: Sequence[int]
     partitions: Sequence[int] | None = None
     source: Source | None = None
+    views: Mapping[str, Features] | None = None
+
+    def seen_by(self, recipe: Recipe) -> Features:
+        """The features of what a fit looks at."""
+        return self.features if self.views is None else self.views[recipe.view]
 
     @property
     def labels(self) -> Labels:
@@ -170,13 +178,11 @@ class CompiledHead:
 
     Args:
         name: A key of `HEADS`.
-        shape: Of one image's features: rows, cols, channels.
         n_classes: Number of classes.
     """
 
-    def __init__(self, name: str, shape: tuple[int, int, int], n_classes: int) -> None:
+    def __init__(self, name: str, n_classes: int) -> None:
         self._name = name
-        self._shape = shape
         self._n_classes = n_classes
         self._head: keras.Model = None
         self._recipe: Recipe | None = None
@@ -186,11 +192,12 @@ class CompiledHead:
         """The head that was started last."""
         return self._head
 
-    def start(self, recipe: Recipe, *, seed: int) -> keras.Model:
+    def start(self, recipe: Recipe, shape: tuple[int, int, int], *, seed: int) -> keras.Model:
         """Makes the head as good as new.
 
         Args:
             recipe: Of the head and its fit. The head of another recipe is of no use any more.
+            shape: Of one image's features, in the recipe's view: rows, cols, channels.
             seed: Of its weights.
 
         Returns:
@@ -199,7 +206,7 @@ class CompiledHead:
         if self._recipe not in (None, recipe):
             # Each head has a graph of its own; many would fill the memory.
             keras.backend.clear_session()
-        fresh = build_head(self._name, self._shape, self._n_classes, recipe, seed=seed)
+        fresh = build_head(self._name, shape, self._n_classes, recipe, seed=seed)
         if self._recipe == recipe:
             restart(self._head, fresh, learning_rate=recipe.learning_rate)
         else:
@@ -275,16 +282,18 @@ def fit(material: Material, on_epoch: EpochReport) -> FittedCell:
     Returns:
         The kept model, out-of-sample predictions, and learning curves.
     """
-    features, labels, settings = material.features, material.labels, material.settings
+    labels, settings = material.labels, material.settings
     nothing = np.array([], dtype=np.int64)
-    heads = CompiledHead(material.head, features.shape[1:], len(material.classes))
-    columns = pooled(features) if any(one.start == "logistic" for one in settings.by_fit.values()) else None
+    heads = CompiledHead(material.head, len(material.classes))
+    regressed = {recipe.view: recipe for recipe in settings.by_fit.values() if recipe.start == "logistic"}
+    columns = {view: pooled(material.seen_by(recipe)) for view, recipe in regressed.items()}
 
     def fit_one(seed: int, fold: Fold, record: Record) -> Fitted:
         recipe, number = settings.of(fold.number), fit_seed(seed, fold.number)
-        fitted = heads.start(recipe, seed=number)
-        if recipe.start == "logistic" and columns is not None:
-            start_head(fitted, columns[fold.train], labels[fold.train], recipe)
+        features = material.seen_by(recipe)
+        fitted = heads.start(recipe, features.shape[1:], seed=number)
+        if recipe.start == "logistic":
+            start_head(fitted, columns[recipe.view][fold.train], labels[fold.train], recipe)
         fit_head(
             fitted,
             features,

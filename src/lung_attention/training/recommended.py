@@ -68,7 +68,7 @@ class _Fits:
         n_classes = len(material.classes)
         columns = pooled(material.features)
         self._regressions = Regressions(columns, self._labels, material.groups, n_classes=n_classes)
-        self._heads = CompiledHead(material.head, material.features.shape[1:], n_classes)
+        self._heads = CompiledHead(material.head, n_classes)
 
     def fit_one(self, seed: int, fold: Fold, record: Record) -> Fitted:
         """Chooses by inner folds, fits on all training rows, and divides the logits by the temperature."""
@@ -114,11 +114,12 @@ class _Fits:
     def _fit(self, rows: Rows, recipe: Recipe, *, seed: int, record: Record) -> keras.Model:
         """A head that starts from the regression on some rows, fitted on them."""
         # The number of epochs is no part of a head's graph.
-        head = self._heads.start(replace(recipe, epochs=0), seed=seed)
+        features = self._material.features
+        head = self._heads.start(replace(recipe, epochs=0), features.shape[1:], seed=seed)
         set_linear(head, self._regressions.of(rows, recipe, [recipe.l2])[0])
         fit_head(
             head,
-            self._material.features,
+            features,
             self._labels,
             train=rows,
             validation=np.array([], dtype=np.int64),
