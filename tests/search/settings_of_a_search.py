@@ -21,6 +21,7 @@ def _range(low: float, high: float, *, log: bool = True) -> dict[str, Any]:
 
 SPACE = SearchSpace.model_validate(
     {
+        "view": ["whole", "close"],
         "learning_rate": _range(1e-4, 0.3),
         "epochs": _range(1, 4),
         "further_epochs": {"low": 0, "high": 2, "log": False, "step": None},
@@ -80,3 +81,8 @@ def toy() -> tuple[np.ndarray, pd.DataFrame]:
         }
     )
     return features.astype(np.float16), table
+
+
+def views_of(features: np.ndarray) -> dict[str, np.ndarray]:
+    """What a search may choose to look at: all of the features, or the upper half of them."""
+    return {"whole": features, "close": features[:, :1]}

@@ -11,7 +11,7 @@ import pytest
 from bowl import ended, opened
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, searched_settings, toy
+from settings_of_a_search import CLASSES, DEFAULT, SEARCH, changed, searched_settings, toy, views_of
 from sklearn.metrics import log_loss, roc_auc_score
 
 from lung_attention.errors import UserError
@@ -49,7 +49,9 @@ def untracked(_fold):
 
 def search(tmp_path, name, features, table, *, track=untracked):
     storage = opened(tmp_path / f"{name}.db")
-    studies = search_cell(features, table, CLASSES, SEARCHED, storage, study_name=fold_name, track=track)
+    studies = search_cell(
+        views_of(features), table, CLASSES, SEARCHED, storage, study_name=fold_name, track=track
+    )
     for study in studies.values():
         settings = best_settings(study, SEARCHED)
         assert settings.learning_rate == study.best_trial.params["learning_rate"]
@@ -70,7 +72,7 @@ def everything(part=None):
     features, table = toy()
     rows = np.arange(len(table)) if part is None else part
     groups = table["group"].to_numpy(dtype=str)
-    return part_of(features, label_numbers(table, CLASSES), groups, rows, n_classes=len(CLASSES))
+    return part_of(views_of(features), label_numbers(table, CLASSES), groups, rows, n_classes=len(CLASSES))
 
 
 def test_a_study_never_receives_its_outer_test_part(tmp_path, searched_toy):
@@ -100,9 +102,8 @@ def test_what_a_study_does_receive_changes_it(tmp_path, searched_toy):
     fold = fits_of(table)[0]
     features[fold.train[:2]] = 3
     first = Searched("attention", DEFAULT, SEARCH.model_copy(update={"trials": 1}))
-    part = part_of(
-        features, label_numbers(table, CLASSES), table["group"].to_numpy(dtype=str), fold.train, n_classes=2
-    )
+    groups = table["group"].to_numpy(dtype=str)
+    part = part_of(views_of(features), label_numbers(table, CLASSES), groups, fold.train, n_classes=2)
     study = search_part(part, first, opened(tmp_path / "a.db"), name="a", fold=0, on_trial=nothing)
     (_, state, parameters, value), clean = ended(study)[0], searched_toy[0][0][0]
     assert (state, parameters) == clean[1:3]
@@ -153,10 +154,11 @@ def test_the_result_says_what_was_found_and_how(searched_toy):
 def test_a_parts_rows_are_its_own():
     features, _ = toy()
     part = everything(np.arange(10))
-    assert len(part.features) == len(part.labels) == len(part.groups) == 10
-    assert not np.shares_memory(part.features, features)
-    view = part_of(features, np.zeros(48, int), np.full(48, "g"), np.arange(48), n_classes=2)
-    assert not np.shares_memory(view.features, features)
+    assert len(part.labels) == len(part.groups) == 10
+    whole = part_of(views_of(features), np.zeros(48, int), np.full(48, "g"), np.arange(48), n_classes=2)
+    for name in ("whole", "close"):
+        assert len(part.features[name]) == 10
+        assert not np.shares_memory(whole.features[name], features)
 
 
 def test_inner_parts_share_no_group_and_cover_every_row():
@@ -184,10 +186,11 @@ def value_of(part, settings, objective="log_loss", reported=None):
 
 def out_of_fold(part, settings):
     """Probabilities of all rows and their labels, each row by the fit that did not see it."""
-    heads, probabilities, rows = CompiledHead("plain", part.features.shape[1:], len(CLASSES)), [], []
+    features = part.features[settings.view]
+    heads, probabilities, rows = CompiledHead("plain", len(CLASSES)), [], []
     for number, (_, validation) in enumerate(folds_of(part, 2)):
-        head = heads.start(settings, seed=fit_seed(3, number))
-        probabilities.append(predict(head, part.features, validation, batch_size=8).astype(np.float64))
+        head = heads.start(settings, features.shape[1:], seed=fit_seed(3, number))
+        probabilities.append(predict(head, features, validation, batch_size=8).astype(np.float64))
         rows.append(validation)
     found = np.concatenate(probabilities)
     return found / found.sum(axis=1, keepdims=True), part.labels[np.concatenate(rows)]
@@ -225,7 +228,7 @@ def test_the_other_objective_is_what_the_auroc_lacks():
 def test_a_fit_that_predicts_the_same_for_all_images_is_refused():
     """Its log loss after a temperature is that of a coin, which an overconfident head may not reach."""
     part = everything()
-    flat = replace(part, features=np.zeros_like(part.features))
+    flat = replace(part, features={"whole": np.zeros_like(part.features["whole"])})
     with pytest.raises(ConstantPredictorError, match="fold 0"):
         value_of(flat, DEFAULT)
 
@@ -279,6 +282,45 @@ def test_each_fold_is_predicted_once_by_the_settings_of_its_own_study():
     assert same[searched["fold"] == 0].all()
     assert not same[searched["fold"] == 1].any()
     assert [layer.units for layer in fitted.head.layers if hasattr(layer, "units")] == [2, 2, 2]
+
+
+def test_a_fit_looks_at_the_view_that_its_study_chose():
+    """Each fold predicts as where all look at its view, and the other view is not looked at."""
+    features, table = toy()
+    views = views_of(features)
+    close = changed(DEFAULT, view="close")
+
+    def fitted(settings, seen):
+        material = Material(seen["whole"], table, CLASSES, settings, "plain", [0], views=seen)
+        return fit(material, nothing)
+
+    mixed, whole = (fitted(settings, views) for settings in (by_fit(**{"fold-1": close}), by_fit()))
+    only = fitted(by_fit(**dict.fromkeys(("fold-0", "fold-1", "all"), close)), views)
+    of_fold = mixed.predictions["fold"] == 1
+    pd.testing.assert_frame_equal(mixed.predictions[of_fold], only.predictions[of_fold])
+    pd.testing.assert_frame_equal(mixed.predictions[~of_fold], whole.predictions[~of_fold])
+    assert not mixed.predictions[of_fold].equals(whole.predictions[of_fold])
+    assert mixed.head.input_shape == (None, 2, 2, 3), "the kept model looks at the view of the refit"
+    assert only.head.input_shape == (None, 1, 2, 3)
+    # A linear head starts from the regression on its own view's columns.
+    linear = {"pooling": "average_max", "hidden_units": [], "start": "logistic", "epochs": 0}
+    regressed = by_fit(**{"fold-0": changed(DEFAULT, **linear), "fold-1": changed(close, **linear)})
+    dark = {**views, "whole": np.zeros_like(features)}
+    seeing, blind = (fitted(regressed, seen).predictions for seen in (views, dark))
+    pd.testing.assert_frame_equal(seeing[of_fold], blind[of_fold])
+    assert blind.loc[~of_fold, "probability_normal"].nunique() == 1
+
+
+def test_a_study_chooses_the_view_in_which_classes_differ(tmp_path):
+    features, table = toy()
+    views = {"whole": np.zeros_like(features), "close": features}
+    default = changed(DEFAULT, view="close", learning_rate=0.05, epochs=4)
+    searched = Searched("plain", default, SEARCH.model_copy(update={"trials": 6, "startup_trials": 5}))
+    groups = table["group"].to_numpy(dtype=str)
+    part = part_of(views, label_numbers(table, CLASSES), groups, np.arange(48), n_classes=2)
+    study = search_part(part, searched, opened(tmp_path / "a.db"), name="a", fold=0, on_trial=nothing)
+    assert {trial.params["view"] for trial in study.trials} == {"whole", "close"}
+    assert best_settings(study, searched).view == "close"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 import pytest
 import yaml
-from settings_of_a_search import CLASSES, DEFAULT, SEARCH, searched_settings, toy
+from settings_of_a_search import CLASSES, DEFAULT, SEARCH, searched_settings, toy, views_of
 
 from lung_attention.cells import Cell
 from lung_attention.files import read_json, sha256, write_json, write_table
@@ -39,14 +39,16 @@ def project(tmp_path, monkeypatch):
     Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     features, table = toy()
     write_table(PATHS.split(CELL.dataset, CELL.split), table)
-    path = PATHS.features(CELL.dataset, CELL.backbone, "whole")
-    path.parent.mkdir(parents=True)
-    np.save(path, features)
-    info = {
-        "name": "whole",
-        "images_sha256": images_digest(table["image"].tolist()),
-        "sha256": sha256(path),
-    }
+    for view, seen in views_of(features).items():
+        path = PATHS.features(CELL.dataset, CELL.backbone, view)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, seen)
+        info = {
+            "name": view,
+            "images_sha256": images_digest(table["image"].tolist()),
+            "sha256": sha256(path),
+        }
+        write_json(PATHS.features_info(CELL.dataset, CELL.backbone, view), info)
     settings = Settings({EVERY: DEFAULT}, None).as_json()
     write_json(PATHS.settings(CELL), {"classes": CLASSES, "seeds": [0], "features": info, **settings})
     for file in (code_digest("search"), head_digest(CELL.head)):
@@ -101,6 +103,8 @@ def test_what_is_found_can_be_trained_with_and_its_studies_are_gone_on_with(proj
     [
         PATHS.settings(CELL), PATHS.split(CELL.dataset, CELL.split), code_digest("search"),
         PATHS.features(CELL.dataset, CELL.backbone, "whole"),
+        PATHS.features(CELL.dataset, CELL.backbone, "close"),
+        PATHS.features_info(CELL.dataset, CELL.backbone, "close"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named_with_the_stages_that_make_it(project, monkeypatch, capsys, path):

@@ -140,7 +140,8 @@ def noted(tmp_path, pid):
     return path
 
 
-@pytest.mark.parametrize("pid", [None, os.getpid()])
+# Every worker of the tests has a number of its own, so it must not name a test.
+@pytest.mark.parametrize("pid", [None, pytest.param(os.getpid(), id="ours")])
 def test_whole_notes_of_processes_that_work_stay(tmp_path, pid):
     notes = noted(tmp_path, pid)
     text = notes.read_text()

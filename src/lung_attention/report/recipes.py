@@ -14,7 +14,7 @@ from lung_attention.report.embed import svg_uri, width_px
 from lung_attention.report.numbers import change, count, decimal, p_value, percent, points
 
 # Not searched, or the same everywhere.
-_NOT_SHOWN = ("jit_compile", "view", "optimizer", "class_weights")
+_NOT_SHOWN = ("jit_compile", "optimizer", "class_weights")
 
 _RECIPES = {
     "recommended": "`recommended`: a linear head on averages and maxima of a close view, its penalty, epochs "
