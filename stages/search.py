@@ -17,7 +17,7 @@ from lung_attention.models.feature_file import load_features
 from lung_attention.paths import PARAMS, Paths, code_digest, head_digest
 from lung_attention.search.address import storage_address
 from lung_attention.search.nested import Searched, search_cell
-from lung_attention.search.results import BUDGET, search_result, studies_digest
+from lung_attention.search.results import search_result, studies_digest
 from lung_attention.search.storage import open_storage
 from lung_attention.search.study import TrialReport
 from lung_attention.search.track import track_study
@@ -77,7 +77,7 @@ def main() -> None:
             experiment=paths.experiment, study=study_name(fold), fold=fold_name(fold),
             dataset=cell.dataset, backbone=cell.backbone, head=cell.head,
         )  # fmt: skip
-        params = {**profile.search.model_dump(exclude=set(BUDGET)), "inputs": inputs}
+        params = {**profile.search.of_values(), "inputs": inputs}
         return track_study(storage, identity, params, trials=profile.search.trials)
 
     studies = search_cell(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from lung_attention.cells import Cell
+from lung_attention.config import load_config
 from lung_attention.errors import UserError
 from lung_attention.files import write_json
 from lung_attention.models.heads import HEADS
@@ -55,6 +57,7 @@ HEAD = Path("src/lung_attention/models/heads/plain.py")
 CELL = Cell("iqoth", "densenet121", "plain", "published", "grouped")
 SEARCHED = replace(CELL, recipe="searched")
 PATHS = Paths("local")
+ROOT = Path(__file__).parents[2]
 
 
 def dvc(*arguments):
@@ -308,6 +311,23 @@ def test_results_are_stale_once_their_parameters_are_others(project, recorded, n
     assert (found.params, found.code) == ((f"train@{CELL.name}",) if is_stale else (), ())
     assert found.by_reason == ({"other parameters": [f"train@{CELL.name}"]} if is_stale else {})
     assert found.remedy == "make repro PROFILE=local"
+
+
+@pytest.mark.parametrize(
+    ("change", "is_stale"),
+    [({}, False), ({"trials": 3}, False), ({"objective": "auroc"}, True), ({"inner_folds": 2}, True)],
+)
+def test_a_search_of_other_settings_is_stale(project, change, is_stale):
+    shutil.copytree(ROOT / "datasets", "datasets")
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    with_results(SEARCHED)
+    write_lock(PATHS.results / LOCK, **{SEARCHED.stage: stage_of(code_digest("train"), cell=SEARCHED)})
+    search = load_config(Path("params.yaml")).profiles["local"].search.model_copy(update=change)
+    write_json(PATHS.search(SEARCHED), {"search": search.model_dump()})
+    found = staleness(PATHS, [CELL, SEARCHED], Path(), in_use=False)
+    name = f"search@{SEARCHED.searched}"
+    assert (name in found.params) == is_stale
+    assert found.remedy.startswith("make search") == is_stale
 
 
 def test_a_dataset_that_is_described_otherwise_makes_results_stale(project):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -107,6 +107,14 @@ class Search(Section):
     heartbeat_s: Count
     grace_s: Count
     space: SearchSpace
+
+    def of_values(self) -> dict[str, Any]:
+        """What trials' values depend on, as plain values.
+
+        How many trials, how long, and when a worker counts as dead may differ each time a study is gone on
+        with.
+        """
+        return self.model_dump(mode="json", exclude={"trials", "time_budget_s", "heartbeat_s", "grace_s"})
 
 
 class DeclaredChange(Section):

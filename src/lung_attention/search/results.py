@@ -22,9 +22,6 @@ from lung_attention.training.recipe import fold_name
 
 Json = dict[str, Any]
 
-# How many trials, how long, and when a worker counts as dead: may differ each time a study is gone on with.
-BUDGET = ("trials", "time_budget_s", "heartbeat_s", "grace_s")
-
 
 def study_result(study: Study, searched: Searched) -> Json:
     """A study in a few numbers.
@@ -115,14 +112,13 @@ def studies_digest(name: str, searched: Searched, data: Sequence[Path]) -> str:
 
     Args:
         name: The cell's.
-        searched: What is searched; its `BUDGET` does not count.
+        searched: What is searched; its budget does not count.
         data: The files that say which rows there are, what their features are, and the hashes of the code.
 
     Returns:
         A SHA-256 as 64 hexadecimal digits.
     """
-    search = searched.search.model_dump(exclude=set(BUDGET))
     return inputs_digest(
         data,
-        {"cell": name, "search": search, "default": searched.default.as_json()},
+        {"cell": name, "search": searched.search.of_values(), "default": searched.default.as_json()},
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lung_attention.cells import Cell
-from lung_attention.config import DESIGN, read_values
+from lung_attention.config import DESIGN, load_config, read_values
 from lung_attention.errors import UserError
+from lung_attention.files import read_json
 from lung_attention.paths import PARAMS, Paths
 from lung_attention.workflow.code import PACKAGE, STAGES
 from lung_attention.workflow.status import LOCK, contradicting, is_of, other_code, stages_of
@@ -28,7 +29,7 @@ class Staleness:
     Attributes:
         code: Those whose code is another one, and trainings that the lock does not know, which were made by
             code of an earlier layout.
-        params: Those whose parameters are others in `params.yaml` or in a dataset's file.
+        params: Those whose parameters are others in `params.yaml` or in a dataset's file; searches, too.
         files: Those that read or wrote other files than there are, by the lock's own hashes.
         remedy: The command that makes them anew.
     """
@@ -81,11 +82,14 @@ def staleness(
     ]
     # The notice on stale results is written into these two.
     noted = {paths.report_markdown.as_posix(), paths.report_html.as_posix()}
+    searches = sorted(set(_other_searches(paths, cells, root)))
+    profile = "" if in_use else f" PROFILE={paths.profile}"
     return Staleness(
         (*other_code(stages, root), *unknown),
-        tuple(_other_params(stages, root, design=in_use)),
+        (*_other_params(stages, root, design=in_use), *searches),
         tuple(contradicting(stages, root, but=noted)),
-        "make repro" if in_use else f"make repro PROFILE={paths.profile}",
+        (f"make search DATASET=… BACKBONE=… HEAD=…{profile}, and then " if searches else "")
+        + f"make repro{profile}",
     )
 
 
@@ -135,6 +139,17 @@ def _other_params(stages: Mapping[str, Any], root: Path, *, design: bool) -> Ite
             if not all(_is_same(value, _at(present(file), key)) for key, value in asked.items()):
                 yield name
                 break
+
+
+def _other_searches(paths: Paths, cells: Collection[Cell], root: Path) -> Iterator[str]:
+    """The searches of cells that had another objective, other folds or another space than now."""
+    for cell in cells:
+        path = root / paths.search(cell)
+        if cell.recipe == "searched" and path.exists():
+            now = load_config(root / PARAMS).profiles[paths.profile].search.of_values()
+            recorded = read_json(path).get("search")
+            if not isinstance(recorded, dict) or {key: recorded.get(key) for key in now} != now:
+                yield f"search@{cell.searched}"
 
 
 def _at(values: Any, key: str) -> Any:
