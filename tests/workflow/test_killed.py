@@ -104,3 +104,11 @@ def test_another_run_at_work_may_have_the_work_tree(repository):
         git("checkout", "-q", "--detach")
         refuse_taken_over(Path())
         process.kill()
+
+
+def test_a_process_that_came_by_the_number_later_is_no_run(repository):
+    killed(os.getpid())
+    os.utime(NOTE, (1, 1))
+    git("checkout", "-q", "--detach")
+    with pytest.raises(UserError, match="while DVC had taken over"):
+        refuse_taken_over(Path())

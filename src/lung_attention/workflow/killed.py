@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lung_attention.alive import is_running
+from lung_attention.alive import still_works
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.workflow.git import try_git
@@ -50,7 +50,9 @@ def refuse_taken_over(root: Path) -> None:
     """
     note = root / _NOTE
     said = note.read_text(encoding="utf-8").split() if note.exists() else []
-    if len(said) != 4 or is_running(int(said[0])) or try_git("symbolic-ref", "--quiet", "HEAD"):
+    if len(said) != 4 or still_works(int(said[0]), note.stat().st_mtime):
+        return
+    if try_git("symbolic-ref", "--quiet", "HEAD"):
         return
     _, branch, stash, before = said
     stashed = _newest_stash() != stash
