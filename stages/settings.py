@@ -35,7 +35,7 @@ def main() -> None:
         }
         if absent := [view for view, path in seen.items() if not path.exists()]:
             raise UserError(
-                f"{cell.name} looks at {absent}, expected some of the views {config.views}",
+                f"{cell.name} looks at {absent}, of which there are no features",
                 remedy="add them to views in params.yaml, or search again",
             )
         infos = {view: read_json(path) for view, path in sorted(seen.items())}

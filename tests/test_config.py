@@ -488,7 +488,12 @@ def test_a_recipe_and_the_design_name_views_that_exist(tmp_path):
     centre = {"crop_px": 100, "interpolation": "bilinear", "antialias": True, "standardise": False}
     more = {("preprocess", "views", "centre"): centre, ("profiles", "sample", *R, "view"): "centre"}
     assert "views: train.recipe.view is 'centre', which is not among them" in refusal(tmp_path, more)
-    config = load(tmp_path, {**more, ("views",): ["centre"]})
+    assert "search.space.view: ['whole'] not among views" in refusal(
+        tmp_path, {**more, ("views",): ["centre"]}
+    )
+    config = load(
+        tmp_path, {**more, ("views",): ["centre"], ("search", "space", "view"): ["centre", "close"]}
+    )
     assert config.active.preprocess.views["centre"].crop_px == 100
 
 

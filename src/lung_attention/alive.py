@@ -44,25 +44,6 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def still_works(pid: int, noted: float) -> bool:
-    """Whether the process that had a number at some time still works; `is_running` asks for the number alone.
-
-    The number may be a dead process's that nobody waits for, as in a container without an init process, or
-    another one's that came by it later.
-
-    Args:
-        pid: The number.
-        noted: When it was that process's, seconds of `time.time`.
-    """
-    import psutil  # type: ignore[import-untyped]
-
-    try:
-        process = psutil.Process(pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= noted)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def end_with_run() -> None:
     """Ends this process, as SIGTERM does, once the run that asked for it is gone."""
     said = os.environ.get(RUN_VARIABLE, "")

@@ -181,7 +181,7 @@ def test_stale_results_are_noted_in_the_report_and_above_the_table(real, pages):
     stages = {name: {"deps": [{"path": code, "md5": "0" * 32}]} for name in names[1:]}
     (pages / real.paths.results / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     assert stale(Namespace(profile="local")) == 0
-    note = f"These stages: train ({len(names) - 1}) and train_searched."
+    note = f"These stages: train ({len(names) - 1}), train_searched and search."
     assert note in real.paths.report_markdown.read_text()
     readme(Namespace(check=False))
     assert note in _told(pages, "docs/results.md", "results-local")

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lung_attention.alive import still_works
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
 from lung_attention.workflow.git import try_git
+from lung_attention.workflow.noted import still_works
 
 _NOTE = Path(".dvc/tmp/lung-attention/branch")
 

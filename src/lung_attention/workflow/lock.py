@@ -17,9 +17,9 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from lung_attention.alive import still_works
 from lung_attention.errors import UserError
 from lung_attention.files import write_text
+from lung_attention.workflow.noted import still_works
 from lung_attention.workflow.status import LOCK
 
 _HEADER = "schema: '2.0'\nstages:\n"
