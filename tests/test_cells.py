@@ -26,7 +26,8 @@ def test_the_design_is_the_full_matrix_in_order():
     assert list(design(["a"], ["m"], ["plain"], [], ["grouped"])) == []
 
 
-def test_no_two_files_share_a_path_and_no_profile_reaches_into_another():
+def test_no_two_files_share_a_path_and_no_profile_reaches_into_another(monkeypatch):
+    monkeypatch.delenv("LUNG_ATTENTION_CHECKPOINTS", raising=False)
     seen = {}
     for profile in ("sample", "local"):
         paths = Paths(profile)
