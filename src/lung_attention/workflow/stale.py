@@ -143,13 +143,15 @@ def _other_params(stages: Mapping[str, Any], root: Path, *, design: bool) -> Ite
 
 def _other_searches(paths: Paths, cells: Collection[Cell], root: Path) -> Iterator[str]:
     """The searches of cells that had another objective, other folds or another space than now."""
-    for cell in cells:
-        path = root / paths.search(cell)
-        if cell.recipe == "searched" and path.exists():
-            now = load_config(root / PARAMS).profiles[paths.profile].search.of_values()
-            recorded = read_json(path).get("search")
-            if not isinstance(recorded, dict) or {key: recorded.get(key) for key in now} != now:
-                yield f"search@{cell.searched}"
+    found = {cell: root / paths.search(cell) for cell in cells if cell.recipe == "searched"}
+    found = {cell: path for cell, path in found.items() if path.exists()}
+    if not found:
+        return
+    now = load_config(root / PARAMS).profiles[paths.profile].search.of_values()
+    for cell, path in found.items():
+        recorded = read_json(path).get("search")
+        if not isinstance(recorded, dict) or {key: recorded.get(key) for key in now} != now:
+            yield f"search@{cell.searched}"
 
 
 def _at(values: Any, key: str) -> Any:
