@@ -126,6 +126,22 @@ def test_a_trial_that_ended_elsewhere_is_a_sign_of_life_of_its_study(client, ope
     assert is_alive(client, study)
 
 
+def test_a_training_that_ends_well_while_its_run_is_looked_at_stays_finished(
+    client, open_run, sleeper, monkeypatch
+):
+    ending = open_run(tags_of(sleeper.pid))
+
+    def look(client, run):
+        client.set_terminated(run.info.run_id, "FINISHED")  # the last that the process does
+        sleeper.kill()
+        sleeper.wait()
+        return is_alive(client, run)
+
+    monkeypatch.setattr(processes, "is_alive", look)
+    assert fail_abandoned(client, ending.info.experiment_id) == []
+    assert client.get_run(ending.info.run_id).info.status == "FINISHED"
+
+
 def test_abandoned_runs_of_any_inputs_are_marked_with_their_fits(client, identity, open_run, sleeper):
     dead = open_run(tags_of(2**22 + 1), inputs="dead" * 16)
     dead_fits = [runs.create_fit(client, dead, (0, fold)) for fold in (0, 1)]

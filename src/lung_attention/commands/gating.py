@@ -13,12 +13,13 @@ from lung_attention.files import write_json, write_text
 from lung_attention.paths import Paths
 
 if TYPE_CHECKING:
-    from lung_attention.gate.report import Outcome
+    from lung_attention.gate.outcome import Outcome
 
 
 def gate(arguments: argparse.Namespace) -> int:
     """Compares the results with a reference, or two tables of anyone's predictions."""
-    from lung_attention.gate.report import refused_json, refused_markdown, to_json, to_markdown
+    from lung_attention.gate.markdown import refused_markdown, to_markdown
+    from lung_attention.gate.outcome import refused_json, to_json
 
     try:
         outcome = _gate_outcome(arguments)

@@ -12,8 +12,8 @@ from lung_attention.errors import UserError
 from lung_attention.gate.chance import Chance, Luck
 from lung_attention.gate.changes import changes
 from lung_attention.gate.declared import Declared, split_spent
+from lung_attention.gate.outcome import Outcome
 from lung_attention.gate.reference import open_reference
-from lung_attention.gate.report import Outcome
 from lung_attention.gate.rules import Rule
 from lung_attention.gate.run import Limits, cells_with_predictions, judge_cells, select
 from lung_attention.gate.scores import with_margins

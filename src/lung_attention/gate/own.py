@@ -13,8 +13,8 @@ from pathlib import Path
 
 from lung_attention.errors import UserError
 from lung_attention.gate.chance import Chance, Luck, seed_spread
+from lung_attention.gate.outcome import Outcome
 from lung_attention.gate.pairing import differences, paired
-from lung_attention.gate.report import Outcome
 from lung_attention.gate.rules import CellResult, Rule, Verdict, compare_pairs
 from lung_attention.gate.run import seed_notes, with_floors
 from lung_attention.gate.scores import with_margins
