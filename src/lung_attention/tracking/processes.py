@@ -126,7 +126,7 @@ def fail_abandoned(client: MlflowClient, experiment_id: str) -> list[str]:
     # A fit lives with its cell. Fits come first, so that a kill in between leaves the cell to be found.
     dead = [run for run in by_kind["fit"] if run.data.tags.get("mlflow.parentRunId") not in living]
     dead += [run for run in holders if run.info.run_id not in living]
-    # After its run was found open, a process may have closed it and ended; now that it is dead, nothing changes.
+    # A process may have closed its run and ended since then; of the dead nothing changes any more.
     failed = [id_ for id_ in (str(run.info.run_id) for run in dead) if _is_open(client, id_)]
     for run_id in failed:
         client.set_terminated(run_id, "FAILED")
