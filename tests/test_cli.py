@@ -1,7 +1,9 @@
 """The command line: what a user sees of a mistake."""
 
+import argparse
 import errno
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 from lung_attention.alive import RUN_VARIABLE
 from lung_attention.cli import build_parser
 from lung_attention.errors import UserError, run_guarded
+from lung_attention.help import EXAMPLES
 
 
 def failing(error):
@@ -125,6 +128,41 @@ def test_an_unknown_profile_is_refused_before_anything_runs(tmp_path):
     assert done.returncode == 2
     assert "received 'lokal'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def commands(parser, *before):
+    parts = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for part in parts:
+        for name, command in part.choices.items():
+            yield from commands(command, *before, name)
+    if before and not parts:
+        yield " ".join(before)
+
+
+def test_each_command_has_examples_that_it_takes():
+    parser = build_parser()
+    assert set(EXAMPLES) == set(commands(parser))
+    for name, examples in EXAMPLES.items():
+        for typed, _ in examples:
+            assert typed.startswith(name)
+            assert parser.parse_args(shlex.split(typed)).run
+
+
+def test_bash_completes_commands_options_and_files(tmp_path):
+    """Sourced in a real bash, asked as it asks after a tab."""
+    (tmp_path / "README.md").touch()
+    script = f"""
+        source <({sys.executable} -c 'from lung_attention.cli import main; main()' --print-completion bash)
+        ask() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+            _shtab_lung_attention; printf '%s ' "${{COMPREPLY[@]}}"; echo; }}
+        ask lung-attention aud; ask lung-attention audit --sp; ask lung-attention audit RE
+        ask lung-attention predict RE; ask lung-attention gate --json RE
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    said = [line.split() for line in done.stdout.splitlines()]
+    assert said == [["audit"], ["--split"], ["README.md"], ["README.md"], ["README.md"]]
 
 
 def test_the_version_is_that_of_the_package(capsys):

@@ -10,15 +10,12 @@ import shtab
 from lung_attention.commands import gating, images, models, pipeline, results
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.extras import how_to_install
+from lung_attention.help import illustrate
 from lung_attention.predict.about import code_version
 
-_EXAMPLES = """examples:
-  lung-attention repro --profile local --set 'datasets=[iqoth]'    one dataset, on archives of your own
-  lung-attention predict CELL scan.zip                             what a model says of images
-  lung-attention audit my_split.csv                                leaks and shortcuts in a split of your own
-  lung-attention gate old.csv new.csv                              are these predictions worse than those?
-  lung-attention ui                                                the runs, in a browser
-  eval "$(lung-attention --print-completion bash)"                 completion in this shell
+_EPILOG = """lung-attention COMMAND --help shows examples.
+
+  eval "$(lung-attention --print-completion bash)"    completion in this shell
 
 Most have a make target that sets up the environment first: make help.
 
@@ -31,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lung-attention",
         description="Lung-cancer classifiers with soft attention: regenerate, compare, audit and use them.",
-        epilog=_EXAMPLES,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shtab.add_argument_to(parser, "--print-completion", help="completion for a shell")
@@ -39,8 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
     added = parser.add_subparsers(required=True, metavar="command")
 
     sample = added.add_parser("make-sample", help="draw the embedded synthetic archives anew")
-    sample.add_argument("--to", type=Path, default=Path("sample"), metavar="FOLDER")
-    sample.add_argument("--seed", type=int, default=20260101)
+    sample.add_argument(
+        "--to", type=Path, default=Path("sample"), metavar="FOLDER", help="default: %(default)s"
+    )
+    sample.add_argument("--seed", type=int, default=20260101, help="of all drawing; default: %(default)s")
     sample.set_defaults(run=images.make_sample)
 
     datasets = added.add_parser("datasets", help="say where each dataset and weight file comes from")
@@ -104,8 +103,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     search = added.add_parser("search", help="search a head's settings, nested in the grouped split")
     search.add_argument("--profile", default="sample", help="default: sample")
-    for factor in ("dataset", "backbone", "head"):
-        search.add_argument(f"--{factor}", required=True)
+    for factor, which in (
+        ("dataset", "of datasets/"),
+        ("backbone", "of params.yaml"),
+        ("head", "of params.yaml"),
+    ):
+        search.add_argument(f"--{factor}", required=True, help=f"one {which}")
     search.add_argument("--storage", metavar="ADDRESS", help="a database for many workers")
     search.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. search.trials=50"
@@ -183,16 +186,28 @@ def build_parser() -> argparse.ArgumentParser:
         "also below train, valid and test",
     )
     audit.add_argument("--split", type=Path, metavar="CSV", help="of a folder: path,subset and perhaps group")
-    audit.add_argument("--cosine", type=float, default=0.98, help="near-duplicates are at least this alike")
+    audit.add_argument(
+        "--cosine",
+        type=float,
+        default=0.98,
+        help="near-duplicates are at least this alike; default: %(default)s",
+    )
     audit.add_argument(
         "--look-alikes-are-no-leak", action="store_true", help="for images that all look alike in grey"
     )
-    audit.add_argument("--listed", type=int, default=20, help="pairs and names listed at most")
     audit.add_argument(
-        "--permutations", type=int, default=999, help="of the labels, against which shortcuts are tested"
+        "--listed", type=int, default=20, help="pairs and names listed at most; default: %(default)s"
     )
-    audit.add_argument("--alpha", type=float, default=0.05, help="chance of a false alarm on shortcuts")
-    audit.add_argument("--seed", type=int, default=0, help="of folds and permutations")
+    audit.add_argument(
+        "--permutations",
+        type=int,
+        default=999,
+        help="of the labels, against which shortcuts are tested; default: %(default)s",
+    )
+    audit.add_argument(
+        "--alpha", type=float, default=0.05, help="chance of a false alarm on shortcuts; default: %(default)s"
+    )
+    audit.add_argument("--seed", type=int, default=0, help="of folds and permutations; default: %(default)s")
     audit.add_argument("--json", type=Path, metavar="FILE", help="also write the complete result")
     audit.set_defaults(run=images.audit)
 
@@ -200,7 +215,7 @@ def build_parser() -> argparse.ArgumentParser:
         "reproducibility",
         help="compare this machine's scores with the committed ones, within the tolerance",
     )
-    reproducibility.add_argument("--revision", default="HEAD")
+    reproducibility.add_argument("--revision", default="HEAD", help="default: %(default)s")
     reproducibility.set_defaults(run=results.reproducibility)
 
     lock = added.add_parser(
@@ -226,57 +241,9 @@ def build_parser() -> argparse.ArgumentParser:
     readme.add_argument("--check", action="store_true", help="only say whether they are there")
     readme.set_defaults(run=results.readme)
 
-    _add_gate(added)
+    gating.add_gate(added)
+    illustrate(parser)
     return parser
-
-
-def _add_gate(added: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    gate = added.add_parser(
-        "gate",
-        help="compare results with a reference's, or two tables of anyone's predictions; exit code 1: worse, "
-        "2: not comparable",
-    )
-    gate.add_argument(
-        "tables",
-        nargs="*",
-        metavar="OLD NEW",
-        help="CSV files of anyone's, or mlflow-run:ID, and options below",
-    )
-    gate.add_argument("--reference", metavar="REVISION|FOLDER", help="of this project's own results")
-    gate.add_argument("--profile", help="default: the one in use")
-    gate.add_argument(
-        "--margin", nargs="+", default=[], metavar="SCORE=LOSS", help="smaller losses are none, e.g. mcc=0.03"
-    )
-    gate.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
-    gate.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
-    gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")
-    gate.add_argument("--strict", action="store_true", help="what is inconclusive or stale fails, too")
-    gate.add_argument(
-        "--promote",
-        action="store_true",
-        help="once it passes, make the models of these cells MLflow's champions",
-    )
-    own = gate.add_argument_group("OLD NEW", "of several names of a column the first counts that a table has")
-    own.add_argument("--id", nargs="+", default=["image"], metavar="COLUMN", help="names the image")
-    own.add_argument("--label", nargs="+", default=["label"], metavar="COLUMN", help="the true class")
-    own.add_argument(
-        "--cluster", nargs="+", default=[], metavar="COLUMN", help="patient or group (group, if it is there)"
-    )
-    own.add_argument("--fold", nargs="+", default=[], metavar="COLUMN", help="(fold, if it is there)")
-    own.add_argument("--seed", nargs="+", default=[], metavar="COLUMN", help="(seed, if it is there)")
-    own.add_argument(
-        "--probability",
-        nargs="+",
-        default=[],
-        metavar="CLASS=COLUMN",
-        help="default: columns probability_<class>; of two classes one is enough",
-    )
-    own.add_argument("--floor", type=float, help="balanced accuracy to exceed (default: 1 / classes)")
-    own.add_argument(
-        "--training-sd", type=float, metavar="SD", help="one training's luck in balanced accuracy (0.01)"
-    )
-    own.add_argument("--log-loss-sd", type=float, metavar="SD", help="and in log loss (0.1)")
-    gate.set_defaults(run=gating.gate)
 
 
 def main() -> None:

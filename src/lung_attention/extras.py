@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import metadata
+from urllib.parse import unquote, urlsplit
 
 _PACKAGE = "lung-attention"
 # From the smallest to the largest; some packages are in several.
@@ -20,7 +22,8 @@ def how_to_install(module: str) -> str:
         module: Its top-level name, such as `mlflow`.
 
     Returns:
-        An installation of the smallest extra that names it, else of a package of its name.
+        An installation of the smallest extra that names it, from where this package came, which is on no
+        index; else of a package of its name.
     """
     package = _NAMES.get(module, module).replace("_", "-").lower()
     try:
@@ -30,5 +33,16 @@ def how_to_install(module: str) -> str:
     found = {match[2] for text in required if (match := _OF_EXTRA.match(text)) and match[1] == package}
     for extra in _EXTRAS:
         if extra in found:
-            return f"pip install '{_PACKAGE}[{extra}]'"
+            return _installation(extra)
     return f"pip install {package}"
+
+
+def _installation(extra: str) -> str:
+    noted = metadata.distribution(_PACKAGE).read_text("direct_url.json")  # by pip (PEP 610)
+    if noted is None:
+        return f"pip install '{_PACKAGE}[{extra}]'"
+    origin = json.loads(noted)
+    if origin.get("dir_info", {}).get("editable"):
+        return f"pip install --editable '{unquote(urlsplit(origin['url']).path)}[{extra}]'"
+    kind = f"{origin['vcs_info']['vcs']}+" if "vcs_info" in origin else ""
+    return f"pip install '{_PACKAGE}[{extra}] @ {kind}{origin['url']}'"

@@ -141,7 +141,7 @@ def test_mistakes_in_the_table_are_named(tmp_path, table):
         run(tmp_path, table.assign(label=["a", "b", "a", ""]))
     with pytest.raises(UserError, match="fewer than two subsets"):
         run(tmp_path, table.assign(subset="train"))
-    with pytest.raises(UserError, match="there is no table"):
+    with pytest.raises(UserError, match="there is no table or folder"):
         run_audit_command(tmp_path / "missing.csv", **OPTIONS)
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(UserError, match="cannot be read as a table"):
@@ -248,16 +248,45 @@ def test_a_picture_in_two_classes_is_named_pair_by_pair(tmp_path, copies, more):
     found, text, code = run_audit_command(tmp_path, **OPTIONS)
     assert code == 0
     assert "| a/0.png | a | b/0.png | b |" in text
-    assert text.count("| a/") == min(copies**2, 10)
+    assert text.count(".png | a | b/") == min(copies**2, 10)
     assert (f"and {more} more pairs" in text) is (more is not None)
     (picture,) = found["contradictory"]["sets"]
     assert len(picture["a"]) == len(picture["b"]) == copies
 
 
-def test_twins_on_one_side_are_no_pair(tmp_path, table):
+def test_twins_on_one_side_are_named_and_are_no_leak(tmp_path, table):
     (tmp_path / "1.png").write_bytes((tmp_path / "0.png").read_bytes())
-    found, _, code = run(tmp_path, table)
-    assert (found["pairs"], code) == ([], 0)
+    with Image.open(tmp_path / "2.png") as image:
+        image.save(tmp_path / "3.tif")  # in the same subset as 2.png
+    table.loc[3, "path"] = "3.tif"
+    found, text, code = run(tmp_path, table)
+    assert code == 0
+    assert found["pairs"] == [
+        {"image": "0.png", "subset": "train", "twin": "1.png", "twin_subset": "train", "cosine": 1.0,
+         "identical": True},
+        {"image": "2.png", "subset": "test", "twin": "3.tif", "twin_subset": "test", "cosine": 1.0,
+         "identical": False},
+    ]  # fmt: skip
+    assert "| 0.png | train | 1.png | train | 1.0000 | same bytes |" in text
+
+
+def test_without_a_split_copies_are_named(tmp_path):
+    for name, seed in (("a/0.png", 0), ("a/copy.png", 0), ("b/1.png", 1)):
+        noise(tmp_path, name, seed)
+    found, text, code = run_audit_command(tmp_path, **OPTIONS)
+    assert [(pair["image"], pair["twin"]) for pair in found["pairs"]] == [("a/0.png", "a/copy.png")]
+    assert "| a/0.png | – | a/copy.png | – | 1.0000 | same bytes |" in text
+    assert code == 0
+
+
+def test_images_of_a_kind_that_is_not_read_are_named(tmp_path):
+    for name, seed in (("a/0.png", 0), ("b/1.png", 1)):
+        noise(tmp_path, name, seed)
+    Image.new("L", (8, 8)).save(tmp_path / "b/2.gif")
+    found, text, code = run_audit_command(tmp_path, **OPTIONS)
+    assert [one["file"] for one in found["unreadable"]] == ["b/2.gif"]
+    assert "1 of 3 images could not be read" in text
+    assert code == SOME_UNREADABLE
 
 
 @pytest.mark.parametrize("layout", ["subset folders", "class folders and a split"])
@@ -305,3 +334,34 @@ def test_folders_that_cannot_be_audited_are_refused_with_the_reason(tmp_path):
         run_audit_command(tmp_path / "images", split_path=split, **OPTIONS)
     with pytest.raises(UserError, match="--split goes with a folder"):
         run_audit_command(split, split_path=split, **OPTIONS)
+
+
+def test_the_line_of_a_wrong_subset_is_that_of_the_file_also_beside_a_folder(tmp_path):
+    for name, seed in (("b/0.png", 0), ("a/1.png", 1)):
+        noise(tmp_path / "images", name, seed)
+    split = tmp_path / "split.csv"
+    split.write_text("path,subset\nb/0.png,train\na/1.png,Test set\n")
+    with pytest.raises(UserError, match=r"line 3 of the table: .* Received: 'Test set'"):
+        run_audit_command(tmp_path / "images", split_path=split, **OPTIONS)
+
+
+def test_shortcuts_hang_neither_on_the_order_of_rows_nor_on_folders(tmp_path):
+    rows = []
+    for number in range(12):
+        label, subset = "ab"[number % 2], ("train", "test")[number % 3 == 0]
+        noise(tmp_path / "flat", f"{label}/{number}.png", number)
+        noise(tmp_path / "parted", f"{subset}/{label}/{11 - number}.png", number)
+        rows.append((f"flat/{label}/{number}.png", label, subset))
+    table = pd.DataFrame(rows, columns=["path", "label", "subset"])
+    table.sample(frac=1, random_state=0).to_csv(tmp_path / "table.csv", index=False)
+    table.assign(path=table["path"].str.removeprefix("flat/")).to_csv(tmp_path / "split.csv", index=False)
+    probes = [
+        run_audit_command(source, split_path=split, **OPTIONS)[0]["shortcuts"]["probes"]
+        for source, split in (
+            (tmp_path / "table.csv", None),
+            (tmp_path / "flat", tmp_path / "split.csv"),
+            (tmp_path / "parted", None),
+        )
+    ]
+    assert probes[0]
+    assert probes[0] == probes[1] == probes[2]

@@ -63,7 +63,7 @@ def describe(source, *, name="mine", patients=None, groups=None):
     dataset = dataset_of(file)
     with open_archive(source) as (names, _):
         members = find_members(names, dataset, path=source)
-        images = [one for one in names if one.lower().endswith((".png", ".jpg", ".jpeg"))]
+        images = [one for one in names if one.lower().endswith((".png", ".jpg", ".jpeg", ".tif", ".bmp"))]
         assert sorted(member.source for member in members) == sorted(images)
         require_counts(members, dataset, path=source)
     return dataset, [member.image for member in members]
@@ -172,6 +172,19 @@ def test_what_is_no_image_is_left_out():
     Path("images", "readme.txt").write_text("hello")
     Path("images", "malignant", "Thumbs.db").write_bytes(b"1")
     assert describe(source)[1] == FLAT
+
+
+def test_images_of_a_kind_that_is_not_read_are_named_and_those_of_all_others_taken():
+    source = put(FLAT)
+    for kind, name in (("TIFF", "t.tif"), ("BMP", "b.BMP")):
+        (source / "malignant" / name).write_bytes(encoded(99, kind))
+    dataset, images = describe(source, name="taken")
+    assert dataset.archive.suffixes == [".bmp", ".png", ".tif"]
+    assert len(images) == len(FLAT) + 2
+    (source / "malignant" / "g.gif").write_bytes(encoded(98, "GIF"))
+    problem = refusal(source)
+    assert "1 of 11 images cannot be read rightly" in problem
+    assert "malignant/g.gif" in problem
 
 
 def test_a_zip_file_with_what_macos_adds():

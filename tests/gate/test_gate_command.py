@@ -540,5 +540,6 @@ def test_what_is_inconclusive_fails_where_strict_is_asked_for(gate, project):
     write_cell(project, CELL, table_of(CELL, errors=12))
     code, _, found = gate()
     assert (code, verdicts(found)[CELL.name]) == (0, "inconclusive")
-    code, _, found = gate("--strict")
+    code, printed, found = gate("--strict")
     assert (code, found["strict"]) == (1, True)
+    assert printed.startswith("## Gate: pass, with a warning, which --strict makes a failure\n")

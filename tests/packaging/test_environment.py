@@ -1,6 +1,7 @@
 """The locked environment, the Makefile's targets and what calls them."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -114,12 +116,37 @@ def test_a_missing_module_is_told_with_the_one_extra_that_brings_it() -> None:
         packages = {canonicalize_name(owner) for owner in owners.get(name, [name])}
         if packages & base:
             continue
-        extra = re.fullmatch(r"pip install 'lung-attention\[(\w+)\]'", how_to_install(name))
+        extra = re.fullmatch(r"pip install .*\[(\w+)\].*", how_to_install(name))
         assert extra, f"{name}: {how_to_install(name)}"
         assert packages & {canonicalize_name(Requirement(text).name) for text in extras[extra[1]]}
         told.add(extra[1])
     assert told == {"predict", "ray", "track", "train"}
     assert how_to_install("no_such_thing") == "pip install no-such-thing"
+
+
+@pytest.mark.parametrize(
+    ("noted", "command"),
+    [
+        (None, "pip install 'lung-attention[track]'"),
+        (
+            {"url": "file:///a%20b/x.whl", "archive_info": {}},
+            "pip install 'lung-attention[track] @ file:///a%20b/x.whl'",
+        ),
+        (
+            {"url": "https://host/x.git", "vcs_info": {"vcs": "git", "commit_id": "1"}},
+            "pip install 'lung-attention[track] @ git+https://host/x.git'",
+        ),
+        (
+            {"url": "file:///a%20b", "dir_info": {"editable": True}},
+            "pip install --editable '/a b[track]'",
+        ),
+    ],
+)
+def test_an_extra_comes_from_where_the_package_came(monkeypatch, noted, command) -> None:
+    text = None if noted is None else json.dumps(noted)
+    origin = SimpleNamespace(read_text=lambda _: text, requires=["mlflow; extra == 'track'"])
+    monkeypatch.setattr("lung_attention.extras.metadata.distribution", lambda _: origin)
+    assert how_to_install("mlflow") == command
 
 
 def documents() -> list[Path]:

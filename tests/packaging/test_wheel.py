@@ -103,8 +103,10 @@ def test_it_predicts_with_an_exported_model(command, tmp_path):
 
 
 def test_what_needs_more_says_what(command):
+    for name in ("params.yaml", "datasets"):
+        subprocess.run(["cp", "-r", ROOT / name, command.folder / name], check=True)
     code, said = command("ui")
     assert code == 2
     assert "this needs mlflow, which is not installed" in said
-    assert "-> pip install 'lung-attention[track]'\n" in said
+    assert "-> pip install 'lung-attention[track] @ file:///" in said
     assert "Traceback" not in said

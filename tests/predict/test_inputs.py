@@ -53,6 +53,14 @@ def test_folders_are_read_in_the_order_in_which_people_count(tmp_path):
     assert names(tmp_path / "notes.txt") == [str(tmp_path / "notes.txt")]
 
 
+def test_images_of_a_kind_that_is_not_read_are_refused_and_not_left_out(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(PIXELS))
+    (tmp_path / "b.gif").write_bytes(encoded(PIXELS, "gif"))
+    assert names(tmp_path) == [f"{tmp_path}/a.png", f"{tmp_path}/b.gif"]
+    with pytest.raises(UnreadableError, match="no JPEG, PNG, TIFF or BMP file"):
+        read_pixels((tmp_path / "b.gif").read_bytes(), None)
+
+
 def test_slices_of_a_series_come_in_the_order_of_their_positions(tmp_path):
     archive = tmp_path / "series.zip"
     heights = {"1.dcm": 20.0, "2.dcm": 0.0, "3": 10.0}

@@ -62,12 +62,19 @@ def test_each_profile_has_a_link_to_its_finished_runs(tmp_path, monkeypatch):
     assert view["orderByKey"] in view["selectedColumns"]
     run = client().create_run(number, tags={"complete": "true"})
     assert links(5001) == [line], run
+    client().create_run(number, tags={"complete": "experiment"})
+    again, further = links(5001)[0].splitlines()
+    assert again == line
+    assert further.startswith(f"  DVC's experiments: http://127.0.0.1:5001/#/experiments/{number}/runs?")
+    key = further.partition("viewStateShareKey=")[2]
+    view = json.loads(client().get_experiment(number).tags[f"mlflow.sharedViewState.{key}"])
+    assert view["searchFilter"] == "tags.complete = 'experiment'"
     client().delete_experiment(number)
     assert links(5001) == ["no results yet -> lung-attention track"]
 
 
 def test_mlflow_that_ends_by_itself_is_a_failure(tmp_path, monkeypatch, free_port):
-    monkeypatch.setattr("lung_attention.tracking.ui.run_to_the_end", lambda *_: 0)
+    monkeypatch.setattr("lung_attention.tracking.ui.run_to_the_end", lambda *_, **__: 0)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match="ended by itself, with exit code 0") as caught:
         serve_ui(tmp_path, free_port)
@@ -80,8 +87,9 @@ def test_ctrl_c_is_the_usual_end_and_all_of_mlflow_is_asked(tmp_path, monkeypatc
     groups = []
     monkeypatch.setattr(os, "killpg", lambda group, number: groups.append((group, number)))
 
-    def run(command, ask):
+    def run(command, ask, *, environment):
         assert command[1:4] == ["-m", "mlflow", "ui"]
+        assert environment["PYTHONWARNINGS"] == "ignore"
         ask(SimpleNamespace(pid=4711))
         raise Stopped(sent, "stopped")
 

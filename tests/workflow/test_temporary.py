@@ -216,6 +216,24 @@ def test_the_profiles_own_further_cells_run_as_far_as_the_matrix_covers_them(ask
     assert not any("search" in path for path in copied(asked))
 
 
+def test_a_matrix_that_the_file_narrows_leaves_the_profiles_own_cells_out_and_not_those_asked_for(
+    asked, project
+):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    narrowed = text.replace("backbones: [mobilenetv2, densenet121]\nheads", "backbones: [mobilenetv2]\nheads")
+    assert narrowed != text
+    (project / "params.yaml").write_text(narrowed)
+    temporary.reproduce("local", ["datasets=[iqoth]"])
+    assert "further.searched.backbones=[]" in asked["settings"]
+    assert "further.recommended.backbones=[mobilenetv2]" in asked["settings"]
+    for override in (
+        "further.searched.backbones=[densenet121]",
+        "further.searched={datasets: [iqoth], backbones: [densenet121], heads: [plain], splits: [grouped]}",
+    ):
+        with pytest.raises(UserError, match=r"\['densenet121'\] not among"):
+            temporary.reproduce("local", ["datasets=[iqoth]", override])
+
+
 def test_a_new_dataset_takes_its_file_and_its_table_into_the_copy(asked, project):
     """Neither need be in git."""
     values = read_values(project / "datasets" / "lidc_slices.yaml")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from lung_attention.errors import UserError
+from lung_attention.images.names import IMAGE_SUFFIXES, READ_SUFFIXES
 
 SUBSETS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -15,7 +16,6 @@ SUBSETS = {
 }
 """Names of subsets in small letters, and what they are called here."""
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _LAYOUT = "class folders of images, or folders train, valid and test of such"
 
 
@@ -36,10 +36,10 @@ def table_of_folder(folder: Path, split: pd.DataFrame | None) -> pd.DataFrame:
     paths = sorted(
         path.relative_to(folder)
         for path in folder.rglob("*")
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
     if not paths:
-        raise UserError(f"{folder} holds no image ({', '.join(_SUFFIXES)})", remedy=f"give {_LAYOUT}")
+        raise UserError(f"{folder} holds no image ({READ_SUFFIXES})", remedy=f"give {_LAYOUT}")
     of_subsets = all(path.parts[0].lower() in SUBSETS for path in paths)
     depth = 2 if of_subsets else 1
     if outside := [path for path in paths if len(path.parts) <= depth]:
@@ -55,7 +55,7 @@ def table_of_folder(folder: Path, split: pd.DataFrame | None) -> pd.DataFrame:
     if unnamed := [path for path in table["path"] if path not in known.index]:
         raise UserError(
             f"the split does not name {unnamed[0]} ({len(unnamed)} of {len(table)} images)",
-            remedy="give paths relative to the folder, such as that one",
+            remedy="name every image of the folder, by its path relative to it",
         )
     columns = [name for name in ("subset", "group") if name in known.columns]
     return table.join(known[columns], on="path")

@@ -54,7 +54,7 @@ def run_audit_command(
         shortcut_test: How shortcuts are told from chance.
 
     Returns:
-        The audit of the images that can be read, under `pairs` with all twins across subsets and under
+        The audit of the images that can be read, under `pairs` with all twins (see `twins`) and under
         `unreadable` with the others, `[{"file", "reason"}, …]`; its Markdown text; and the exit code: 1 when
         there is a leak, which a shortcut is not, else `SOME_UNREADABLE` or 0.
 
@@ -81,17 +81,23 @@ def run_audit_command(
                 f"--{option}: expected at least {least}, received {value}", remedy=f"--{option} {least}"
             )
     if source.is_dir():
-        images = table_of_folder(source, None if split_path is None else _table(split_path))
+        split = None if split_path is None else _table(split_path)
+        if split is not None and "subset" in split.columns:
+            _require_subsets(split["subset"])  # while its rows are those of the file
+        images = table_of_folder(source, split)
     elif split_path is not None:
         raise UserError(f"--split goes with a folder, and {source} is none", remedy="leave --split out")
     else:
         images = _table(source)
     folder = source if source.is_dir() else source.parent
     manifest, thumbnails, splits, unreadable = audit_table(images, folder=folder)
+    # By what the files hold, so that chance does not depend on the order of rows or on where the files lie.
+    order = manifest["sha256"].argsort(kind="stable").to_numpy()
+    ordered = manifest.iloc[order]
     files = Files(
-        sizes=manifest[["width", "height"]].to_numpy(),
-        encodings=manifest["encoding"].to_numpy(dtype=object),
-        thumbnails=thumbnails,
+        sizes=ordered[["width", "height"]].to_numpy(),
+        encodings=ordered["encoding"].to_numpy(dtype=object),
+        thumbnails=thumbnails[order],
     )
     found = audit(
         manifest,
@@ -103,7 +109,7 @@ def run_audit_command(
         group_unit="group column of the table",
         groups_inferred=False,
         listed=listed,
-        shortcuts=find_shortcuts(files, manifest["label"], manifest["group"], shortcut_test),
+        shortcuts=find_shortcuts(files, ordered["label"], ordered["group"], shortcut_test),
     )
     pairs = twins(
         manifest["image"].tolist(),
@@ -127,7 +133,9 @@ def run_audit_command(
 
 def _table(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise UserError(f"there is no table {path}", remedy=f"give {_EXAMPLE}")
+        raise UserError(f"there is no table or folder {path}", remedy=f"give {_EXAMPLE}, or a folder")
+    if path.suffix.lower() == ".zip":
+        raise UserError(f"{path} is an archive", remedy="unpack it, and give the folder")
     try:
         return read_table(path, text=(*_COLUMNS, "subset", "group"))
     except UserError as error:
@@ -161,10 +169,8 @@ def audit_table(
         )
     nothing = pd.Series("", index=images.index)
     has_subsets = "subset" in images.columns
-    table = images.assign(
-        subset=images.get("subset", nothing).str.strip().str.lower(), group=images.get("group", nothing)
-    )
-    _require_rows(table, has_subsets=has_subsets)
+    _require_rows(images)
+    table = images.assign(subset=_spelled(images.get("subset", nothing)), group=images.get("group", nothing))
     rows: list[dict[str, Any]] = []
     unreadable = []
     thumbnails = np.empty((len(table), THUMBNAIL_SIZE_PX, THUMBNAIL_SIZE_PX, 3), dtype=np.uint8)
@@ -207,20 +213,31 @@ def audit_table(
     return manifest.drop(columns="subset"), thumbnails, {"table": split}, unreadable
 
 
-def _require_rows(table: pd.DataFrame, *, has_subsets: bool) -> None:
+_FIRST_LINE = 2  # as an editor counts, with the header in line 1
+
+
+def _require_rows(table: pd.DataFrame) -> None:
     """Refuses a table without rows or with an incomplete one, before its images are read."""
     if table.empty:
         raise UserError("the table has no row", remedy=f"give {_EXAMPLE}")
-    for line, (path, label, subset) in enumerate(
-        zip(table["path"], table["label"], table["subset"], strict=True), start=2
-    ):  # as an editor counts, with the header in line 1
+    for line, (path, label) in enumerate(zip(table["path"], table["label"], strict=True), _FIRST_LINE):
         if not path or not label:
             raise UserError(f"line {line} of the table has no path or no label", remedy="complete the row")
-        if has_subsets and subset not in SUBSETS:
+    if "subset" in table.columns:
+        _require_subsets(table["subset"])
+
+
+def _require_subsets(subsets: pd.Series) -> None:
+    for line, (subset, spelled) in enumerate(zip(subsets, _spelled(subsets), strict=True), _FIRST_LINE):
+        if spelled not in SUBSETS:
             raise UserError(
                 f"line {line} of the table: expected a subset of {', '.join(SUBSETS)}. Received: {subset!r}",
                 remedy="correct the column subset",
             )
+
+
+def _spelled(subsets: pd.Series) -> pd.Series:
+    return subsets.str.strip().str.lower()
 
 
 def _read(path: Path) -> tuple[bytes, tuple[int, int], NDArray[np.uint8]]:

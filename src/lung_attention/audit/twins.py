@@ -1,4 +1,4 @@
-"""Pairs of images that are the same or look the same, in different subsets or classes, one by one."""
+"""Pairs of images that are the same or look the same, one by one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def twins(
     *,
     cosine: float,
 ) -> pd.DataFrame:
-    """Lists all pairs across subsets.
+    """Lists all pairs, across subsets and within one.
 
     Args:
         images: Names, `n` of them.
@@ -35,17 +35,15 @@ def twins(
         cosine: Pairs of thumbnails this alike count.
 
     Returns:
-        A row a pair with the columns of `COLUMNS`, the most alike first; `cosine` is None where an image is
-        blank, so that only its bytes tell.
+        A row a pair with the columns of `COLUMNS`, those across subsets first, and of them the most alike;
+        `cosine` is None where an image is blank, so that only its bytes tell.
     """
     sides, files = np.asarray(subsets, dtype=object), pd.factorize(np.asarray(hashes, dtype=object))[0]
     vectors = unit_vectors(thumbnails)
-    # On one side alone there is nothing to find.
-    alike_pairs = near_pairs(vectors, cosine=cosine) if len(set(subsets)) > 1 else ()
-    parts = [np.stack(pair, axis=1) for pair in alike_pairs]
+    parts = [np.stack(pair, axis=1) for pair in near_pairs(vectors, cosine=cosine)]
     parts += [_within(np.flatnonzero(files == code)) for code in np.flatnonzero(np.bincount(files) > 1)]
     pairs = np.unique(np.concatenate(parts or [np.empty((0, 2), dtype=np.intp)]), axis=0)
-    first, second = pairs[sides[pairs[:, 0]] != sides[pairs[:, 1]]].T
+    first, second = pairs.T
     alike = np.einsum("nd,nd->n", vectors[first], vectors[second]).clip(-1, 1)
     blank = ~vectors[first].any(axis=1) | ~vectors[second].any(axis=1)
     names = np.asarray(images, dtype=object)
@@ -59,7 +57,10 @@ def twins(
             "identical": files[first] == files[second],
         }
     )
-    return table.sort_values(["identical", "cosine"], ascending=False, kind="stable", ignore_index=True)
+    ordered = table.assign(across=sides[first] != sides[second]).sort_values(
+        ["across", "identical", "cosine"], ascending=False, kind="stable", ignore_index=True
+    )
+    return ordered[list(COLUMNS)]
 
 
 def _within(rows: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -75,7 +76,7 @@ def twins_text(table: pd.DataFrame, *, listed: int) -> str:
     lines = ["", "| image | in | twin | in | cosine | |", "|---|---|---|---|--:|---|"]
     for row in table.head(listed).to_dict("records"):
         alike = "–" if pd.isna(row["cosine"]) else f"{row['cosine']:.4f}"
-        cells = [*(row[name] for name in COLUMNS[:4]), alike, "same bytes" if row["identical"] else ""]
+        cells = [*(row[name] or "–" for name in COLUMNS[:4]), alike, "same bytes" if row["identical"] else ""]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     if (more := len(table) - listed) > 0:
         lines += ["", f"and {more:,} more pairs (all of them: --json FILE)"]

@@ -16,6 +16,58 @@ if TYPE_CHECKING:
     from lung_attention.gate.outcome import Outcome
 
 
+def add_gate(added: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds its grammar to the command line's."""
+    parser = added.add_parser(
+        "gate",
+        help="compare results with a reference's, or two tables of anyone's predictions; exit code 1: worse, "
+        "2: not comparable",
+    )
+    parser.add_argument(
+        "tables",
+        nargs="*",
+        metavar="OLD NEW",
+        help="CSV files of anyone's, or mlflow-run:ID, and options below",
+    )
+    parser.add_argument("--reference", metavar="REVISION|FOLDER", help="of this project's own results")
+    parser.add_argument("--profile", help="default: the one in use")
+    parser.add_argument(
+        "--margin", nargs="+", default=[], metavar="SCORE=LOSS", help="smaller losses are none, e.g. mcc=0.03"
+    )
+    parser.add_argument("--cells", nargs="+", default=[], metavar="PATTERN", help="e.g. 'iqoth-*-grouped'")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table")
+    parser.add_argument("--strict", action="store_true", help="what is inconclusive or stale fails, too")
+    parser.add_argument(
+        "--promote",
+        action="store_true",
+        help="once it passes, make the models of these cells MLflow's champions",
+    )
+    own = parser.add_argument_group(
+        "OLD NEW", "of several names of a column the first counts that a table has"
+    )
+    own.add_argument("--id", nargs="+", default=["image"], metavar="COLUMN", help="names the image")
+    own.add_argument("--label", nargs="+", default=["label"], metavar="COLUMN", help="the true class")
+    own.add_argument(
+        "--cluster", nargs="+", default=[], metavar="COLUMN", help="patient or group (group, if it is there)"
+    )
+    own.add_argument("--fold", nargs="+", default=[], metavar="COLUMN", help="(fold, if it is there)")
+    own.add_argument("--seed", nargs="+", default=[], metavar="COLUMN", help="(seed, if it is there)")
+    own.add_argument(
+        "--probability",
+        nargs="+",
+        default=[],
+        metavar="CLASS=COLUMN",
+        help="default: columns probability_<class>; of two classes one is enough",
+    )
+    own.add_argument("--floor", type=float, help="balanced accuracy to exceed (default: 1 / classes)")
+    own.add_argument(
+        "--training-sd", type=float, metavar="SD", help="one training's luck in balanced accuracy (0.01)"
+    )
+    own.add_argument("--log-loss-sd", type=float, metavar="SD", help="and in log loss (0.1)")
+    parser.set_defaults(run=gate)
+
+
 def gate(arguments: argparse.Namespace) -> int:
     """Compares the results with a reference, or two tables of anyone's predictions."""
     from lung_attention.gate.markdown import refused_markdown, to_markdown

@@ -19,6 +19,8 @@ def default_jobs() -> int:
 
 def repro(arguments: argparse.Namespace) -> int:
     """Regenerates the default results, or another profile's beside them."""
+    if arguments.jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, received {arguments.jobs}", remedy="--jobs 1")
     if arguments.profile:
         from lung_attention.workflow.temporary import reproduce
 
@@ -74,6 +76,7 @@ def ui(arguments: argparse.Namespace) -> int:
     """Serves MLflow's pages."""
     from lung_attention.tracking.ui import serve_ui
 
+    load_config(PARAMS)  # elsewhere there are no runs, and nothing shall be left there
     return serve_ui(Path.cwd(), arguments.port)
 
 

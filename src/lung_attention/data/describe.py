@@ -22,9 +22,9 @@ from lung_attention.data.unreadable import guarded, refuse_unreadable
 from lung_attention.errors import UserError
 from lung_attention.files import sha256, write_text
 from lung_attention.images.decode import UnreadableError, read_image
+from lung_attention.images.names import IMAGE_SUFFIXES, READ_SUFFIXES
 from lung_attention.paths import DATASETS
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
 _NAME = re.compile(r"[a-z0-9_]+")
 # What archives call the parts of a split that their folders are.
 _PARTS = {"train": ("train", "training"), "validation": ("valid", "val", "validation"), "test": ("test",)}
@@ -95,7 +95,7 @@ def describe_dataset(name: str, source: Path, *, patients: str | None, groups: P
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith("._")
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._")
 
 
 def _layout(images: Sequence[PurePosixPath], source: Path) -> tuple[PurePosixPath, list[str]]:
@@ -104,7 +104,7 @@ def _layout(images: Sequence[PurePosixPath], source: Path) -> tuple[PurePosixPat
     if len(parents) < 2:
         found = ", ".join(sorted(str(parent) for parent in parents)) or "none"
         raise UserError(
-            f"{source}: expected images ({', '.join(_SUFFIXES)}) in two class folders or more; found {found}",
+            f"{source}: expected images ({READ_SUFFIXES}) in two class folders or more; found {found}",
             remedy="put the images of each class in a folder of its own",
         )
     root = PurePosixPath(*_common([parent.parts for parent in parents]))
@@ -136,7 +136,7 @@ def _refuse_empty(source: Path, parents: set[PurePosixPath]) -> None:
         inside = PurePosixPath(folder.relative_to(source).as_posix())
         if len(inside.parts) in depth and inside not in parents:
             raise UserError(
-                f"{folder}: expected images ({', '.join(_SUFFIXES)}) in this class folder, found none",
+                f"{folder}: expected images ({READ_SUFFIXES}) in this class folder, found none",
                 remedy="put the images of the class there, or remove the folder",
             )
 

@@ -39,7 +39,7 @@ def to_markdown(outcome: Outcome) -> str:
     commit = f" (`{outcome.commit[:12]}`)" if outcome.commit else ""
     found = {verdict: sum(result.verdict is verdict for result in results) for verdict in _ORDER}
     lines = [
-        f"## Gate: {outcome.verdict}",
+        f"## Gate: {outcome.verdict}{', which --strict makes a failure' * outcome.fails_by_strictness}",
         "",
         f"`{outcome.subject}` against `{outcome.reference}`{commit}: "
         + f"{count(len(results), 'cell')}, "

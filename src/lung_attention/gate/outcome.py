@@ -61,10 +61,17 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """Of the command."""
-        verdicts = [result.verdict for result in self.results]
-        code = exit_code(verdicts, self.pooled)
-        doubtful = self.is_stale or Verdict.INCONCLUSIVE in verdicts
-        return 1 if code == 0 and self.strict and doubtful else code
+        return 1 if self.fails_by_strictness else self._code
+
+    @property
+    def _code(self) -> int:
+        return exit_code([result.verdict for result in self.results], self.pooled)
+
+    @property
+    def fails_by_strictness(self) -> bool:
+        """Whether nothing but `strict` makes it fail."""
+        doubtful = self.is_stale or any(one.verdict is Verdict.INCONCLUSIVE for one in self.results)
+        return self.strict and doubtful and self._code == 0
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:

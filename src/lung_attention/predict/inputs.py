@@ -15,8 +15,8 @@ from lung_attention.data.sources.dicom import DicomError, Slice, read_slice, sta
 from lung_attention.data.unreadable import guarded
 from lung_attention.errors import UserError
 from lung_attention.images.decode import UnreadableError
+from lung_attention.images.names import IMAGE_SUFFIXES, READ_SUFFIXES
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _SLICES = (".dcm", ".ima", "")  # DICOM files often have no suffix
 
 
@@ -38,7 +38,8 @@ def find_inputs(paths: Iterable[Path]) -> Iterator[Input]:
 
     Args:
         paths: Files, folders or zip archives. What is named itself is tried whatever it is called; of folders
-            and archives files count whose suffix is one of JPEG, PNG, TIFF, BMP or DICOM, or that have none.
+            and archives files count whose suffix is that of an image, if only of one that is refused, or of
+            DICOM, or that have none.
 
     Yields:
         The inputs: path by path, in natural order (2 before 10), but DICOM slices of a folder or archive in
@@ -55,19 +56,19 @@ def find_inputs(paths: Iterable[Path]) -> Iterator[Input]:
 def _inside(path: Path) -> Iterator[Input]:
     try:
         with open_archive(path) as (names, read):
-            pictures = natsorted(name for name in names if _suffix(name) in _PICTURES)
+            pictures = natsorted(name for name in names if _suffix(name) in IMAGE_SUFFIXES)
             slices = [name for name in names if _suffix(name) in _SLICES]
             for name in [*_by_position(slices, read), *pictures]:
                 yield Input(f"{path}/{name}", partial(guarded, read, name))
             if not pictures and not slices:
-                yield _broken(path, f"it holds no file of {', '.join((*_PICTURES, '.dcm'))}")
+                yield _broken(path, f"it holds no file of {READ_SUFFIXES}, .dcm")
     except UserError as error:
         yield _broken(path, error.problem)
 
 
 def is_image_name(name: str) -> bool:
     """Whether the name of a file in a folder or archive is that of a picture or, perhaps, of a slice."""
-    return _suffix(name) in (*_PICTURES, *_SLICES)
+    return _suffix(name) in (*IMAGE_SUFFIXES, *_SLICES)
 
 
 def _broken(path: Path, reason: str) -> Input:

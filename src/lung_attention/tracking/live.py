@@ -158,11 +158,15 @@ def closing(close: Callable[[str], object]) -> Iterator[None]:
 
 @contextmanager
 def _system_metrics(run_id: str, attempt: Attempts) -> Iterator[None]:
-    """Samples CPU, memory, disk, network and NVIDIA GPUs (with nvidia-ml-py) in a thread."""
+    """Samples CPU, memory and NVIDIA GPUs (with nvidia-ml-py) in a thread."""
     from mlflow.system_metrics import system_metrics_monitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
     untyped: Any = system_metrics_monitor
     monitor = untyped.SystemMetricsMonitor(run_id, sampling_interval=_SYSTEM_METRICS_SECONDS)
+    # Disk and network tell nothing of a training.
+    monitor.monitors = [one for one in monitor.monitors if not isinstance(one, (DiskMonitor, NetworkMonitor))]
     monitor.start()
 
     def send_last() -> None:

@@ -12,7 +12,7 @@ from lung_attention.alive import Stopped, run_to_the_end
 from lung_attention.errors import UserError
 from lung_attention.tracking.registry import EXPORTED
 from lung_attention.tracking.server import check_reachable, client, connect
-from lung_attention.tracking.view import RESULTS, share_view
+from lung_attention.tracking.view import EXPERIMENTS, RESULTS, share_view
 
 _HOST = "127.0.0.1"
 _USUAL_PORT = 5000
@@ -42,9 +42,13 @@ def serve_ui(root: Path, port: int) -> int:
 
     command = [sys.executable, "-m", "mlflow", "ui", "--host", _HOST, "--port", str(port)]
     command += ["--backend-store-uri", mlflow.get_tracking_uri()]
+    # Each of its processes would warn of the same packages that MLflow, not we, has to leave.
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
     try:
         # To the whole group: MLflow's first process does not tell its workers where it is killed.
-        code = run_to_the_end(command, lambda mlflow_ui: os.killpg(mlflow_ui.pid, signal.SIGTERM))
+        code = run_to_the_end(
+            command, lambda mlflow_ui: os.killpg(mlflow_ui.pid, signal.SIGTERM), environment=quiet
+        )
     except Stopped as stopped:
         if stopped.number == signal.SIGINT:
             return 0  # the usual end
@@ -76,7 +80,7 @@ def _another(port: int) -> str:
 
 
 def links(port: int) -> list[str]:
-    """For each profile's experiment a line with the address of its runs, and the view that it opens.
+    """For each profile a line with the address of its results, and one with that of its experiments by DVC.
 
     Results that came from DVC's cache have no runs here; what logs them stands behind the address.
     """
@@ -84,8 +88,11 @@ def links(port: int) -> list[str]:
     for one in store.search_experiments():
         if not one.name.startswith("lung-attention/") or one.name == EXPORTED:
             continue
-        line = f"{one.name}: http://{_HOST}:{port}/#/{share_view(store, one)}"
+        page = f"http://{_HOST}:{port}/#/"
+        line = f"{one.name}: {page}{share_view(store, one)}"
         if not store.search_runs([one.experiment_id], RESULTS, max_results=1):
             line += f"\n  no results yet -> lung-attention track --profile {one.name.partition('/')[2]}"
+        if store.search_runs([one.experiment_id], EXPERIMENTS, max_results=1):
+            line += f"\n  DVC's experiments: {page}{share_view(store, one, EXPERIMENTS)}"
         lines.append(line)
     return lines or ["no results yet -> lung-attention track"]

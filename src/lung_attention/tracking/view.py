@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 RESULTS = "tags.complete = 'true'"
 """Which runs are results: MLflow's filter."""
 
-_KEY = "results"
-_TAG = f"mlflow.sharedViewState.{_KEY}"
+EXPERIMENTS = "tags.complete = 'experiment'"
+"""Which are of DVC's experiments, with the experiment's name behind the cell's."""
+
+_KEYS = {RESULTS: "results", EXPERIMENTS: "experiments"}
 _BEST = "test_balanced_accuracy"
-# In pixels: the longest name of a cell, and the names of metrics, are read in full.
-_NAME_WIDTH = 420
+# In pixels: the longest name of a cell, that of an experiment, and the names of metrics are read in full.
+_NAME_WIDTHS = {RESULTS: 420, EXPERIMENTS: 600}
 _WIDTHS = {
     _BEST: 180,
     "test_accuracy": 110,
@@ -32,12 +34,12 @@ _WIDTHS = {
 }
 
 
-def view_state() -> dict[str, object]:
-    """The view, as MLflow writes one that is shared."""
+def view_state(shown: str) -> dict[str, object]:
+    """A view, as MLflow writes one that is shared; `shown` is `RESULTS` or `EXPERIMENTS`."""
     name = "attributes.`Run Name`"
-    widths = {name: _NAME_WIDTH} | {f"metrics.`{metric}`": width for metric, width in _WIDTHS.items()}
+    widths = {name: _NAME_WIDTHS[shown]} | {f"metrics.`{metric}`": width for metric, width in _WIDTHS.items()}
     return {
-        "searchFilter": RESULTS,
+        "searchFilter": shown,
         "orderByKey": f"metrics.`{_BEST}`",
         "orderByAsc": False,
         "startTime": "ALL",
@@ -48,15 +50,14 @@ def view_state() -> dict[str, object]:
     }
 
 
-def share_view(client: MlflowClient, experiment: Experiment) -> str:
-    """Keeps the view with an experiment, unless it is there; returns the end of the address that opens it."""
-    state = json.dumps(view_state())
-    if experiment.tags.get(_TAG) != state:
+def share_view(client: MlflowClient, experiment: Experiment, shown: str = RESULTS) -> str:
+    """Keeps a view with an experiment, unless it is there; returns the end of the address that opens it."""
+    tag, state = f"mlflow.sharedViewState.{_KEYS[shown]}", json.dumps(view_state(shown))
+    if experiment.tags.get(tag) != state:
         from mlflow.exceptions import MlflowException
 
         with suppress(MlflowException):  # who may only read has the view that was kept last, or none
-            client.set_experiment_tag(experiment.experiment_id, _TAG, state)
+            client.set_experiment_tag(experiment.experiment_id, tag, state)
     # The list of trainings, and not that of chats, which MLflow opens by itself.
-    return (
-        f"experiments/{experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={_KEY}"
-    )
+    runs = f"experiments/{experiment.experiment_id}/runs"
+    return f"{runs}?workflowType=machine_learning&viewStateShareKey={_KEYS[shown]}"

@@ -61,4 +61,6 @@ class EpochProgress:
             self._printed = now
             numbers = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
             fit = f"seed {seed} " + ("refit" if fold < 0 else f"fold {fold}")
-            print(f"{self._name}  {fit}  epoch {epoch}/{last}  {numbers}", flush=True)
+            # A fit of no epoch, as of a regression, reports once.
+            far = f"epoch {epoch}/{last}" if last else "regression"
+            print(f"{self._name}  {fit}  {far}  {numbers}", flush=True)

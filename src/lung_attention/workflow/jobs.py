@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -209,7 +210,12 @@ def _run_pending(pending: Mapping[str, Iterable[str]], jobs: int, context: BaseC
             f"killed, perhaps for want of memory: {', '.join(failed)}", remedy="make repro JOBS=1"
         )
     if failed:
-        raise UserError(f"failed: {', '.join(failed)}; the lines above say why", remedy=_REMEDY)
+        said = f"failed: {', '.join(failed)}"
+        try:
+            require_space(Path())
+        except UserError as full:  # whatever the lines above say
+            raise UserError(f"{said}; {full.problem}", remedy=f"{full.remedy}; {_REMEDY}") from full
+        raise UserError(f"{said}; the lines above say why", remedy=_REMEDY)
 
 
 def begun(process: BaseProcess, stage: str) -> BaseProcess:
@@ -247,7 +253,8 @@ def _reproduce(stage: str, written: Connection, environment: Mapping[str, str]) 
 
     began = time.monotonic()
     code = int(main(["--wait-for-lock", "repro", "--single-item", stage]))
-    keep(Path())
+    with suppress(OSError):  # of a full disk has been told; the next run keeps the lock
+        keep(Path())
     if not code:
         print(f"{stage} took {time.monotonic() - began:.1f} s", flush=True)
     sys.exit(code)

@@ -46,8 +46,10 @@ def overridden(profile: str, datasets: Sequence[str], overrides: Sequence[str]) 
     of_profile = values["profiles"][profile]
     values["further"] = {recipe: dict(part) for recipe, part in of_profile["further"].items()}
     values["explained"] = dict(of_profile["explained"])
+    given = set()
     for override in overrides:
         key, _, value = qualified(override, profile).lstrip("+").partition("=")
+        given.add(key)
         *path, last = key.split(".")
         place = values
         for part in path:
@@ -65,14 +67,20 @@ def overridden(profile: str, datasets: Sequence[str], overrides: Sequence[str]) 
     no_maps: dict[str, list[str]] = {factor: [] for factor in Explained.model_fields}
     narrow = _validated(values | {"further": nothing, "explained": no_maps}, overrides)
     whole = read_values(PARAMS) | {"datasets": datasets}
-    # What a narrower matrix leaves out is no further cell either; what was never in it is a mistake.
+    # What a narrower matrix leaves out is no further cell either; what is asked for and was never in it is a
+    # mistake. The matrix of the file may be narrower itself than the profile thinks.
     further = values["further"] if isinstance(values["further"], dict) else {}
-    for part in (*further.values(), values["explained"]):
+    parts = {f"further.{recipe}": part for recipe, part in further.items()} | {
+        "explained": values["explained"]
+    }
+    for name, part in parts.items():
         for factor, chosen in part.items() if isinstance(part, dict) else ():
-            if isinstance(chosen, list):
+            if isinstance(chosen, list) and hasattr(narrow, factor):
                 # Lists, as what was given may be anything.
-                left_out = [one for one in whole.get(factor, []) if one not in getattr(narrow, factor, [])]
-                part[factor] = [value for value in chosen if value not in left_out]
+                kept = list(getattr(narrow, factor))
+                if any(f"{name}.{factor}.".startswith(f"{key}.") for key in given):
+                    kept += [value for value in chosen if value not in whole[factor]]
+                part[factor] = [value for value in chosen if value in kept]
     # A recipe that runs nowhere has nothing to be looked at.
     left = {recipe for recipe, part in further.items() if isinstance(part, dict) and all(part.values())}
     looked_at = values["explained"]
