@@ -56,6 +56,12 @@ SEARCHED = "searched: {datasets: [lc25000], backbones: [mobilenetv2], heads: [pl
             "results/sample/search/lc25000-mobilenetv2-plain.json is missing\n"
             "  -> make search DATASET=lc25000 BACKBONE=mobilenetv2 HEAD=plain PROFILE=sample",
         ),
+        (
+            "  {datasets: [iqoth, lc25000, lidc], backbones: [mobilenetv2], heads: [attention],",
+            "  {datasets: [iqoth, lc25000, lidc], backbones: [mobilenetv2], heads: [plain, attention],",
+            "explained: heads: plain has no attention that could be looked at\n"
+            "  -> name heads that have it: attention\n",
+        ),
     ],
 )
 def test_wrong_parameters_are_told_by_every_entry(project, old, new, told):
@@ -63,6 +69,20 @@ def test_wrong_parameters_are_told_by_every_entry(project, old, new, told):
     (project / "params.yaml").write_text(text.replace(f"\n{old}", f"\n{new}", 1), encoding="utf-8")
     assert told in refused(project, "dvc", "repro")
     assert told in refused(project, "lung-attention", "repro")
+
+
+def test_no_stage_at_a_time_is_refused(project):
+    assert "--jobs: expected at least 1, received 0" in refused(
+        project, "lung-attention", "repro", "--jobs", "0"
+    )
+
+
+def test_the_pages_on_the_runs_are_not_opened_elsewhere(project):
+    """There they would be empty, and leave a database."""
+    elsewhere = project / "docs"
+    elsewhere.mkdir()
+    assert "params.yaml" in refused(elsewhere, "lung-attention", "ui")
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_the_search_that_is_asked_for_is_not_refused_for_want_of_itself(project):

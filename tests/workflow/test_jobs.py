@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from lung_attention.workflow.jobs import (
 MEET = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 mine, other = sys.argv[1:]
 Path(f"{mine}.begun").touch()
 for _ in range(600):
@@ -197,6 +199,21 @@ def test_a_failed_stage_is_named_once_all_have_ended(pipeline, capfd):
     assert "no room" in capfd.readouterr().out
     assert not Path("both").exists()
     assert "b:" in Path("dvc.lock").read_text()
+
+
+def test_a_disk_that_a_stage_has_filled_is_told_at_the_end(pipeline, monkeypatch):
+    """Whatever the lines of its libraries say."""
+    Path("meet.py").write_text(
+        MEET.replace('print(mine, "done")', 'sys.exit("deep inside" if mine == "a" else 0)')
+    )
+    free = iter([10**12])
+    monkeypatch.setattr(
+        "lung_attention.writing.shutil.disk_usage", lambda _: SimpleNamespace(free=next(free, 0))
+    )
+    with pytest.raises(UserError, match=r"failed: a; .* 0\.0 GB are free on this disk") as caught:
+        reproduce_in_parallel(2)
+    assert "free some space" in caught.value.remedy
+    assert "make repro goes on there" in caught.value.remedy
 
 
 def test_code_that_comes_to_the_same_lets_all_that_follows_be(pipeline, capfd):
