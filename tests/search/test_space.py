@@ -60,6 +60,8 @@ def test_a_linear_head_on_averages_and_maxima_starts_from_its_regression():
         regression = not settings.hidden_units and settings.pooling == "average_max"
         assert (settings.start == "logistic") == regression
         assert ("further_epochs" in trial.params) == regression == ("epochs" not in trial.params)
+        assert ("regression_l2" in trial.params) == regression == ("l2" not in trial.params)
+        assert settings.l2 > 0 or not regression, "a regression without a penalty has no end"
         seen.add(regression)
     assert seen == {True, False}
 

@@ -43,7 +43,8 @@ class SearchSpace(Section):
         hidden_units: Of each.
         pooling: Of features over the image.
         dropout: After each hidden layer.
-        l2: Penalties.
+        l2: Penalties of a head that starts from random weights; 0 for none.
+        regression_l2: Of the logistic regression, which has none without a penalty.
         attention_maps: Of the attention head.
         attention_gamma: Its start.
         attention_activation: Of its maps.
@@ -59,6 +60,7 @@ class SearchSpace(Section):
     pooling: Distinct[Literal["flatten", "average", "average_max"]]
     dropout: Range
     l2: Distinct[Annotated[float, Field(ge=0)]]
+    regression_l2: Distinct[Annotated[float, Field(gt=0)]]
     attention_maps: Range
     attention_gamma: Range
     attention_activation: Distinct[Literal["relu", "linear"]]

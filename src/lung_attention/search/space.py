@@ -12,14 +12,17 @@ from lung_attention.training.recipe import Recipe, recipe_from_json
 
 Parameters = dict[str, Any]
 
+# Epochs and penalty have other ranges for a head that starts from its regression.
+_OF_REGRESSION, _OF_RANDOM_START = ("further_epochs", "regression_l2"), ("epochs", "l2")
 _ATTENTION = ("attention_maps", "attention_gamma", "attention_activation")
 
 
 def suggest(trial: BaseTrial, space: SearchSpace, default: Recipe, *, attention: bool) -> Recipe:
     """Asks a trial for its settings.
 
-    The width of a layer is asked for only where there is one, the epochs that a linear head is fitted beyond
-    its regression only for such a head, and the attention's parameters only for a head with attention.
+    The width of a layer is asked for only where there is one, the penalty of a regression and the epochs
+    beyond it only for a linear head that starts from one, and the attention's parameters only for a head with
+    attention.
 
     Args:
         trial: Running, or fixed; it says the value of each parameter.
@@ -33,7 +36,7 @@ def suggest(trial: BaseTrial, space: SearchSpace, default: Recipe, *, attention:
     layers = int(trial.suggest_categorical("hidden_layers", space.hidden_layers))
     pooling = trial.suggest_categorical("pooling", space.pooling)
     regression = layers == 0 and pooling == "average_max"
-    epochs = "further_epochs" if regression else "epochs"
+    epochs, l2 = _OF_REGRESSION if regression else _OF_RANDOM_START
     chosen: Parameters = {
         "view": trial.suggest_categorical("view", space.view),
         "start": "logistic" if regression else "random",
@@ -41,7 +44,7 @@ def suggest(trial: BaseTrial, space: SearchSpace, default: Recipe, *, attention:
         "batch_size": trial.suggest_categorical("batch_size", space.batch_size),
         "pooling": pooling,
         "dropout": _float(trial, "dropout", space.dropout),
-        "l2": trial.suggest_categorical("l2", space.l2),
+        "l2": trial.suggest_categorical(l2, getattr(space, l2)),
         "hidden_units": [
             trial.suggest_categorical(f"hidden_units_{number}", space.hidden_units)
             for number in range(1, layers + 1)
@@ -74,14 +77,13 @@ def parameters_of(settings: Recipe, space: SearchSpace, *, attention: bool) -> P
         UserError: The space does not hold the settings.
     """
     recipe = settings.as_json()
-    regression = settings.start == "logistic"
+    epochs, l2 = _OF_REGRESSION if settings.start == "logistic" else _OF_RANDOM_START
     parameters: Parameters = {
         "hidden_layers": len(settings.hidden_units),
         **{f"hidden_units_{number}": units for number, units in enumerate(recipe["hidden_units"], start=1)},
-        "further_epochs" if regression else "epochs": settings.epochs,
-        **{
-            name: recipe[name] for name in ("view", "batch_size", "pooling", "dropout", "l2", "learning_rate")
-        },
+        epochs: settings.epochs,
+        l2: settings.l2,
+        **{name: recipe[name] for name in ("view", "batch_size", "pooling", "dropout", "learning_rate")},
     }
     if attention:
         parameters |= {name: recipe[name] for name in _ATTENTION}
