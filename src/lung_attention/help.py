@@ -71,7 +71,7 @@ EXAMPLES = {
 
 def illustrate(parser: argparse.ArgumentParser) -> None:
     """Adds examples to the help of all commands, and the completion of files to their arguments."""
-    for name, command in _commands(parser):
+    for name, command in commands(parser):
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.epilog = "examples:\n" + "\n".join(
             f"  {parser.prog} {typed}\n      {what}" for typed, what in EXAMPLES[name]
@@ -82,10 +82,11 @@ def illustrate(parser: argparse.ArgumentParser) -> None:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
-def _commands(parser: argparse.ArgumentParser, *before: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+def commands(parser: argparse.ArgumentParser, *before: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command that has no further ones, by the words that are typed for it."""
     parts = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for part in parts:
         for name, command in part.choices.items():
-            yield from _commands(command, *before, name)
+            yield from commands(command, *before, name)
     if before and not parts:
         yield " ".join(before), parser

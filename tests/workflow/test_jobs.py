@@ -27,7 +27,6 @@ from lung_attention.workflow.jobs import (
 MEET = """
 import sys, time
 from pathlib import Path
-from types import SimpleNamespace
 mine, other = sys.argv[1:]
 Path(f"{mine}.begun").touch()
 for _ in range(600):
