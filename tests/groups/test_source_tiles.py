@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -169,6 +174,52 @@ def test_colour_signatures_are_those_of_the_colours_and_ignore_mirroring():
     assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
     assert found[2:] == pytest.approx(found[:2], abs=1e-6)
     assert found[0] @ found[1] < 0.999
+
+
+def test_of_equally_near_candidates_the_first_rows_are_taken():
+    first, second = colour_candidates(np.tile([0.6, 0.8], (6, 1)), neighbours=2)
+    pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (0, 5), (1, 2), (1, 3), (1, 4), (1, 5)]
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == pairs
+
+
+ON_A_PROCESSOR = """
+import hashlib, json, sys
+import numpy as np
+from threadpoolctl import threadpool_info
+from lung_attention.groups.discs import cropped_rotation, disc_of, looks
+from lung_attention.groups.registration import cropped_scores, shifted_scores
+from lung_attention.groups.source_tiles import colour_candidates, colour_signatures
+
+tiles = np.load(sys.argv[1])
+pairs = colour_candidates(colour_signatures(tiles), neighbours=8)
+seen = looks(tiles, disc_of(0.19), [cropped_rotation(float(angle)) for angle in range(-25, 26, 5)])
+cropped, *degrees = cropped_scores(tiles, *pairs)
+found = {
+    "kernels": sorted({str(pool.get("architecture")) for pool in threadpool_info()}),
+    "pairs": [rows.tolist() for rows in pairs],
+    "strengths": np.abs(seen.astype(np.float64)).sum(axis=0).round(2).tolist(),
+    "cropped": cropped.round(6).tolist(),
+    "degrees": [turns.tolist() for turns in degrees],
+    "shifted": shifted_scores(tiles, *pairs).round(6).tolist(),
+}
+print(json.dumps(found))
+"""
+
+
+def test_scores_and_poses_hang_on_no_processor(tmp_path):
+    # OpenBLAS multiplies by kernels of its own on each processor; the oldest ones run on all.
+    tiles, _ = cropped_copies(8, originals=3, copies=5)
+    np.save(tmp_path / "tiles.npy", tiles)
+    command = [sys.executable, "-c", ON_A_PROCESSOR, str(tmp_path / "tiles.npy")]
+    here, older = (
+        json.loads(
+            subprocess.run(command, env={**os.environ, **kernels}, capture_output=True, check=True).stdout
+        )
+        for kernels in ({}, {"OPENBLAS_CORETYPE": "Nehalem"})
+    )
+    if here.pop("kernels") == older.pop("kernels"):
+        pytest.skip("this machine has one kind of kernels")
+    assert here == older
 
 
 def test_candidates_are_pairs_in_order_each_once():

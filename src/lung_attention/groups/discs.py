@@ -3,6 +3,9 @@
 A pose says how the tile may have been cut from its original; undoing it gives the disc as the original showed
 it. The disc is reduced to the amplitudes of a fixed set of patterns, in which a correlation is a short dot
 product and mirroring is a matrix.
+
+All of it is in double precision until amplitudes are rounded to half: libraries of linear algebra round
+otherwise on other processors, and one group more would make another partition of all.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from lung_attention.images.similarity import grey
+from lung_attention.groups.linking import Integers
 from lung_attention.writing import scratch
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 _GRID = 37
 """Sampling points across the disc: at least one a pixel of a 64 px thumbnail."""
@@ -30,6 +33,9 @@ _TEXTURE = 0.06
 
 PATTERNS = 96
 """Amplitudes a disc. They hold about 99 % of the energy of real tiles' small discs."""
+
+_DECIMALS = 12
+"""Shares of variance that agree to here are equal."""
 
 _MIN_CONTRAST = 1.5
 """Standard deviation in grey levels under which a disc shows nothing that could be compared."""
@@ -82,6 +88,8 @@ class Disc:
         rows, columns = np.meshgrid(axis, axis, indexing="ij")
         self._inside = np.hypot(rows, columns) <= radius * (1 + 1e-9)
         self.points = np.stack([rows[self._inside], columns[self._inside]])
+        self._numbers = np.zeros(self._inside.shape, dtype=np.intp)
+        self._numbers[self._inside] = np.arange(self.points.shape[1])
         distances = np.sqrt(((self.points[:, :, None] - self.points[:, None, :]) ** 2).sum(axis=0))
         kernel = np.exp(-(distances**2) / (2 * _BLUR**2))
         smoothing = kernel / kernel.sum(axis=1, keepdims=True)
@@ -90,9 +98,31 @@ class Disc:
         # with distance. They are fixed, not learnt from the tiles, so that the score of two tiles does not
         # hang on which other tiles there are.
         covariance = smoothing @ np.exp(-distances / _TEXTURE) @ smoothing.T
-        vectors = np.linalg.eigh(covariance)[1][:, ::-1]
-        self._vectors = vectors[:, :PATTERNS]
+        self._vectors = self._patterns(covariance)
         self.projection = smoothing.T @ self._vectors
+
+    def _patterns(self, covariance: Floats) -> Floats:
+        """The strongest principal components `(m, PATTERNS)`, even or odd in rows and in columns.
+
+        A disc turned by 90° is the same disc, so components come in pairs of one variance, in which each
+        library would choose directions of its own. One of a pair is even where the other one is odd.
+        """
+        upside_down, left_right = (self._order(self._numbers[::-1]), self._order(self._numbers[:, ::-1]))
+        variances, vectors = [], []
+        for in_rows in (1, -1):
+            half = (covariance + in_rows * covariance[upside_down]) / 2
+            for in_columns in (1, -1):
+                found = np.linalg.eigh((half + in_columns * half[left_right]) / 2)
+                variances.append(found.eigenvalues)
+                vectors.append(found.eigenvectors)
+        # Equal ones in the order of their parities, whatever rounding leaves between them.
+        shares = np.concatenate(variances) / np.trace(covariance)
+        strongest = np.argsort(-shares.round(_DECIMALS), kind="stable")[:PATTERNS]
+        return np.concatenate(vectors, axis=1)[:, strongest]
+
+    def _order(self, numbers: Integers) -> Integers:
+        """The points in the order in which a grid has them."""
+        return numbers[self._inside]
 
     def mirrors(self, *, quarter_turns: bool) -> list[Floats]:
         """Matrices that mirror a disc, given and returned as amplitudes.
@@ -103,13 +133,10 @@ class Disc:
         Returns:
             Four or eight `(d, d)` matrices; `amplitudes @ matrix` are those of the mirrored disc.
         """
-        number = np.zeros(self._inside.shape, dtype=np.intp)
-        number[self._inside] = np.arange(self.points.shape[1])
         found = []
-        for turned in (number, number.T) if quarter_turns else (number,):
+        for turned in (self._numbers, self._numbers.T) if quarter_turns else (self._numbers,):
             for mirrored in (turned, turned[::-1], turned[:, ::-1], turned[::-1, ::-1]):
-                order = mirrored[self._inside]
-                found.append((self._vectors[order].T @ self._vectors).astype(np.float32))
+                found.append(self._vectors[self._order(mirrored)].T @ self._vectors)
         return found
 
 
@@ -145,16 +172,30 @@ def looks(
         weights = []
         for number in range(block, min(block + _POSES_AT_ONCE, len(poses))):
             sampling = sampler(side, disc.points, poses[number], shifts[number])
-            weight = np.asarray(sampling.T @ disc.projection, dtype=np.float32)
+            weight = sampling.T @ disc.projection
             seen = np.flatnonzero(weight.any(axis=1))
             weights.append((number, seen, weight[seen]))
         for start in range(0, len(thumbnails), _CHUNK):
             part = slice(start, start + _CHUNK)
-            pixels = grey(thumbnails[part]).reshape(-1, side * side)
+            pixels = luma(thumbnails[part]).reshape(-1, side * side)
             for number, seen, weight in weights:
                 amplitudes = pixels[:, seen] @ weight
                 lengths = np.linalg.norm(amplitudes, axis=1, keepdims=True)
                 found[part, number] = np.where(lengths < least, 0, amplitudes / np.maximum(lengths, least))
+    return found
+
+
+def luma(thumbnails: NDArray[np.uint8]) -> Floats:
+    """Luma of RGB thumbnails (ITU-R 601), not rounded.
+
+    Args:
+        thumbnails: `(n, rows, cols, 3)`, uint8, RGB.
+
+    Returns:
+        `(n, rows, cols)`, float64, in [0, 255].
+    """
+    weights = np.array([0.299, 0.587, 0.114])
+    found: Floats = thumbnails @ weights
     return found
 
 

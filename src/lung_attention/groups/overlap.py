@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
 
-from lung_attention.groups.discs import sampler
+from lung_attention.groups.discs import luma, sampler
 from lung_attention.groups.linking import Pairs
-from lung_attention.images.similarity import grey
 from lung_attention.writing import scratch
 
 _SIDE_PX = 48
@@ -90,7 +89,7 @@ def _fine_structure(thumbnails: NDArray[np.uint8], poses: list[NDArray[np.float6
     points = np.stack(np.meshgrid(axis, axis, indexing="ij")).reshape(2, -1)
     found = np.empty((len(thumbnails), _SIDE_PX, _SIDE_PX), dtype=np.float32)
     for row, pose in enumerate(poses):
-        pixels = grey(thumbnails[row : row + 1]).reshape(-1)
+        pixels = luma(thumbnails[row : row + 1]).reshape(-1)
         values = (sampler(side, points, pose, (0.0, 0.0)) @ pixels).reshape(_SIDE_PX, _SIDE_PX)
         shown = (np.abs(np.linalg.inv(pose) @ points).max(axis=0) <= 0.5).reshape(values.shape)
         weight = gaussian_filter(shown.astype(np.float64), _FINE_PX) + 1e-3

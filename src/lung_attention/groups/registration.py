@@ -133,15 +133,15 @@ def _best(
     """
     low = slice(0, _COARSE_PATTERNS)
     coarse = our_poses[:, our_poses.shape[1] // 2]
-    their_coarse = scratch((len(theirs), len(their_poses), _COARSE_PATTERNS), np.float32)
+    their_coarse = scratch((len(theirs), len(their_poses), _COARSE_PATTERNS), np.float64)
     for start in range(0, len(theirs), _ROWS):
         part = slice(start, start + _ROWS)
         their_coarse[part] = theirs[part, their_poses[:, their_poses.shape[1] // 2], low]
-    found = np.zeros(len(first), dtype=np.float32)
+    found = np.zeros(len(first))
     poses = np.zeros((2, len(first)), dtype=np.intp)
     for own, pairs in _by_first(first, len(ours)):
         others = second[pairs]
-        mirrored = np.stack([ours[own].astype(np.float32) @ mirror for mirror in mirrors])
+        mirrored = np.stack([ours[own].astype(np.float64) @ mirror for mirror in mirrors])
         queries = mirrored[:, coarse, low].reshape(-1, _COARSE_PATTERNS)
         products = their_coarse[others].reshape(-1, _COARSE_PATTERNS) @ queries.T
         products = products.reshape(len(others), -1)
@@ -154,7 +154,7 @@ def _best(
         if len(close):
             our_near, their_near = our_poses[our_best[close]], their_poses[their_best[close]]
             ours_near = mirrored[mirror[close][:, None], our_near]
-            theirs_near = theirs[others[close][:, None], their_near].astype(np.float32)
+            theirs_near = theirs[others[close][:, None], their_near].astype(np.float64)
             products = (ours_near @ theirs_near.transpose(0, 2, 1)).reshape(len(close), -1)
             best = products.argmax(axis=1)
             rows = np.arange(len(close))

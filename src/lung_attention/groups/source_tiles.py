@@ -30,6 +30,9 @@ _COLOUR_BINS = 6
 _COLOUR_WINDOW = 0.22
 """Standard deviation of the weight of a pixel, of the tile's side: a rotation that crops loses the margin."""
 
+_DECIMALS = 9
+"""Likenesses that agree to here are equal, since other processors round otherwise."""
+
 
 def source_tiles(
     thumbnails: NDArray[np.uint8], sha256: NDArray[Any], *, settings: SourceTileGroups
@@ -110,7 +113,7 @@ def _turns(n: int, pairs: Pairs, degrees: Pairs) -> Integers:
     return np.where(votes.any(axis=1), most, 0)
 
 
-def colour_signatures(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+def colour_signatures(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Colour histograms in which a dot product is the Bhattacharyya coefficient.
 
     On the real tiles each tile's copies are among its 200 nearest of 5,000 by this measure.
@@ -119,27 +122,27 @@ def colour_signatures(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
         thumbnails: `(n, side, side, 3)`, uint8, RGB.
 
     Returns:
-        `(n, 216)`, float32, rows of length 1, in a file (`scratch`): square roots of the shares of the
+        `(n, 216)`, float64, rows of length 1, in a file (`scratch`): square roots of the shares of the
         colours, pixels near the centre weighing more.
     """
     side = thumbnails.shape[1]
     axis = (np.arange(side) - (side - 1) / 2) / side
     weights = np.exp(-np.add.outer(axis**2, axis**2) / (2 * _COLOUR_WINDOW**2)).ravel()
     steps = np.array([_COLOUR_BINS**2, _COLOUR_BINS, 1])
-    found = scratch((len(thumbnails), _COLOUR_BINS**3), np.float32)
+    found = scratch((len(thumbnails), _COLOUR_BINS**3), np.float64)
     for row, thumbnail in enumerate(thumbnails):
         colours = (thumbnail.reshape(-1, 3).astype(np.intp) * _COLOUR_BINS // 256) @ steps
-        counts = np.bincount(colours, weights=weights, minlength=_COLOUR_BINS**3).astype(np.float32)
-        found[row] = np.sqrt(counts / np.float32(weights.sum()))
+        counts = np.bincount(colours, weights=weights, minlength=_COLOUR_BINS**3)
+        found[row] = np.sqrt(counts / weights.sum())
     return found
 
 
-def colour_candidates(signatures: NDArray[np.float32], *, neighbours: int) -> Pairs:
+def colour_candidates(signatures: NDArray[np.float64], *, neighbours: int) -> Pairs:
     """Pairs of which one is among the other's nearest in colour.
 
     Args:
-        signatures: `(n, d)`, float32, rows of length 1.
-        neighbours: Nearest rows taken of each row.
+        signatures: `(n, d)`, float64, rows of length 1.
+        neighbours: Nearest rows taken of each row, of equally near ones the first.
 
     Returns:
         Row numbers `(first, second)`, each `(pairs,)`, first < second, sorted, each pair once.
@@ -151,8 +154,13 @@ def colour_candidates(signatures: NDArray[np.float32], *, neighbours: int) -> Pa
         likeness = signatures[start : start + _CHUNK] @ signatures.T
         rows = np.arange(start, start + len(likeness))
         likeness[np.arange(len(rows)), rows] = -1  # nobody is a candidate for himself
-        nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count].ravel()
-        own = np.repeat(rows, count)
+        likeness = likeness.round(_DECIMALS)
+        last = np.partition(likeness, -count, axis=1)[:, [-count]]
+        nearer, as_near = likeness > last, likeness == last
+        # Of those as near as the last one the first rows are taken, on any machine.
+        as_near &= as_near.cumsum(axis=1) <= count - nearer.sum(axis=1, keepdims=True)
+        own, nearest = np.nonzero(nearer | as_near)
+        own += start
         keys.append(np.minimum(own, nearest) * n + np.maximum(own, nearest))
     unique = np.unique(np.concatenate(keys))
     first, second = scratch((2, len(unique)), np.intp)
