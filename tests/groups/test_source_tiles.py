@@ -183,7 +183,7 @@ def test_of_equally_near_candidates_the_first_rows_are_taken():
 
 
 ON_A_PROCESSOR = """
-import hashlib, json, sys
+import json, sys
 import numpy as np
 from threadpoolctl import threadpool_info
 from lung_attention.groups.discs import cropped_rotation, disc_of, looks
