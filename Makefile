@@ -82,7 +82,8 @@ gate-committed: env ## the gate on the committed results of real images, where R
 	then $(MAKE) --no-print-directory gate PROFILE=local; \
 	else echo 'no committed results of real images in $(REFERENCE) to compare with'; fi
 
-gate-simulation: env ## simulate the gate's false alarms and power, and write them into docs/gate.md
+gate-simulation: env ## measure luck, simulate the gate's false alarms and power, and write them into docs/gate.md
+	$(BIN)/python tools/gate_luck.py
 	$(BIN)/python tools/gate_simulation.py
 
 test: lint types pytest ## all checks

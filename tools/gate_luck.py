@@ -1,6 +1,7 @@
 """How far trainings of the same code scatter, for `training_sd` in the parameters of the gate.
 
-python tools/gate_luck.py results/local/cells     # those of its cells that have several seeds
+python tools/gate_luck.py                         # of committed cells with several seeds, into docs/gate.md
+python tools/gate_luck.py artifacts/luck/cells    # of other cells, printed
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from lung_attention.config import load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.weighted import Floats
-from lung_attention.files import read_table
-from lung_attention.gate.chance import seed_excess
+from lung_attention.files import read_table, write_text
+from lung_attention.gate.chance import Luck, seed_excess
+from lung_attention.gate.command import luck_of
 from lung_attention.paths import PARAMS
+from lung_attention.report.regions import replace_region
+
+COMMITTED = Path("results/local/cells")
+PAGE = Path("docs/gate.md")
 
 
 @dataclass(frozen=True)
@@ -87,17 +92,45 @@ def read_cells(folder: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, P
     return cells
 
 
+def to_markdown(found: Sequence[Scatter], assumed: Mapping[str, Luck]) -> str:
+    """The table of docs/gate.md.
+
+    Args:
+        found: What trainings show.
+        assumed: What the gate takes for one training's luck, by dataset.
+    """
+    lines = [
+        "| dataset | cells, pairs of seeds | balanced accuracy (points): seen | assumed "
+        "| log loss (nats): seen | assumed | images that two trainings decide otherwise |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for item in found:
+        luck = assumed[item.dataset]
+        lines.append(
+            f"| {item.dataset} | {item.cells}, {item.pairs} | {100 * item.balanced_accuracy:.1f} "
+            f"| {100 * luck.balanced_accuracy:.1f} | {item.log_loss:.3f} | {luck.log_loss:.3f} "
+            f"| {100 * item.disagreement:.1f} % |"
+        )
+    return "\n".join(lines)
+
+
 def _root(variance: float | np.floating) -> float:
     return math.sqrt(max(0.0, float(variance)))
 
 
 def main() -> None:
-    """Prints how the trainings below a folder scatter, by dataset."""
+    """Writes how committed trainings scatter into the gate's page, or prints it of other cells."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("folder", type=Path, help="with a folder a cell, such as results/local/cells")
-    arguments = parser.parse_args()
-    found = scatter(read_cells(arguments.folder, load_config(PARAMS).labels))
-    print(pd.DataFrame(found).to_string(index=False, float_format="%.4f"))
+    parser.add_argument("folder", type=Path, nargs="?", help=f"with a folder a cell; default: {COMMITTED}")
+    folder = parser.parse_args().folder
+    config = load_config(PARAMS)
+    found = scatter(read_cells(folder or COMMITTED, config.labels))
+    assumed = {name: luck_of(dataset.training_sd) for name, dataset in config.catalog.items()}
+    table = to_markdown(found, assumed)
+    if folder:
+        print(table)
+    else:
+        write_text(PAGE, replace_region(PAGE.read_text(encoding="utf-8"), "gate-luck", table))
 
 
 if __name__ == "__main__":

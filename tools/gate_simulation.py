@@ -53,7 +53,8 @@ class Effort:
     in_one: int
 
 
-EFFORTS = {"sample": Effort(160, 50, 40, 4), "local": Effort(240, 16, 12, 3)}
+# Equal re-runs of real images show whether the gate keeps its 5 %: 800 tell a rate of 4 % within 1.4 points.
+EFFORTS = {"sample": Effort(160, 50, 40, 4), "local": Effort(800, 16, 12, 3)}
 
 
 @dataclass(frozen=True)

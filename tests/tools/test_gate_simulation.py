@@ -105,7 +105,7 @@ def test_a_simulation_in_small():
 def test_scatter_is_of_the_datasets_whose_cells_have_several_seeds(tmp_path):
     cells = gate_luck.read_cells(ROOT / "results" / "local" / "cells", CONFIG.labels)
     found = {item.dataset: item for item in gate_luck.scatter(cells)}
-    assert set(found) == {"iqoth", "lidc_nodules", "lidc_slices"}
+    assert set(found) == {"iqoth", "lidc_boxes", "lidc_nodules", "lidc_slices"}
     of_nodules = [
         side
         for name, side in cells.items()
@@ -122,3 +122,16 @@ def test_scatter_is_of_the_datasets_whose_cells_have_several_seeds(tmp_path):
         assert item.log_loss <= assumed.log_loss
     with pytest.raises(UserError, match="found none"):
         gate_luck.read_cells(tmp_path, CONFIG.labels)
+
+
+def test_the_docs_say_how_committed_trainings_scatter(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "gate.md"
+    page.write_text(TEXT, encoding="utf-8")
+    monkeypatch.setattr(gate_luck, "PAGE", page)
+    monkeypatch.setattr("sys.argv", ["gate_luck.py"])
+    gate_luck.main()
+    assert page.read_text(encoding="utf-8") == TEXT
+    page.unlink()
+    monkeypatch.setattr("sys.argv", ["gate_luck.py", str(gate_luck.COMMITTED)])
+    gate_luck.main()
+    assert capsys.readouterr().out in TEXT and not page.exists()
