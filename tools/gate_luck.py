@@ -1,7 +1,7 @@
 """How far trainings of the same code scatter, for `training_sd` in the parameters of the gate.
 
 python tools/gate_luck.py                         # of committed cells with several seeds, into docs/gate.md
-python tools/gate_luck.py artifacts/luck/cells    # of other cells, printed
+python tools/gate_luck.py artifacts/luck/cells    # of other cells, printed; assumed is what `local` assumes
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lung_attention.config import load_config
+from lung_attention.config import TrainingSd, load_config
 from lung_attention.errors import UserError, run_guarded
 from lung_attention.evaluation.predictions import Predictions, predictions_to_arrays
 from lung_attention.evaluation.weighted import Floats
 from lung_attention.files import read_table, write_text
-from lung_attention.gate.chance import Luck, seed_excess
-from lung_attention.gate.command import luck_of
+from lung_attention.gate.chance import seed_excess
 from lung_attention.paths import PARAMS
 from lung_attention.report.regions import replace_region
+from lung_attention.workflow.temporary import profile_of
 
-COMMITTED = Path("results/local/cells")
+PROFILE = "local"
+COMMITTED = Path(f"results/{PROFILE}/cells")
 PAGE = Path("docs/gate.md")
 
 
@@ -92,7 +93,7 @@ def read_cells(folder: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, P
     return cells
 
 
-def to_markdown(found: Sequence[Scatter], assumed: Mapping[str, Luck]) -> str:
+def to_markdown(found: Sequence[Scatter], assumed: Mapping[str, TrainingSd]) -> str:
     """The table of docs/gate.md.
 
     Args:
@@ -105,10 +106,10 @@ def to_markdown(found: Sequence[Scatter], assumed: Mapping[str, Luck]) -> str:
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for item in found:
-        luck = assumed[item.dataset]
+        sd = assumed[item.dataset]
         lines.append(
             f"| {item.dataset} | {item.cells}, {item.pairs} | {100 * item.balanced_accuracy:.1f} "
-            f"| {100 * luck.balanced_accuracy:.1f} | {item.log_loss:.3f} | {luck.log_loss:.3f} "
+            f"| {100 * sd.balanced_accuracy:.1f} | {item.log_loss:.3f} | {sd.log_loss:.3f} "
             f"| {100 * item.disagreement:.1f} % |"
         )
     return "\n".join(lines)
@@ -125,7 +126,8 @@ def main() -> None:
     folder = parser.parse_args().folder
     config = load_config(PARAMS)
     found = scatter(read_cells(folder or COMMITTED, config.labels))
-    assumed = {name: luck_of(dataset.training_sd) for name, dataset in config.catalog.items()}
+    settings = profile_of(config, PROFILE)
+    assumed = {item.dataset: settings.training_sd(config.catalog[item.dataset]) for item in found}
     table = to_markdown(found, assumed)
     if folder:
         print(table)
