@@ -3,6 +3,7 @@
 import pytest
 
 from lung_attention.errors import UserError
+from lung_attention.report.numbers import listed
 from lung_attention.report.page import without_html
 from lung_attention.report.reading import read_results, results_told
 
@@ -35,6 +36,13 @@ def used(use, path):
 )
 def test_what_cannot_be_used_is_named(file, use, place):
     assert used(use, file).startswith(f"{file}:{place}: not what its stage writes")
+
+
+def test_the_line_that_could_not_use_it_is_told(file):
+    line = listed.__code__.co_firstlineno
+    told = used(lambda found: listed(found["accuracy"]), file)
+    place, _, rest = told.partition("(TypeError in lung_attention/report/numbers.py:")[2].partition(": ")
+    assert line < int(place) < line + 5 and "NoneType" in rest
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "3", "null", "{", "[" * 100_000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import ItemsView, Iterator, ValuesView
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from lung_attention.files import read_json
 _asked: ContextVar[str] = ContextVar("asked", default="the results")
 
 _MEND = "restore the file (git checkout -- FILE), or remove it, and dvc repro"
+_PACKAGE = Path(__file__).parents[1]
 
 
 class _Object(dict[str, Any]):
@@ -73,7 +75,9 @@ def read_results(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def results_told() -> Iterator[None]:
-    """Names the place in a file of results that could not be used.
+    """Names the place in a file of results that could not be used, and the line that used it.
+
+    A file that is as its stage wrote it tells a mistake of that line.
 
     Raises:
         UserError: A value is missing, or is none that its stage writes.
@@ -82,6 +86,17 @@ def results_told() -> Iterator[None]:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
         raise UserError(
-            f"{_asked.get()}: not what its stage writes ({type(error).__name__}: {error!s:.200})",
+            f"{_asked.get()}: not what its stage writes "
+            f"({type(error).__name__}{_line_of(error)}: {error!s:.200})",
             remedy=_MEND,
         ) from error
+
+
+def _line_of(error: BaseException) -> str:
+    """Where the package met an error, below this module."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _PACKAGE in Path(frame.filename).parents]
+    for frame in reversed(ours):
+        if frame.filename != __file__:
+            return f" in {Path(frame.filename).relative_to(_PACKAGE.parent)}:{frame.lineno}"
+    return ""
