@@ -114,7 +114,12 @@ class Family:
     """
 
     def __init__(
-        self, cells: Mapping[str, Predictions], luck: Mapping[str, Luck], *, seed: int, luckier: float = 1.0
+        self,
+        cells: Mapping[str, Predictions],
+        luck: Mapping[str, Luck],
+        *,
+        seed: int | Sequence[int],
+        luckier: float = 1.0,
     ) -> None:
         self._random = np.random.default_rng(seed)
         self.cells = {name: self._trained_as(side, luck[name], luckier) for name, side in cells.items()}

@@ -89,8 +89,8 @@ def test_drawn_classifiers_are_like_the_committed_ones():
 
 
 def test_a_simulation_in_small():
-    def run():
-        simulation = Simulation(CONFIG, "local", SOME)
+    def run(part=0):
+        simulation = Simulation(CONFIG, "local", SOME, part=part)
         assert len(simulation.committed) == 3
         return simulation.run(Effort(equal=2, luckier=1, in_all=1, in_one=1))
 
@@ -100,6 +100,32 @@ def test_a_simulation_in_small():
     text = to_markdown([result])
     assert text.count("\n| ") == 4 and "| lidc_nodules |" in text
     assert to_markdown([run()]) == text
+    other = run(part=1)
+    both = result + other
+    assert both.equal.any == [*result.equal.any, *other.equal.any]
+    assert [len(found.any) for found in (both.luckier, *both.in_all)] == [2, 2, 2]
+    assert both.in_one["lidc_nodules"][0] == [
+        *result.in_one["lidc_nodules"][0],
+        *other.in_one["lidc_nodules"][0],
+    ]
+
+
+def test_other_parts_draw_other_families():
+    drawn = []
+    for part in (0, 1):
+        simulation = Simulation(CONFIG, "local", SOME[:1], part=part)
+        family = simulation.family()
+        drawn.append(family.pairs(dict.fromkeys(simulation.committed, 0.0)))
+    for name, pair in drawn[0].items():
+        assert (pair.candidate.probabilities != drawn[1][name].candidate.probabilities).any()
+
+
+def test_an_effort_is_parted_evenly_or_refused():
+    assert Effort(8, 4, 0, 12).of_part() == Effort(2, 1, 0, 3)
+    with pytest.raises(ValueError, match="multiples of 4"):
+        Effort(8, 3, 0, 12).of_part()
+    for effort in EFFORTS.values():
+        effort.of_part()
 
 
 def test_scatter_is_of_the_datasets_whose_cells_have_several_seeds(tmp_path):
