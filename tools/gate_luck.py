@@ -85,7 +85,7 @@ def read_cells(folder: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, P
     """
     paths = sorted(folder.glob("*/predictions.csv"))
     if not paths:
-        raise UserError(f"{folder}: expected */predictions.csv, found none", remedy="results/local/cells")
+        raise UserError(f"{folder}: expected */predictions.csv, found none", remedy=str(COMMITTED))
     cells = {}
     for path in paths:
         classes = labels[path.parent.name.split("-")[0]]

@@ -64,7 +64,7 @@ class Effort:
 
 # Equal re-runs of real images show whether the gate keeps its 5 %: 800 tell a rate of 4 % within 1.4 points.
 EFFORTS = {"sample": Effort(160, 52, 40, 4), "local": Effort(800, 16, 12, 4)}
-# Each draws from its own seed, on whatever core is free: how many there are changes no figure.
+# Each draws from its own seed, so the figures are the same on however many cores they run.
 PARTS = 4
 
 
